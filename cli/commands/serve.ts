@@ -1,0 +1,35 @@
+import { rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import type { Command } from "../invocation.ts";
+
+interface ServeOptions {
+  silent?: boolean;
+  pid?: boolean;
+  debug?: boolean;
+  enableExperimental?: boolean;
+}
+
+/** Runs the server in this process until it is stopped. */
+export const run: Command<ServeOptions> = async ({ globals, options, env, terminal }) => {
+  if (options.debug)
+    terminal.messages.write(
+      "note: -d has no profiler to switch on here; start node with --inspect or --cpu-prof instead\n",
+    );
+  if (options.enableExperimental)
+    terminal.messages.write("note: -e has no effect: there are no experimental features\n");
+  const { serve } = await import("../../src/main.ts");
+  const pidFile = options.pid ? join(globals.directory, ".pid") : undefined;
+  if (pidFile !== undefined) await writeFile(pidFile, String(process.pid));
+  try {
+    return await serve({
+      ...(globals.configFile !== undefined && { configFile: globals.configFile }),
+      cwd: globals.directory,
+      env,
+      overrides: globals.overrides,
+      ...(globals.dotenv !== undefined && { dotenv: globals.dotenv }),
+      silent: options.silent ?? false,
+    });
+  } finally {
+    if (pidFile !== undefined) await rm(pidFile, { force: true });
+  }
+};

@@ -1,0 +1,81 @@
+import type { CoreClient } from "../src/client/core-client.ts";
+import { RrError } from "../src/errors.ts";
+import { locateCore } from "./address.ts";
+import { Interrupted } from "./failure.ts";
+import type { CoreAccess, CoreLocation, GlobalOptions } from "./invocation.ts";
+import { formatDuration } from "./output/format.ts";
+import { withProgress } from "./progress.ts";
+import type { Environment, Terminal } from "./terminal.ts";
+
+export interface CoreAccessOptions {
+  globals: GlobalOptions;
+  env: Environment;
+  terminal: Terminal;
+  /** Longest wait for one answer. */
+  timeoutMs: number;
+  /** Asked when something is waited for; ends with Ctrl-C. */
+  interruption: () => AbortSignal;
+}
+
+/** The core, found and connected when it is first asked. */
+export class LazyCoreAccess implements CoreAccess {
+  readonly #options: CoreAccessOptions;
+  #location: Promise<CoreLocation> | undefined;
+  #client: Promise<CoreClient> | undefined;
+  /** Set as soon as the address is known, for messages about failures. */
+  located: CoreLocation | undefined;
+
+  constructor(options: CoreAccessOptions) {
+    this.#options = options;
+  }
+
+  location(): Promise<CoreLocation> {
+    this.#location ??= locateCore(this.#options.globals, this.#options.env).then((location) => {
+      this.located = location;
+      return location;
+    });
+    return this.#location;
+  }
+
+  #connect(): Promise<CoreClient> {
+    // gRPC is most of this program's start: only what asks the core loads it.
+    this.#client ??= Promise.all([import("../src/client/core-client.ts"), this.location()]).then(
+      ([{ connectCore }, { address }]) => connectCore(address),
+    );
+    return this.#client;
+  }
+
+  async ask<Result>(label: string, work: (core: CoreClient, signal: AbortSignal) => Promise<Result>): Promise<Result> {
+    const { interruption, timeoutMs, terminal } = this.#options;
+    const core = await this.#connect();
+    const interrupted = interruption();
+    const timeout = AbortSignal.timeout(timeoutMs);
+    try {
+      return await withProgress(terminal.messages, label, () => work(core, AbortSignal.any([interrupted, timeout])));
+    } catch (thrown) {
+      if (interrupted.aborted) throw new Interrupted();
+      if (timeout.aborted)
+        throw new RrError(
+          "DEADLINE_EXCEEDED",
+          `${label}: no answer from ${this.located!.address} within ${formatDuration(timeoutMs)}`,
+          { cause: thrown },
+        );
+      throw thrown;
+    }
+  }
+
+  async *follow<Item>(open: (core: CoreClient, signal: AbortSignal) => AsyncIterable<Item>): AsyncIterable<Item> {
+    const core = await this.#connect();
+    const interrupted = this.#options.interruption();
+    try {
+      yield* open(core, interrupted);
+    } catch (thrown) {
+      if (!interrupted.aborted) throw thrown;
+    }
+  }
+
+  async close(): Promise<void> {
+    const client = await this.#client?.catch(() => undefined);
+    client?.close();
+  }
+}

@@ -1,0 +1,443 @@
+import type { Command } from "./invocation.ts";
+
+/**
+ * All commands as data: the parser, the help, the completion and the reference page are made of this table. Nothing
+ * here loads a command before it runs.
+ */
+export interface CommandDefinition {
+  /** As typed: "workers", "worker add". */
+  path: string;
+  group: "Server" | "Pools and workers" | "Watching" | "Set-up";
+  summary: string;
+  /** Further sentences for the command's own help. */
+  description?: string;
+  arguments?: ArgumentDefinition[];
+  options?: OptionDefinition[];
+  examples: [line: string, meaning: string][];
+  /** What it takes besides its own options. */
+  uses: "core" | "configuration" | "directory" | "nothing";
+  /** Longest wait for one answer of the core, unless --timeout says otherwise. */
+  timeoutMs?: number;
+  load(): Promise<Command<never>>;
+}
+
+export interface ArgumentDefinition {
+  name: string;
+  description: string;
+  required?: boolean;
+  variadic?: boolean;
+  /** What completion offers. */
+  values?: ValueSource;
+}
+
+export interface OptionDefinition {
+  flags: string;
+  description: string;
+  choices?: readonly string[];
+  default?: string;
+  repeatable?: boolean;
+  values?: ValueSource;
+  hidden?: boolean;
+}
+
+/** "pools" and "workers" are asked from the core; "files" is left to the shell. */
+export type ValueSource = "pools" | "workers" | "files" | "directories" | readonly string[];
+
+const READ_TIMEOUT_MS = 10_000;
+/** For what waits for workers: boots and running calls. */
+const ACT_TIMEOUT_MS = 300_000;
+
+const POOL: ArgumentDefinition = {
+  name: "pool",
+  description: "name of the pool; may be left out if there is only one",
+  values: "pools",
+};
+const PID: ArgumentDefinition = {
+  name: "pid",
+  description: "process id of the worker",
+  required: true,
+  values: "workers",
+};
+const WATCH: OptionDefinition = { flags: "-w, --watch", description: "show it again and again until Ctrl-C" };
+const INTERVAL: OptionDefinition = {
+  flags: "--interval <duration>",
+  description: "time between two looks (default: 1s)",
+};
+
+export const COMMANDS: readonly CommandDefinition[] = [
+  {
+    path: "serve",
+    group: "Server",
+    summary: "start the server: the core, its workers and the HTTP frontends",
+    description:
+      "Reads .rr.yaml of the working directory, or the file given by -c. Runs until it is stopped by `rrctl stop`, " +
+      "SIGINT or SIGTERM: running requests finish first, a second signal ends it at once.",
+    options: [
+      { flags: "-s, --silent", description: "no banner" },
+      { flags: "-p, --pid", description: "write the process id to .pid in the working directory" },
+      { flags: "-d, --debug", description: "accepted from RoadRunner's command line", hidden: true },
+      { flags: "-e, --enable-experimental", description: "accepted from RoadRunner's command line", hidden: true },
+    ],
+    examples: [
+      ["rrctl serve", "with .rr.yaml of this directory"],
+      ["rrctl serve -c /app/.rr.yaml", "with another file; relative paths start from its directory"],
+      ["rrctl serve -o http.address=127.0.0.1:9000 -o http.pool.num_workers=8", "with other values than in the file"],
+      ["rrctl serve --dotenv .env.local", "with variables from a file"],
+    ],
+    uses: "configuration",
+    load: async () => (await import("./commands/serve.ts")).run,
+  },
+  {
+    path: "stop",
+    group: "Server",
+    summary: "stop the server after its running requests",
+    description:
+      "Takes no new requests, lets the running ones finish, ends all processes and waits until they are gone.",
+    options: [
+      {
+        flags: "--timeout <duration>",
+        description: "longest wait for running requests (default: endure.grace_period)",
+      },
+      { flags: "-f, --force", description: "do not wait for running requests" },
+      { flags: "--no-wait", description: "return as soon as the server has agreed" },
+    ],
+    examples: [
+      ["rrctl stop", "gracefully"],
+      ["rrctl stop --timeout 5s", "give running requests five seconds"],
+    ],
+    uses: "core",
+    timeoutMs: 86_400_000,
+    load: async () => (await import("./commands/stop.ts")).run,
+  },
+  {
+    path: "info",
+    group: "Server",
+    summary: "show the server: state, addresses, processes, versions",
+    examples: [
+      ["rrctl info", "of the server at hand"],
+      ["rrctl info --address 10.0.0.5:6002 -o json", "of another one, for a program"],
+    ],
+    uses: "core",
+    timeoutMs: READ_TIMEOUT_MS,
+    load: async () => (await import("./commands/info.ts")).run,
+  },
+  {
+    path: "config show",
+    group: "Server",
+    summary: "show the configuration in effect and where each value comes from",
+    description: "That of the running server; with --file what the file would give.",
+    options: [
+      { flags: "--file", description: "read the file and its overrides instead of asking the server" },
+      { flags: "--all", description: "defaults too" },
+    ],
+    examples: [
+      ["rrctl config show", "values that differ from the defaults"],
+      ["rrctl config show --all -o yaml", "everything, as YAML"],
+      ["rrctl config show --file -o http.pool.num_workers=8", "what the file gives with this override"],
+    ],
+    uses: "core",
+    timeoutMs: READ_TIMEOUT_MS,
+    load: async () => (await import("./commands/config.ts")).show as Command<never>,
+  },
+  {
+    path: "config validate",
+    group: "Server",
+    summary: "check a configuration file without starting anything",
+    description: "Lists all problems with file, line and column. Exit code 0: it is right; 2: it is not.",
+    arguments: [{ name: "file", description: "the file (default: .rr.yaml)", values: "files" }],
+    examples: [
+      ["rrctl config validate", ".rr.yaml of this directory"],
+      ["rrctl config validate /app/.rr.yaml -o http.address=:8080", "another file, with an override"],
+    ],
+    uses: "configuration",
+    load: async () => (await import("./commands/config.ts")).validate as Command<never>,
+  },
+  {
+    path: "pools",
+    group: "Pools and workers",
+    summary: "list the pools",
+    options: [WATCH],
+    examples: [
+      ["rrctl pools", "state, workers, queue and counters of each"],
+      ["rrctl pools -o json | jq '.pools[].queue_length'", "one figure, for a program"],
+    ],
+    uses: "core",
+    timeoutMs: READ_TIMEOUT_MS,
+    load: async () => (await import("./commands/pools.ts")).run,
+  },
+  {
+    path: "workers",
+    group: "Pools and workers",
+    summary: "list the workers and what they run",
+    arguments: [{ ...POOL, description: "name of a pool (default: all pools)" }],
+    options: [
+      WATCH,
+      INTERVAL,
+      { flags: "-i, --interactive", description: "the same as --watch, as RoadRunner calls it", hidden: true },
+    ],
+    examples: [
+      ["rrctl workers", "of all pools"],
+      ["rrctl workers http -w", "of one pool, redrawn every second"],
+    ],
+    uses: "core",
+    timeoutMs: READ_TIMEOUT_MS,
+    load: async () => (await import("./commands/workers.ts")).run,
+  },
+  {
+    path: "scale",
+    group: "Pools and workers",
+    summary: "set the number of a pool's workers",
+    description:
+      "Returns when the number is reached. New workers boot beside the others; surplus ones finish their request.",
+    arguments: [POOL],
+    options: [{ flags: "--workers <number>", description: "workers wanted" }],
+    examples: [
+      ["rrctl scale http --workers 8", "eight workers for the pool http"],
+      ["rrctl scale --workers 8", "the same if it is the only pool"],
+    ],
+    uses: "core",
+    timeoutMs: ACT_TIMEOUT_MS,
+    load: async () => (await import("./commands/scale.ts")).run,
+  },
+  {
+    path: "reset",
+    group: "Pools and workers",
+    summary: "replace all workers of pools by new ones, without losing a request",
+    description:
+      "New workers boot beside the old, then take over. If they cannot boot, the old ones go on serving and the " +
+      "reason is reported. Run it after a deployment.",
+    arguments: [{ name: "pools", description: "names of pools (default: all)", variadic: true, values: "pools" }],
+    examples: [
+      ["rrctl reset", "all pools"],
+      ["rrctl reset http jobs", "two of them"],
+    ],
+    uses: "core",
+    timeoutMs: ACT_TIMEOUT_MS,
+    load: async () => (await import("./commands/reset.ts")).run,
+  },
+  {
+    path: "pause",
+    group: "Pools and workers",
+    summary: "let a pool refuse new calls until it is resumed",
+    arguments: [POOL],
+    examples: [["rrctl pause http", "requests get 503 until `rrctl resume http`"]],
+    uses: "core",
+    timeoutMs: ACT_TIMEOUT_MS,
+    load: async () => (await import("./commands/pause.ts")).pause,
+  },
+  {
+    path: "resume",
+    group: "Pools and workers",
+    summary: "let a paused pool take calls again",
+    arguments: [POOL],
+    examples: [["rrctl resume http", "end a pause"]],
+    uses: "core",
+    timeoutMs: ACT_TIMEOUT_MS,
+    load: async () => (await import("./commands/pause.ts")).resume,
+  },
+  {
+    path: "worker add",
+    group: "Pools and workers",
+    summary: "start one more worker",
+    arguments: [POOL],
+    examples: [["rrctl worker add http", "the same as scaling up by one"]],
+    uses: "core",
+    timeoutMs: ACT_TIMEOUT_MS,
+    load: async () => (await import("./commands/worker.ts")).add,
+  },
+  {
+    path: "worker remove",
+    group: "Pools and workers",
+    summary: "take one worker away after its request",
+    arguments: [{ name: "pool|pid", description: "a pool (idle workers first) or one worker", values: "pools" }],
+    examples: [
+      ["rrctl worker remove http", "any worker of the pool, an idle one if there is one"],
+      ["rrctl worker remove 4711", "this one"],
+    ],
+    uses: "core",
+    timeoutMs: ACT_TIMEOUT_MS,
+    load: async () => (await import("./commands/worker.ts")).remove,
+  },
+  {
+    path: "worker restart",
+    group: "Pools and workers",
+    summary: "replace one worker by a new one after its request",
+    arguments: [PID],
+    examples: [["rrctl worker restart 4711", "the pid is in `rrctl workers`"]],
+    uses: "core",
+    timeoutMs: ACT_TIMEOUT_MS,
+    load: async () => (await import("./commands/worker.ts")).restart,
+  },
+  {
+    path: "worker kill",
+    group: "Pools and workers",
+    summary: "end one worker at once, with its request; the pool replaces it",
+    arguments: [PID],
+    examples: [["rrctl worker kill 4711", "for a worker that hangs"]],
+    uses: "core",
+    timeoutMs: ACT_TIMEOUT_MS,
+    load: async () => (await import("./commands/worker.ts")).kill,
+  },
+  {
+    path: "dispatch",
+    group: "Pools and workers",
+    summary: "run one payload on a pool and print the reply's body",
+    arguments: [POOL],
+    options: [
+      { flags: "--body <text>", description: "the payload's body" },
+      { flags: "--body-file <path>", description: "the body from a file; - for standard input", values: "files" },
+      { flags: "--context <text>", description: "the payload's context: for HTTP the head of the request" },
+      { flags: "--context-file <path>", description: "the context from a file; - for standard input", values: "files" },
+      {
+        flags: "--codec <name>",
+        description: "how the context is encoded",
+        choices: ["raw", "json", "proto", "msgpack", "gob"],
+        default: "raw",
+      },
+      { flags: "--idempotent", description: "it may run again on another worker if the first one dies" },
+      { flags: "--request-id <id>", description: "id of the call in logs and events" },
+      {
+        flags: "-v, --verbose",
+        description: "tell on stderr which worker answered, how long it took, and the context",
+      },
+    ],
+    examples: [
+      ["rrctl dispatch echo --body hello", "the reply's body goes to stdout as it is"],
+      ["rrctl dispatch echo --body-file - < job.json > reply.json", "bodies of any size and content"],
+      ["rrctl dispatch echo --body hello -o json", "the whole reply; bytes are in base64"],
+    ],
+    uses: "core",
+    timeoutMs: ACT_TIMEOUT_MS,
+    load: async () => (await import("./commands/dispatch.ts")).run as Command<never>,
+  },
+  {
+    path: "stats",
+    group: "Watching",
+    summary: "show figures: memory, calls, durations, why calls failed and workers ended",
+    options: [WATCH, INTERVAL],
+    examples: [
+      ["rrctl stats", "now"],
+      ["rrctl stats -w --interval 5s -o json", "a line of JSON every five seconds"],
+    ],
+    uses: "core",
+    timeoutMs: READ_TIMEOUT_MS,
+    load: async () => (await import("./commands/stats.ts")).run,
+  },
+  {
+    path: "events",
+    group: "Watching",
+    summary: "show what happened: workers started and ended, resets, failures",
+    options: [
+      { flags: "-f, --follow", description: "go on with what happens from now, until Ctrl-C" },
+      { flags: "--pool <name>", description: "only of this pool; may be repeated", repeatable: true, values: "pools" },
+      {
+        flags: "--type <type>",
+        description: "only of this type, a trailing * stands for anything; may be repeated",
+        repeatable: true,
+        values: ["worker.*", "pool.*", "server.*", "frontend.*"],
+      },
+      { flags: "--severity <least>", description: "only as severe as this", choices: ["info", "warning", "error"] },
+      { flags: "--since <when>", description: "only after this time, or this long ago: 5m, 2026-03-01T12:00:00Z" },
+      { flags: "--after <revision>", description: "only after the event of this number" },
+      { flags: "--limit <number>", description: "only the newest so many" },
+    ],
+    examples: [
+      ["rrctl events --since 10m --severity warning", "what went wrong lately"],
+      ["rrctl events -f --type 'worker.*' --pool http", "workers of one pool as they come and go"],
+      ["rrctl events -f -o json", "one JSON object a line, for a program"],
+    ],
+    uses: "core",
+    timeoutMs: READ_TIMEOUT_MS,
+    load: async () => (await import("./commands/events.ts")).run,
+  },
+  {
+    path: "init",
+    group: "Set-up",
+    summary: "write a commented .rr.yaml, and a worker if the project has none",
+    description:
+      "Looks at composer.json and vendor/ and chooses: the bridge of Laravel, Symfony or Spiral, a PSR-7 worker where " +
+      "the packages for it are installed, otherwise a plain worker. Files that are there are left alone.",
+    options: [
+      { flags: "--force", description: "overwrite files that are there" },
+      { flags: "--dry-run", description: "tell what would be written" },
+    ],
+    examples: [
+      ["rrctl init", "then `rrctl serve`"],
+      ["rrctl init --dry-run -w /app", "what it would do in another directory"],
+    ],
+    uses: "directory",
+    load: async () => (await import("./commands/init.ts")).run,
+  },
+  {
+    path: "completion",
+    group: "Set-up",
+    summary: "print a script that completes commands, options and pool names by Tab",
+    arguments: [
+      { name: "shell", description: "which shell", required: true, values: ["bash", "zsh", "fish", "powershell"] },
+    ],
+    examples: [
+      ["source <(rrctl completion bash)", "for this bash; put it into ~/.bashrc for all"],
+      ["rrctl completion zsh > ~/.zfunc/_rrctl", "for zsh, with ~/.zfunc in fpath"],
+      ["rrctl completion fish > ~/.config/fish/completions/rrctl.fish", "for fish"],
+      ["rrctl completion powershell | Out-String | Invoke-Expression", "for PowerShell"],
+    ],
+    uses: "nothing",
+    load: async () => (await import("./commands/completion.ts")).run,
+  },
+];
+
+/** What a group of commands ("worker", "config") is about. */
+export const FAMILIES: Readonly<Record<string, { group: CommandDefinition["group"]; summary: string }>> = {
+  worker: { group: "Pools and workers", summary: "add, remove, restart or kill single workers" },
+  config: { group: "Server", summary: "show or check the configuration" },
+};
+
+/** Options of all commands that use the configuration or the core; before the command or after it. */
+export const GLOBAL_OPTIONS: readonly (OptionDefinition & { for: readonly CommandDefinition["uses"][] })[] = [
+  {
+    flags: "-c, --config <file>",
+    description: "configuration file (default: .rr.yaml)",
+    values: "files",
+    for: ["core", "configuration"],
+  },
+  {
+    flags: "-w, --workdir <directory>",
+    description: "directory to work in",
+    values: "directories",
+    for: ["core", "configuration", "directory"],
+  },
+  {
+    flags: "--dotenv <file>",
+    description: "file with environment variables for the configuration (or DOTENV_PATH)",
+    values: "files",
+    for: ["core", "configuration"],
+  },
+  {
+    flags: "--override <key=value>",
+    description: "a value of the configuration instead of the file's; may be repeated",
+    repeatable: true,
+    for: ["core", "configuration"],
+  },
+  {
+    flags: "--address <address>",
+    description: "the core: tcp://host:port or unix:///path (or RRCTL_ADDRESS; default: control.listen of .rr.yaml)",
+    for: ["core"],
+  },
+  {
+    flags: "--output <format>",
+    description: "how data is printed; table if not given",
+    choices: ["table", "json", "yaml"],
+    for: ["core", "configuration", "directory"],
+  },
+  {
+    flags: "-o <format|key=value>",
+    description: "short for --output; with a = in it, for --override",
+    repeatable: true,
+    for: ["core", "configuration", "directory"],
+  },
+];
+
+export const TIMEOUT_OPTION: OptionDefinition = {
+  flags: "--timeout <duration>",
+  description: "longest wait for the core's answer",
+};

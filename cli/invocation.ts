@@ -1,0 +1,51 @@
+import type { CoreClient } from "../src/client/core-client.ts";
+import type { Output, OutputFormat } from "./output/output.ts";
+import type { Environment, Terminal } from "./terminal.ts";
+
+/** What is the same for all commands. */
+export interface GlobalOptions {
+  /** Absolute path of the configuration file; undefined: ".rr.yaml" in `directory` if it is there. */
+  configFile: string | undefined;
+  /** Absolute: where the command was told to work. */
+  directory: string;
+  dotenv: string | undefined;
+  /** "key=value", in order. */
+  overrides: string[];
+  address: string | undefined;
+  format: OutputFormat;
+}
+
+/** A run of a command: what was asked, and what it may use of the world. */
+export interface Invocation<Options = object> {
+  /** In the order of the command's definition; missing ones are undefined, a variadic one is the rest. */
+  readonly words: readonly string[];
+  readonly options: Options;
+  readonly globals: GlobalOptions;
+  readonly env: Environment;
+  readonly terminal: Terminal;
+  readonly core: CoreAccess;
+  /** Version of this software. */
+  readonly version: string;
+}
+
+export interface CoreAccess {
+  /**
+   * Asks the core. The signal given to `work` ends with the time limit of the command or with Ctrl-C; pass it on.
+   * `label` says what is waited for, where someone watches.
+   */
+  ask<Result>(label: string, work: (core: CoreClient, signal: AbortSignal) => Promise<Result>): Promise<Result>;
+  /** Ends with Ctrl-C: for what has no time limit. Streams end quietly with it. */
+  follow<Item>(open: (core: CoreClient, signal: AbortSignal) => AsyncIterable<Item>): AsyncIterable<Item>;
+  /** Address in use and where it came from, for messages. */
+  location(): Promise<CoreLocation>;
+}
+
+export interface CoreLocation {
+  /** "tcp://host:port" or "unix:///path". */
+  address: string;
+  /** "--address", "RRCTL_ADDRESS", "control.listen of /app/.rr.yaml" or "the default". */
+  source: string;
+}
+
+/** What a module of commands/ exports. A number is an exit code: the command did its own printing, if any. */
+export type Command<Options = object> = (invocation: Invocation<Options>) => Promise<Output | number>;

@@ -1,0 +1,122 @@
+import type { ServiceImplementation } from "nice-grpc";
+import type { CallContext } from "nice-grpc-common";
+import type {
+  DispatchRequest,
+  DispatchService,
+  DispatchStreamRequest,
+} from "../../gen/roadrunner/dispatch/v1/dispatch_service_pb.ts";
+import type { Dispatcher } from "../dispatch/dispatcher.ts";
+import { RrError } from "../errors.ts";
+import type { ServiceDefinition } from "../grpc/service-definition.ts";
+import type { ReplyPart } from "../worker/execution.ts";
+import { preciseDuration } from "./convert.ts";
+import { DispatchSession } from "./dispatch-session.ts";
+
+export type Implementation<Service> = Service extends { method: infer Methods extends Record<string, never> | object }
+  ? // biome-ignore lint/suspicious/noExplicitAny: the method map of a generated service is only known structurally
+    ServiceImplementation<ServiceDefinition<Methods & any>>
+  : never;
+
+/** Counted for the statistics. */
+export interface OpenStreams {
+  dispatchStreams: number;
+}
+
+export function dispatchService(
+  dispatcher: Dispatcher,
+  limits: { payloadBytesMax: number; messageBytesMax: number },
+  streams: OpenStreams,
+) {
+  return {
+    async dispatch(request: DispatchRequest, context: CallContext) {
+      const startedAtMs = performance.now();
+      const { reply, pid, startedReplyAtMs } = await runUnary(
+        dispatcher,
+        request,
+        limits.messageBytesMax,
+        context.signal,
+      );
+      return {
+        payload: reply,
+        pid,
+        queueTime: preciseDuration(Math.max(0, startedReplyAtMs - startedAtMs)),
+        execTime: preciseDuration(Math.max(0, performance.now() - startedReplyAtMs)),
+      };
+    },
+
+    async *dispatchStream(requests: AsyncIterable<DispatchStreamRequest>, context: CallContext) {
+      // Tells the client that the stream is there, before the first reply.
+      context.sendHeader();
+      const session = new DispatchSession(dispatcher, limits.payloadBytesMax);
+      const abort = () => session.close();
+      context.signal.addEventListener("abort", abort);
+      streams.dispatchStreams++;
+      void session.consume(requests);
+      try {
+        yield* session.output();
+      } finally {
+        streams.dispatchStreams--;
+        context.signal.removeEventListener("abort", abort);
+        session.close();
+      }
+    },
+  } satisfies Implementation<typeof DispatchService>;
+}
+
+/** Runs one call and joins the parts of its reply, up to what fits in one message. */
+function runUnary(
+  dispatcher: Dispatcher,
+  { pool, payload, idempotent, requestId }: DispatchRequest,
+  bytesMax: number,
+  signal: AbortSignal,
+): Promise<{ reply: { context: Uint8Array; body: Uint8Array; codec: number }; pid: number; startedReplyAtMs: number }> {
+  const { context, body, codec } = payload!;
+  return new Promise((resolve, reject) => {
+    let head: ReplyPart | undefined;
+    const bodies: Buffer[] = [];
+    let bytes = 0;
+    const abort = () => {
+      call.cancel();
+      reject(new RrError("CANCELLED", "the caller cancelled the call"));
+    };
+    const call = dispatcher.dispatch(
+      { pool, request: { context, body, codec }, idempotent, requestId, timeoutMs: 0 },
+      {
+        reply: (part, pid) => {
+          head ??= { ...part, context: Buffer.from(part.context) };
+          bytes += part.body.length;
+          if (bytes <= bytesMax) bodies.push(Buffer.from(part.body));
+          if (part.more) return true;
+          signal.removeEventListener("abort", abort);
+          if (bytes > bytesMax) reject(replyTooLarge(bytes, bytesMax));
+          else
+            resolve({
+              reply: { context: head.context, body: Buffer.concat(bodies), codec: head.codec },
+              pid,
+              startedReplyAtMs: startedAtMs(call),
+            });
+          return true;
+        },
+        failed: (error) => {
+          signal.removeEventListener("abort", abort);
+          reject(error);
+        },
+      },
+    );
+    if (signal.aborted) abort();
+    else signal.addEventListener("abort", abort, { once: true });
+  });
+}
+
+/** When a worker took the call; calls of a pool know it. */
+function startedAtMs(call: object): number {
+  return "startedAtMs" in call ? (call.startedAtMs as number) : performance.now();
+}
+
+function replyTooLarge(bytes: number, bytesMax: number): RrError {
+  return new RrError(
+    "PAYLOAD_TOO_LARGE",
+    `the reply has ${bytes} bytes, but one message holds ${bytesMax}: use DispatchStream, or raise control.max_message_size`,
+    { metadata: { limit_bytes: bytesMax } },
+  );
+}

@@ -1,0 +1,112 @@
+import type { CallContext } from "nice-grpc-common";
+import type {
+  EventFilter,
+  EventService,
+  ListEventsRequest,
+  WatchEventsRequest,
+} from "../../gen/roadrunner/event/v1/event_service_pb.ts";
+import { RrError } from "../errors.ts";
+import type { EventLog, RecordedEvent } from "../events/event-log.ts";
+import { SEVERITY, toEvent } from "./convert.ts";
+import type { Implementation } from "./dispatch-service.ts";
+
+/** Events that wait for a slow reader; beyond this it is told how many it missed. */
+const BUFFERED_EVENTS_MAX = 1_000;
+
+export function eventService(events: EventLog, stopping: AbortSignal) {
+  return {
+    async listEvents({ filter, afterRevision, limit }: ListEventsRequest) {
+      const kept = afterRevision === 0n ? events.all() : since(events, afterRevision);
+      const matching = kept.filter(matcher(filter));
+      return {
+        events: (limit > 0 ? matching.slice(-limit) : matching).map(toEvent),
+        revision: BigInt(events.revision),
+      };
+    },
+    async *watchEvents({ filter, afterRevision }: WatchEventsRequest, context: CallContext) {
+      const matches = matcher(filter);
+      const watch = new BufferedWatch(events, matches);
+      const signal = AbortSignal.any([context.signal, stopping]);
+      const wake = () => watch.wake();
+      signal.addEventListener("abort", wake);
+      try {
+        // Watching first and reading then: nothing falls between. What comes meanwhile is newer than what is read.
+        const revision = events.revision;
+        const missed = afterRevision === undefined ? [] : since(events, afterRevision).filter(matches);
+        yield { item: { case: "started" as const, value: { revision: BigInt(revision) } } };
+        for (const event of missed) yield { item: { case: "event" as const, value: toEvent(event) } };
+        while (!signal.aborted) {
+          const { batch, missedCount } = await watch.next();
+          if (missedCount > 0)
+            yield { item: { case: "lagged" as const, value: { eventsMissed: BigInt(missedCount) } } };
+          for (const event of batch) yield { item: { case: "event" as const, value: toEvent(event) } };
+        }
+      } finally {
+        signal.removeEventListener("abort", wake);
+        watch.close();
+      }
+    },
+  } satisfies Implementation<typeof EventService>;
+}
+
+function since(events: EventLog, revision: bigint): RecordedEvent[] {
+  const kept = events.since(Number(revision));
+  if (kept) return kept;
+  const [oldest] = events.all();
+  throw new RrError(
+    "REVISION_COMPACTED",
+    `events after revision ${revision} are no longer kept; the oldest is ${oldest?.revision}: list them and watch from there`,
+    {
+      metadata: { oldest_revision: oldest?.revision },
+    },
+  );
+}
+
+class BufferedWatch {
+  #buffer: RecordedEvent[] = [];
+  #missedCount = 0;
+  #wake: (() => void) | undefined;
+  readonly #stop: () => void;
+
+  constructor(events: EventLog, matches: (event: RecordedEvent) => boolean) {
+    this.#stop = events.watch((event) => {
+      if (!matches(event)) return;
+      if (this.#buffer.length < BUFFERED_EVENTS_MAX) this.#buffer.push(event);
+      else this.#missedCount++;
+      this.wake();
+    });
+  }
+
+  /** What has come since the last time; waits for something, or for `wake`. */
+  async next(): Promise<{ batch: RecordedEvent[]; missedCount: number }> {
+    if (this.#buffer.length === 0)
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
+    const taken = { batch: this.#buffer, missedCount: this.#missedCount };
+    this.#buffer = [];
+    this.#missedCount = 0;
+    return taken;
+  }
+
+  wake(): void {
+    this.#wake?.();
+    this.#wake = undefined;
+  }
+
+  close(): void {
+    this.#stop();
+  }
+}
+
+/** Whether an event passes a filter. */
+export function matcher(filter: EventFilter | undefined): (event: RecordedEvent) => boolean {
+  if (!filter) return () => true;
+  const types = filter.types.map((type) =>
+    type.endsWith("*") ? (name: string) => name.startsWith(type.slice(0, -1)) : (name: string) => name === type,
+  );
+  return (event) =>
+    (filter.pools.length === 0 || filter.pools.includes(event.pool)) &&
+    (types.length === 0 || types.some((matches) => matches(event.type))) &&
+    SEVERITY[event.severity] >= filter.minSeverity;
+}

@@ -1,0 +1,60 @@
+import { durationMs } from "@bufbuild/protobuf/wkt";
+import type { CallContext } from "nice-grpc-common";
+import type {
+  GetPoolRequest,
+  ListPoolsRequest,
+  PausePoolRequest,
+  PoolService,
+  ResetPoolRequest,
+  ResumePoolRequest,
+  ScalePoolRequest,
+  WatchPoolsRequest,
+} from "../../gen/roadrunner/pool/v1/pool_service_pb.ts";
+import type { Dispatcher } from "../dispatch/dispatcher.ts";
+import { preciseDuration, toPool } from "./convert.ts";
+import type { Implementation } from "./dispatch-service.ts";
+import { atIntervals } from "./intervals.ts";
+
+const DEFAULT_INTERVAL_MS = 1000;
+
+export function poolService(dispatcher: Dispatcher, stopping: AbortSignal) {
+  return {
+    async listPools(_request: ListPoolsRequest) {
+      return { pools: dispatcher.pools.map(toPool) };
+    },
+    async getPool({ pool }: GetPoolRequest) {
+      return { pool: toPool(dispatcher.pool(pool)) };
+    },
+    async scalePool({ pool: name, workers }: ScalePoolRequest) {
+      const pool = dispatcher.pool(name);
+      await pool.scale(workers);
+      return { pool: toPool(pool) };
+    },
+    async resetPool({ pool: name }: ResetPoolRequest) {
+      const pool = dispatcher.pool(name);
+      const { bootTimeMs } = await pool.reset();
+      return { pool: toPool(pool), bootTime: preciseDuration(bootTimeMs) };
+    },
+    async pausePool({ pool: name }: PausePoolRequest) {
+      const pool = dispatcher.pool(name);
+      pool.pause();
+      return { pool: toPool(pool) };
+    },
+    async resumePool({ pool: name }: ResumePoolRequest) {
+      const pool = dispatcher.pool(name);
+      await pool.resume();
+      return { pool: toPool(pool) };
+    },
+    async *watchPools({ interval }: WatchPoolsRequest, context: CallContext) {
+      let last = "";
+      const intervalMs = interval ? durationMs(interval) : DEFAULT_INTERVAL_MS;
+      for await (const _tick of atIntervals(intervalMs, AbortSignal.any([context.signal, stopping]))) {
+        const pools = dispatcher.pools.map(toPool);
+        const text = JSON.stringify(pools, (_key, value) => (typeof value === "bigint" ? String(value) : value));
+        if (text === last) continue;
+        last = text;
+        yield { pools };
+      }
+    },
+  } satisfies Implementation<typeof PoolService>;
+}

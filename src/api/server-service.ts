@@ -1,0 +1,72 @@
+import { durationMs, timestampFromMs } from "@bufbuild/protobuf/wkt";
+import {
+  type DrainRequest,
+  type GetServerInfoRequest,
+  ProcessRole,
+  type ServerService,
+  ServerState,
+  type ShutdownRequest,
+} from "../../gen/roadrunner/server/v1/server_service_pb.ts";
+import type { Dispatcher } from "../dispatch/dispatcher.ts";
+import { readMemoryBytes } from "../process/resources.ts";
+import type { Implementation } from "./dispatch-service.ts";
+
+export type ServerStateName = "starting" | "serving" | "draining" | "stopping";
+
+const SERVER_STATE: Record<ServerStateName, ServerState> = {
+  starting: ServerState.STARTING,
+  serving: ServerState.SERVING,
+  draining: ServerState.DRAINING,
+  stopping: ServerState.STOPPING,
+};
+
+/** What the service needs to know and may do; the composition root provides it. */
+export interface ServerControl {
+  readonly version: string;
+  readonly state: ServerStateName;
+  readonly startedAtMs: number;
+  readonly configFile: string;
+  readonly workingDirectory: string;
+  readonly controlAddresses: readonly string[];
+  readonly httpAddresses: readonly string[];
+  readonly frontends: readonly { pid: number; startedAtMs: number; restarts: number }[];
+  /** Takes nothing new; settles when nothing runs or the time is up. Undefined: the configured grace period. */
+  drain(timeoutMs: number | undefined): Promise<void>;
+  /** Begins to end the server; does not wait. */
+  shutdown(timeoutMs: number | undefined): void;
+}
+
+export function serverService(control: ServerControl, dispatcher: Dispatcher) {
+  return {
+    async getServerInfo(_request: GetServerInfoRequest) {
+      const core = { pid: process.pid, role: ProcessRole.CORE, startedAtMs: control.startedAtMs, restarts: 0 };
+      const frontends = control.frontends.map((frontend) => ({ ...frontend, role: ProcessRole.HTTP_FRONTEND }));
+      return {
+        version: control.version,
+        state: SERVER_STATE[control.state],
+        startTime: timestampFromMs(control.startedAtMs),
+        configFile: control.configFile,
+        workingDirectory: control.workingDirectory,
+        controlAddresses: [...control.controlAddresses],
+        httpAddresses: [...control.httpAddresses],
+        processes: [core, ...frontends].map(({ pid, role, startedAtMs, restarts }) => ({
+          pid,
+          role,
+          restarts,
+          startTime: timestampFromMs(startedAtMs),
+          memoryBytes: BigInt(pid === process.pid ? process.memoryUsage.rss() : readMemoryBytes(pid)),
+        })),
+        pools: dispatcher.pools.map((pool) => pool.name),
+        nodeVersion: process.version,
+      };
+    },
+    async drain({ timeout }: DrainRequest) {
+      await control.drain(timeout && durationMs(timeout));
+      return { callsRunning: dispatcher.callsOpen };
+    },
+    async shutdown({ timeout }: ShutdownRequest) {
+      control.shutdown(timeout && durationMs(timeout));
+      return { pid: process.pid };
+    },
+  } satisfies Implementation<typeof ServerService>;
+}

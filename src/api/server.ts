@@ -1,0 +1,137 @@
+import { chmodSync, mkdirSync, rmSync } from "node:fs";
+import { dirname } from "node:path";
+import type { DescMessage, DescService } from "@bufbuild/protobuf";
+import type { GenService, GenServiceMethods } from "@bufbuild/protobuf/codegenv2";
+import { createServer } from "nice-grpc";
+import { Health } from "../../gen/grpc/health/v1/health_pb.ts";
+import { ServerReflection } from "../../gen/grpc/reflection/v1/reflection_pb.ts";
+import { ServerReflection as ServerReflectionAlpha } from "../../gen/grpc/reflection/v1alpha/reflection_pb.ts";
+import { ConfigService } from "../../gen/roadrunner/config/v1/config_service_pb.ts";
+import { DispatchService } from "../../gen/roadrunner/dispatch/v1/dispatch_service_pb.ts";
+import { EventService } from "../../gen/roadrunner/event/v1/event_service_pb.ts";
+import { PoolService } from "../../gen/roadrunner/pool/v1/pool_service_pb.ts";
+import { WorkerService } from "../../gen/roadrunner/pool/v1/worker_service_pb.ts";
+import { ServerService } from "../../gen/roadrunner/server/v1/server_service_pb.ts";
+import { StatsService } from "../../gen/roadrunner/stats/v1/stats_service_pb.ts";
+import type { LoadedConfiguration } from "../config/load.ts";
+import type { Address } from "../config/options.ts";
+import type { Dispatcher } from "../dispatch/dispatcher.ts";
+import { RrError, systemErrorCode } from "../errors.ts";
+import type { EventLog } from "../events/event-log.ts";
+import { serviceDefinition } from "../grpc/service-definition.ts";
+import type { Log } from "../log.ts";
+import { configService } from "./config-service.ts";
+import { dispatchService, type OpenStreams } from "./dispatch-service.ts";
+import { eventService } from "./event-service.ts";
+import { healthService } from "./health.ts";
+import { apiInterceptor, createValidator } from "./interceptor.ts";
+import { poolService } from "./pool-service.ts";
+import { reflectionService } from "./reflection.ts";
+import { type ServerControl, serverService } from "./server-service.ts";
+import { statsService } from "./stats-service.ts";
+import { workerService } from "./worker-service.ts";
+
+export interface ApiDependencies {
+  readonly dispatcher: Dispatcher;
+  readonly events: EventLog;
+  readonly control: ServerControl;
+  readonly loaded: LoadedConfiguration;
+  readonly frontendMemoryBytes: () => number;
+  readonly messageBytesMax: number;
+  readonly payloadBytesMax: number;
+  readonly log: Log;
+}
+
+export interface ApiServer {
+  /** Opens one more address. Returns it with the port that was chosen. */
+  listen(address: Address): Promise<string>;
+  /** Ends watches, lets other calls finish, and ends those too when the time is up. */
+  close(timeoutMs: number): Promise<void>;
+}
+
+/** All services on any number of addresses: the private socket of the frontends and the public ones. */
+export function createApiServer(dependencies: ApiDependencies): ApiServer {
+  const { dispatcher, events, control, loaded, messageBytesMax, payloadBytesMax, log } = dependencies;
+  const stopping = new AbortController();
+  const streams: OpenStreams = { dispatchStreams: 0 };
+  const limits = { payloadBytesMax, messageBytesMax };
+  const implementations: readonly (readonly [GenService<GenServiceMethods>, unknown])[] = [
+    [DispatchService, dispatchService(dispatcher, limits, streams)],
+    [PoolService, poolService(dispatcher, stopping.signal)],
+    [WorkerService, workerService(dispatcher)],
+    [ServerService, serverService(control, dispatcher)],
+    [StatsService, statsService(dispatcher, streams, dependencies.frontendMemoryBytes, stopping.signal)],
+    [EventService, eventService(events, stopping.signal)],
+    [ConfigService, configService(loaded)],
+    [Health, healthService(dispatcher, () => control.state === "serving", stopping.signal)],
+  ] as never;
+  const described = implementations.map(([service]) => service as unknown as DescService);
+  const reflection = reflectionService([...described, ServerReflection as unknown as DescService]);
+  const interceptor = apiInterceptor(createValidator(requestMessages(described)), log);
+  const servers: ReturnType<typeof createServer>[] = [];
+
+  return {
+    async listen(address) {
+      const server = createServer(channelOptions(messageBytesMax)).use(interceptor);
+      for (const [service, implementation] of implementations)
+        server.add(serviceDefinition(service) as never, implementation as never);
+      for (const service of [ServerReflection, ServerReflectionAlpha])
+        server.add(serviceDefinition(service as never) as never, reflection as never);
+      const name = await listen(server, address);
+      servers.push(server);
+      return name;
+    },
+    async close(timeoutMs) {
+      stopping.abort();
+      await Promise.all(
+        servers.map(async (server) => {
+          const timer = setTimeout(() => server.forceShutdown(), timeoutMs);
+          await server.shutdown();
+          clearTimeout(timer);
+        }),
+      );
+    },
+  };
+}
+
+function requestMessages(services: readonly DescService[]): Map<string, DescMessage> {
+  return new Map(services.flatMap(({ methods }) => methods.map(({ input }) => [input.typeName, input] as const)));
+}
+
+function channelOptions(messageBytesMax: number) {
+  return {
+    "grpc.max_receive_message_length": messageBytesMax,
+    "grpc.max_send_message_length": messageBytesMax,
+    "grpc.keepalive_time_ms": 60_000,
+    "grpc.keepalive_timeout_ms": 20_000,
+    "grpc.max_concurrent_streams": 1024,
+    // The statistics of grpc-js itself have a history of leaks and nobody reads them.
+    "grpc.enable_channelz": 0,
+  };
+}
+
+async function listen(server: ReturnType<typeof createServer>, address: Address): Promise<string> {
+  if (address.kind === "unix") {
+    mkdirSync(dirname(address.path), { recursive: true, mode: 0o700 });
+    // gRPC leaves the socket of a former run lying about and then fails on it.
+    rmSync(address.path, { force: true });
+    await server.listen(`unix://${address.path}`);
+    chmodSync(address.path, 0o600);
+    return `unix://${address.path}`;
+  }
+  const host = address.host.includes(":") ? `[${address.host}]` : address.host;
+  try {
+    return `tcp://${host}:${await server.listen(`${host}:${address.port}`)}`;
+  } catch (thrown) {
+    throw new RrError("FAILED_PRECONDITION", await cannotListen(`${host}:${address.port}`, address.port, thrown), {
+      cause: thrown,
+    });
+  }
+}
+
+async function cannotListen(name: string, port: number, thrown: unknown): Promise<string> {
+  const inUse = systemErrorCode(thrown) === "EADDRINUSE" || /EADDRINUSE|No address added/.test(String(thrown));
+  if (!inUse) return `cannot listen for gRPC on ${name}: ${(thrown as Error).message}`;
+  const { describePortOwner } = await import("../process/port-owner.ts");
+  return `cannot listen for gRPC on ${name}: the port is in use${describePortOwner(port)}; choose another control.listen`;
+}

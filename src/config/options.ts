@@ -1,0 +1,132 @@
+/**
+ * The configuration as the rest of the program sees it: complete, in milliseconds and bytes, paths absolute, read-only.
+ * The contract's message (roadrunner.config.v1.Configuration) is what users write; `resolve.ts` makes this out of it.
+ */
+export interface ServerConfiguration {
+  /** Absolute path of the file; undefined without one. */
+  readonly configFile: string | undefined;
+  /** Where relative paths and workers start from. */
+  readonly workingDirectory: string;
+  readonly gracePeriodMs: number;
+  readonly control: ControlOptions;
+  /** Address that PHP finds in RR_RPC; undefined without an `rpc` section. */
+  readonly rpc: { readonly listen: Address } | undefined;
+  readonly logs: LogOptions;
+  readonly onInit: OnInitOptions | undefined;
+  /** By name; the one of `http.pool` is called "http". */
+  readonly pools: readonly PoolOptions[];
+  readonly http: HttpOptions | undefined;
+}
+
+export type Address =
+  | { readonly kind: "tcp"; readonly host: string; readonly port: number }
+  | { readonly kind: "unix"; readonly path: string };
+
+export interface ControlOptions {
+  /** Where the gRPC API listens besides the private socket. */
+  readonly listen: Address;
+  readonly maxMessageBytes: number;
+  /** How many events are kept. */
+  readonly eventsKept: number;
+}
+
+export interface LogOptions {
+  readonly mode: "development" | "production" | "raw" | "none";
+  readonly level: "debug" | "info" | "warn" | "error" | "fatal";
+  readonly encoding: "console" | "json";
+  /** "stdout", "stderr" or absolute paths. */
+  readonly output: readonly string[];
+  /** Level by channel ("http", "server", ...), where it differs. */
+  readonly channelLevels: Readonly<Record<string, LogOptions["level"]>>;
+}
+
+export interface OnInitOptions {
+  readonly command: readonly string[];
+  readonly execTimeoutMs: number;
+  readonly env: Readonly<Record<string, string>>;
+  readonly user: string | undefined;
+  readonly exitOnError: boolean;
+}
+
+export type RelayOptions = { readonly kind: "pipes" } | Address;
+
+export interface PoolOptions {
+  readonly name: string;
+  readonly command: readonly string[];
+  /** What is added to the environment of the server, RR_* variables included. */
+  readonly env: Readonly<Record<string, string>>;
+  readonly workingDirectory: string;
+  /** Names or numeric ids of the user and group that workers run as; undefined: those of the server. */
+  readonly user: string | undefined;
+  readonly group: string | undefined;
+  readonly relay: RelayOptions;
+  /** Frames of RoadRunner 2 and later, or the prefix of RoadRunner 1. */
+  readonly protocol: "goridge3" | "goridge1";
+  /** A fresh worker serves each call. */
+  readonly debug: boolean;
+  readonly numWorkers: number;
+  /** Largest number that the pool may be scaled to. */
+  readonly numWorkersMax: number;
+  /** Calls after which a worker is replaced; 0: never. */
+  readonly maxJobs: number;
+  /** Calls that may wait; 0: any number. */
+  readonly maxQueueLength: number;
+  /** Longest wait for a worker. */
+  readonly queueWaitMs: number;
+  /** Longest time from the start of a process until it is ready. */
+  readonly bootTimeoutMs: number;
+  /** Longest wait for running calls when the pool ends. */
+  readonly destroyTimeoutMs: number;
+  /** Longest wait for running calls of the old generation after a reset. */
+  readonly resetTimeoutMs: number;
+  /** Longest wait for a worker to end a stream that nobody reads any more. */
+  readonly streamTimeoutMs: number;
+  /** Time between the steps of the stop ladder: stop message, SIGTERM, SIGKILL. */
+  readonly stopGraceMs: number;
+  /** Largest frame that a worker may announce. */
+  readonly frameBytesMax: number;
+  readonly supervisor: SupervisorOptions;
+  readonly dynamicAllocator: DynamicAllocatorOptions | undefined;
+}
+
+export interface SupervisorOptions {
+  readonly watchTickMs: number;
+  /** 0: no limit, here and below. */
+  readonly ttlMs: number;
+  readonly idleTtlMs: number;
+  readonly execTtlMs: number;
+  readonly workerMemoryBytesMax: number;
+}
+
+export interface DynamicAllocatorOptions {
+  /** Extra workers at most. */
+  readonly maxWorkers: number;
+  /** How many are started at a time. */
+  readonly spawnRate: number;
+  readonly idleTimeoutMs: number;
+}
+
+export interface HttpOptions {
+  readonly address: { readonly kind: "tcp"; readonly host: string; readonly port: number };
+  /** Pool that requests go to. */
+  readonly pool: string;
+  /** Number of frontend processes. */
+  readonly frontends: number;
+  /** Status of responses when the application or the server failed. */
+  readonly internalErrorCode: number;
+  readonly maxRequestBytes: number;
+  readonly maxHeaderBytes: number;
+  readonly maxConnections: number;
+  readonly headerTimeoutMs: number;
+  readonly bodyIdleTimeoutMs: number;
+  readonly keepAliveTimeoutMs: number;
+  /** Forms are handed on unparsed. */
+  readonly rawBody: boolean;
+  readonly accessLogs: boolean;
+  /** Encoding of the request context. "auto" was resolved by what Composer installed. */
+  readonly contextCodec: "json" | "proto";
+  /** Error pages show the reason. */
+  readonly debug: boolean;
+  /** Names, first is outermost. */
+  readonly middleware: readonly string[];
+}

@@ -1,0 +1,193 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type ApiServer, createApiServer } from "./api/server.ts";
+import type { ServerControl, ServerStateName } from "./api/server-service.ts";
+import { systemClock } from "./clock.ts";
+import type { LoadedConfiguration } from "./config/load.ts";
+import { Dispatcher } from "./dispatch/dispatcher.ts";
+import { EventLog } from "./events/event-log.ts";
+import { FrontendSupervisor } from "./frontends/frontend-supervisor.ts";
+import { type ListeningSocket, openListeningSocket } from "./frontends/listening-socket.ts";
+import type { Log } from "./log.ts";
+import { Pool } from "./pool/pool.ts";
+import { runInitHook } from "./process/init-hook.ts";
+import { VERSION } from "./version.ts";
+
+export interface CoreOptions {
+  readonly loaded: LoadedConfiguration;
+  /** The environment that workers get, before what the configuration adds. */
+  readonly baseEnv: Readonly<Record<string, string | undefined>>;
+  readonly log: Log;
+  /** Arguments of Node that start a frontend. */
+  readonly frontendArguments: readonly string[];
+  /** An operator asked by `ServerService.Shutdown`. */
+  readonly onShutdown: (timeoutMs: number | undefined) => void;
+}
+
+/** Added to the time that a stop may take, for what comes after the last call. */
+const CLOSE_MARGIN_MS = 2_000;
+
+/** Everything of one server, put together by hand in the order in which it depends on each other. */
+export class Core {
+  readonly #options: CoreOptions;
+  readonly #events: EventLog;
+  readonly #pools: readonly Pool[];
+  readonly #dispatcher: Dispatcher;
+  readonly #control: MutableControl;
+  readonly #runtimeDirectory: string;
+  #api: ApiServer | undefined;
+  #frontends: FrontendSupervisor | undefined;
+  #httpSocket: ListeningSocket | undefined;
+
+  constructor(options: CoreOptions) {
+    this.#options = options;
+    const { configuration } = options.loaded;
+    this.#events = new EventLog(configuration.control.eventsKept);
+    this.#pools = configuration.pools.map(
+      (pool) =>
+        new Pool(pool, { clock: systemClock, log: options.log, events: this.#events, baseEnv: options.baseEnv }),
+    );
+    this.#dispatcher = new Dispatcher(this.#pools);
+    // Only this user may enter: the socket in it is the frontends' way to the core.
+    this.#runtimeDirectory = mkdtempSync(join(tmpdir(), "rr-"));
+    this.#control = new MutableControl(
+      configuration,
+      options,
+      this.#dispatcher,
+      () => this.#frontends?.frontends ?? [],
+    );
+  }
+
+  get control(): ServerControl {
+    return this.#control;
+  }
+
+  /** Opens the addresses, boots the pools, starts the frontends. Rejects with the first reason and has ended all then. */
+  async start(): Promise<void> {
+    const { loaded, baseEnv, log } = this.#options;
+    const { configuration } = loaded;
+    try {
+      if (configuration.onInit) await runInitHook(configuration.onInit, configuration.workingDirectory, baseEnv, log);
+      // Addresses first: a port in use shows before minutes of booting.
+      if (configuration.http) {
+        const { host, port } = configuration.http.address;
+        this.#httpSocket = await openListeningSocket(host, port);
+      }
+      const privateAddress = await this.#openApi();
+      await this.#startPools();
+      await this.#startFrontends(privateAddress);
+    } catch (thrown) {
+      await this.stop(0);
+      throw thrown;
+    }
+    this.#control.state = "serving";
+    const message = `serving: ${[...this.#control.httpAddresses, ...this.#control.controlAddresses].join(", ")}`;
+    this.#events.record("server.started", { message });
+  }
+
+  /** Takes nothing new, lets running calls finish for so long, ends all processes. */
+  async stop(timeoutMs: number): Promise<void> {
+    this.#control.state = "stopping";
+    this.#events.record("server.draining", { message: "the server stops" });
+    await this.#frontends?.stop(timeoutMs);
+    this.#httpSocket?.close();
+    await Promise.all(this.#pools.map((pool) => pool.stop(timeoutMs)));
+    this.#events.record("server.stopped", { message: "all workers have ended" });
+    await this.#api?.close(Math.min(timeoutMs, CLOSE_MARGIN_MS));
+    rmSync(this.#runtimeDirectory, { recursive: true, force: true });
+  }
+
+  async #openApi(): Promise<string> {
+    const { loaded, log } = this.#options;
+    const { control, http } = loaded.configuration;
+    this.#api = createApiServer({
+      dispatcher: this.#dispatcher,
+      events: this.#events,
+      control: this.#control,
+      loaded,
+      frontendMemoryBytes: () => this.#frontends?.memoryBytes() ?? 0,
+      messageBytesMax: control.maxMessageBytes,
+      payloadBytesMax: Math.max(control.maxMessageBytes, http?.maxRequestBytes ?? 0),
+      log: log.child({ channel: "control" }),
+    });
+    this.#control.controlAddresses.push(await this.#api.listen(control.listen));
+    // Windows has no such sockets in the file system; frontends use the public address there.
+    if (process.platform === "win32") return this.#control.controlAddresses[0]!;
+    return this.#api.listen({ kind: "unix", path: join(this.#runtimeDirectory, "core.sock") });
+  }
+
+  async #startPools(): Promise<void> {
+    const { log } = this.#options;
+    const progress = setInterval(() => {
+      for (const pool of this.#pools)
+        if (pool.state === "booting")
+          log.info({ pool: pool.name, booting: pool.workersBooting }, `pool "${pool.name}" is still booting`);
+    }, 5_000);
+    try {
+      await Promise.all(this.#pools.map((pool) => pool.start()));
+    } finally {
+      clearInterval(progress);
+    }
+  }
+
+  async #startFrontends(privateAddress: string): Promise<void> {
+    const { loaded, baseEnv, log, frontendArguments } = this.#options;
+    const { http, logs } = loaded.configuration;
+    if (!http || !this.#httpSocket) return;
+    this.#frontends = new FrontendSupervisor({
+      count: http.frontends,
+      nodeArguments: frontendArguments,
+      socket: this.#httpSocket,
+      assignment: { core: privateAddress, http, logs },
+      baseEnv,
+      log,
+      events: this.#events,
+    });
+    await this.#frontends.start();
+    const { host, port } = this.#httpSocket;
+    this.#control.httpAddresses.push(`http://${host.includes(":") ? `[${host}]` : host}:${port}`);
+  }
+}
+
+class MutableControl implements ServerControl {
+  readonly version = VERSION;
+  readonly startedAtMs = Date.now();
+  readonly configFile: string;
+  readonly workingDirectory: string;
+  readonly controlAddresses: string[] = [];
+  readonly httpAddresses: string[] = [];
+  state: ServerStateName = "starting";
+  readonly #gracePeriodMs: number;
+  readonly #options: CoreOptions;
+  readonly #dispatcher: Dispatcher;
+  readonly #listFrontends: () => ServerControl["frontends"];
+
+  constructor(
+    configuration: LoadedConfiguration["configuration"],
+    options: CoreOptions,
+    dispatcher: Dispatcher,
+    listFrontends: () => ServerControl["frontends"],
+  ) {
+    this.configFile = configuration.configFile ?? "";
+    this.workingDirectory = configuration.workingDirectory;
+    this.#gracePeriodMs = configuration.gracePeriodMs;
+    this.#options = options;
+    this.#dispatcher = dispatcher;
+    this.#listFrontends = listFrontends;
+  }
+
+  get frontends(): ServerControl["frontends"] {
+    return this.#listFrontends();
+  }
+
+  async drain(timeoutMs: number | undefined): Promise<void> {
+    if (this.state === "serving") this.state = "draining";
+    this.#dispatcher.drain();
+    await this.#dispatcher.whenIdle(timeoutMs ?? this.#gracePeriodMs);
+  }
+
+  shutdown(timeoutMs: number | undefined): void {
+    this.#options.onShutdown(timeoutMs);
+  }
+}

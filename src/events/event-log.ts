@@ -1,0 +1,119 @@
+import { type Clock, systemClock } from "../clock.ts";
+
+export type EventSeverity = "info" | "warning" | "error";
+
+/** What can happen, and how much it matters. docs/events.md is generated from this table. */
+export const EVENT_TYPES = {
+  "server.started": { severity: "info", meaning: "all pools serve and the addresses are open" },
+  "server.draining": { severity: "info", meaning: "no new calls are taken" },
+  "server.stopped": { severity: "info", meaning: "all processes of the server have ended" },
+  "frontend.started": { severity: "info", meaning: "an HTTP frontend takes connections" },
+  "frontend.exited": { severity: "error", meaning: "an HTTP frontend ended by itself and is started again" },
+  "pool.started": { severity: "info", meaning: "the first workers of a pool are ready" },
+  "pool.reset": { severity: "info", meaning: "a new generation of workers took over" },
+  "pool.reset_failed": { severity: "error", meaning: "a new generation could not boot; the old one goes on" },
+  "pool.scaled": { severity: "info", meaning: "a pool has another number of workers" },
+  "pool.scale_failed": { severity: "error", meaning: "workers that a pool should grow by could not boot" },
+  "pool.paused": { severity: "warning", meaning: "a pool refuses calls until it is resumed" },
+  "pool.resumed": { severity: "info", meaning: "a paused pool takes calls again" },
+  "pool.failing": { severity: "error", meaning: "a pool has no worker left because they fail to boot" },
+  "pool.recovered": { severity: "info", meaning: "a failing pool has workers again" },
+  "pool.queue_full": {
+    severity: "warning",
+    meaning: "calls are refused because too many wait (once a second at most)",
+  },
+  "pool.queue_timeout": { severity: "warning", meaning: "calls waited too long for a worker (once a second at most)" },
+  "pool.grown": { severity: "info", meaning: "the dynamic allocator added workers" },
+  "pool.shrunk": { severity: "info", meaning: "the dynamic allocator removed workers" },
+  "worker.ready": { severity: "info", meaning: "a worker waits for its first call" },
+  "worker.stopped": { severity: "info", meaning: "a worker ended as it was asked to" },
+  "worker.exited": { severity: "error", meaning: "a worker ended by itself" },
+  "worker.killed": { severity: "warning", meaning: "a worker was killed by the server" },
+  "worker.boot_failed": { severity: "error", meaning: "a worker did not become ready" },
+  "worker.error": { severity: "warning", meaning: "the application answered a call with an error" },
+  "worker.stray_output": { severity: "warning", meaning: "a worker printed text between its answers; it goes on" },
+  "worker.surplus_answer": { severity: "warning", meaning: "a worker answered once more than it was asked" },
+  "call.retried": { severity: "warning", meaning: "a call is tried on another worker because its first one died" },
+} as const satisfies Record<string, { severity: EventSeverity; meaning: string }>;
+
+export type EventType = keyof typeof EVENT_TYPES;
+
+export interface RecordedEvent {
+  readonly revision: number;
+  readonly timeMs: number;
+  readonly type: EventType;
+  readonly severity: EventSeverity;
+  readonly pool: string;
+  readonly pid: number;
+  readonly reason: string;
+  readonly message: string;
+  readonly attributes: Readonly<Record<string, string>>;
+}
+
+export interface EventDetails {
+  pool?: string;
+  pid?: number;
+  reason?: string;
+  message: string;
+  attributes?: Record<string, string | number | undefined>;
+}
+
+/** The newest events, numbered, and those who watch them. */
+export class EventLog {
+  readonly #capacity: number;
+  readonly #clock: Clock;
+  readonly #events: RecordedEvent[] = [];
+  /** Index of the oldest event once the ring is full. */
+  #oldest = 0;
+  #revision = 0;
+  readonly #watchers = new Set<(event: RecordedEvent) => void>();
+
+  constructor(capacity: number, clock: Clock = systemClock) {
+    this.#capacity = capacity;
+    this.#clock = clock;
+  }
+
+  /** Revision of the newest event; 0 before the first. */
+  get revision(): number {
+    return this.#revision;
+  }
+
+  record(type: EventType, details: EventDetails): void {
+    const attributes: Record<string, string> = {};
+    for (const [key, value] of Object.entries(details.attributes ?? {}))
+      if (value !== undefined && value !== "") attributes[key] = String(value);
+    const event: RecordedEvent = {
+      revision: ++this.#revision,
+      timeMs: this.#clock.wallMs(),
+      type,
+      severity: EVENT_TYPES[type].severity,
+      pool: details.pool ?? "",
+      pid: details.pid ?? 0,
+      reason: details.reason ?? "",
+      message: details.message,
+      attributes,
+    };
+    if (this.#events.length < this.#capacity) this.#events.push(event);
+    else {
+      this.#events[this.#oldest] = event;
+      this.#oldest = (this.#oldest + 1) % this.#capacity;
+    }
+    for (const watcher of this.#watchers) watcher(event);
+  }
+
+  /** Events after a revision, oldest first; undefined if some of them are no longer kept. */
+  since(revision: number): RecordedEvent[] | undefined {
+    if (revision < this.#revision - this.#events.length) return undefined;
+    return this.all().filter((event) => event.revision > revision);
+  }
+
+  all(): RecordedEvent[] {
+    return [...this.#events.slice(this.#oldest), ...this.#events.slice(0, this.#oldest)];
+  }
+
+  /** Calls back with every event from now on. Returns how to stop. */
+  watch(watcher: (event: RecordedEvent) => void): () => void {
+    this.#watchers.add(watcher);
+    return () => this.#watchers.delete(watcher);
+  }
+}

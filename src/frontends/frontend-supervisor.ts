@@ -1,0 +1,161 @@
+import { RrError } from "../errors.ts";
+import type { EventLog } from "../events/event-log.ts";
+import type { Log } from "../log.ts";
+import { ChildProcess } from "../process/child-process.ts";
+import { readMemoryBytes } from "../process/resources.ts";
+import type { ListeningSocket } from "./listening-socket.ts";
+
+/** What a frontend is told at its start, over the message channel. */
+export interface FrontendAssignment {
+  readonly type: "assignment";
+  /** Address of the core's private socket. */
+  readonly core: string;
+  /** Descriptor of the listening socket; undefined: it opens host and port itself. */
+  readonly listenFd: number | undefined;
+  readonly host: string;
+  readonly port: number;
+  /** HttpOptions and LogOptions as JSON values. */
+  readonly http: unknown;
+  readonly logs: unknown;
+}
+
+export interface FrontendMessages {
+  /** To the frontend: stop taking connections, finish what runs within the time, exit. */
+  readonly close: { readonly type: "close"; readonly timeoutMs: number };
+  /** From the frontend: it takes connections. */
+  readonly listening: { readonly type: "listening" };
+}
+
+const START_TIMEOUT_MS = 15_000;
+const RESTART_DELAY_MS_MAX = 5_000;
+const STABLE_AFTER_MS = 10_000;
+/** The inherited socket comes after stdin, stdout, stderr and the message channel. */
+const INHERITED_FD = 4;
+
+interface Place {
+  process: ChildProcess | undefined;
+  startedAtMs: number;
+  restarts: number;
+  failuresInARow: number;
+}
+
+export interface FrontendSupervisorOptions {
+  readonly count: number;
+  /** Script of the frontend process and the arguments of Node for it. */
+  readonly nodeArguments: readonly string[];
+  readonly socket: ListeningSocket;
+  readonly assignment: Omit<FrontendAssignment, "type" | "listenFd" | "host" | "port">;
+  readonly baseEnv: Readonly<Record<string, string | undefined>>;
+  readonly log: Log;
+  readonly events: EventLog;
+}
+
+/** Keeps the frontend processes running. */
+export class FrontendSupervisor {
+  readonly #options: FrontendSupervisorOptions;
+  readonly #places: Place[];
+  #stopping = false;
+
+  constructor(options: FrontendSupervisorOptions) {
+    this.#options = options;
+    this.#places = Array.from({ length: options.count }, () => ({
+      process: undefined,
+      startedAtMs: 0,
+      restarts: 0,
+      failuresInARow: 0,
+    }));
+  }
+
+  get frontends(): { pid: number; startedAtMs: number; restarts: number }[] {
+    return this.#places.flatMap(({ process, startedAtMs, restarts }) =>
+      process ? [{ pid: process.pid, startedAtMs, restarts }] : [],
+    );
+  }
+
+  memoryBytes(): number {
+    return this.frontends.reduce((sum, { pid }) => sum + readMemoryBytes(pid), 0);
+  }
+
+  /** Starts all; settles when all take connections. Rejects if one ends before that. */
+  async start(): Promise<void> {
+    await Promise.all(this.#places.map((place) => this.#start(place)));
+  }
+
+  /** Lets all finish what runs, for so long at most. */
+  async stop(timeoutMs: number): Promise<void> {
+    this.#stopping = true;
+    await Promise.all(
+      this.#places.map(async ({ process }) => {
+        if (!process) return;
+        process.send({ type: "close", timeoutMs });
+        const timer = setTimeout(() => process.signal("SIGKILL"), timeoutMs + 1_000);
+        await process.exited;
+        clearTimeout(timer);
+      }),
+    );
+  }
+
+  async #start(place: Place): Promise<void> {
+    const { socket, assignment, nodeArguments, baseEnv, log, events } = this.#options;
+    const child = await ChildProcess.start({
+      command: [process.execPath, ...nodeArguments],
+      workingDirectory: process.cwd(),
+      env: { ...baseEnv },
+      // Frontends log in the configured form themselves.
+      stdio: "inherit",
+      messageChannel: true,
+      inheritFds: socket.fd === undefined ? [] : [socket.fd],
+    });
+    place.process = child;
+    place.startedAtMs = Date.now();
+    const listening = new Promise<boolean>((resolve) => {
+      const timer = setTimeout(() => resolve(false), START_TIMEOUT_MS);
+      child.onMessage((message) => {
+        if ((message as { type?: string }).type !== "listening") return;
+        clearTimeout(timer);
+        resolve(true);
+      });
+      void child.exited.then(() => {
+        clearTimeout(timer);
+        resolve(false);
+      });
+    });
+    const { host, port } = socket;
+    child.send({
+      type: "assignment",
+      ...assignment,
+      host,
+      port,
+      listenFd: socket.fd === undefined ? undefined : INHERITED_FD,
+    } satisfies FrontendAssignment as never);
+    void child.exited.then(() => this.#exited(place, child));
+    if (!(await listening)) {
+      child.signal("SIGKILL");
+      await child.exited;
+      throw new RrError("FAILED_PRECONDITION", "the HTTP frontend did not start: its reason is printed above");
+    }
+    log.debug({ pid: child.pid }, `HTTP frontend ${child.pid} takes connections`);
+    events.record("frontend.started", { pid: child.pid, message: `HTTP frontend ${child.pid} takes connections` });
+  }
+
+  #exited(place: Place, child: ChildProcess): void {
+    place.process = undefined;
+    if (this.#stopping) return;
+    const { log, events } = this.#options;
+    const exit = child.exitStatus;
+    place.restarts++;
+    place.failuresInARow = Date.now() - place.startedAtMs < STABLE_AFTER_MS ? place.failuresInARow + 1 : 1;
+    const delayMs = place.failuresInARow === 1 ? 0 : Math.min(100 * 2 ** place.failuresInARow, RESTART_DELAY_MS_MAX);
+    const message = `HTTP frontend ${child.pid} ended by itself and is started again`;
+    log.error({ pid: child.pid, exit_code: exit?.code ?? undefined, signal: exit?.signal ?? undefined }, message);
+    events.record("frontend.exited", {
+      pid: child.pid,
+      reason: "FRONTEND_EXITED",
+      message,
+      attributes: { exit_code: exit?.code ?? undefined, signal: exit?.signal ?? undefined },
+    });
+    setTimeout(() => {
+      if (!this.#stopping) this.#start(place).catch((error: Error) => log.error({}, error.message));
+    }, delayMs);
+  }
+}

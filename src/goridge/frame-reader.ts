@@ -1,0 +1,114 @@
+import { type FrameHeader, HEADER_BYTES, readHeader } from "./frame.ts";
+
+/** Frames of this size and less are handed on whole; of larger ones the payload is handed on as it comes. */
+export const WHOLE_FRAME_BYTES = 64 * 1024;
+/** Text between frames beyond this is no longer an accident. */
+export const STRAY_BYTES_MAX = 64 * 1024;
+
+export interface FrameListener {
+  /** A frame, or the beginning of a large one: `missingBytes` more come by `frameContinues`. */
+  frame(header: FrameHeader, options: readonly number[], payload: Buffer, missingBytes: number): void;
+  frameContinues(data: Buffer, missingBytes: number): void;
+  /** Bytes that are no frame, found between frames. */
+  stray(bytes: Buffer): void;
+  /** Too much text, or text to the end of the stream. Nothing more is read. */
+  violation(bytes: Buffer): void;
+}
+
+const EMPTY: Buffer = Buffer.alloc(0);
+
+/**
+ * Bytes, cut anywhere, to frames. Text that something printed between frames is passed over up to the next bytes that
+ * are a valid header in every respect. Payloads are views on what was pushed.
+ */
+export class FrameReader {
+  readonly #listener: FrameListener;
+  readonly #payloadBytesMax: number;
+  #pending = EMPTY;
+  #missingBytes = 0;
+  #strayBytes = 0;
+  #broken = false;
+
+  constructor(listener: FrameListener, payloadBytesMax: number) {
+    this.#listener = listener;
+    this.#payloadBytesMax = payloadBytesMax;
+  }
+
+  push(chunk: Buffer): void {
+    if (this.#broken) return;
+    let bytes = chunk;
+    if (this.#missingBytes > 0) {
+      const data = bytes.subarray(0, this.#missingBytes);
+      this.#missingBytes -= data.length;
+      bytes = bytes.subarray(data.length);
+      this.#listener.frameContinues(data, this.#missingBytes);
+      if (bytes.length === 0) return;
+    }
+    if (this.#pending.length > 0) {
+      bytes = Buffer.concat([this.#pending, bytes]);
+      this.#pending = EMPTY;
+    }
+    this.#pending = this.#consume(bytes);
+  }
+
+  /** The stream ended: what is left over is not a frame and never will be. */
+  end(): void {
+    if (this.#broken || this.#missingBytes > 0 || this.#pending.length === 0) return;
+    this.#broken = true;
+    this.#listener.violation(this.#pending);
+  }
+
+  /** Bytes of an unfinished frame or of text wait for more. */
+  get midFrame(): boolean {
+    return this.#missingBytes > 0 || this.#pending.length > 0;
+  }
+
+  /** Hands on all frames in `bytes`; returns the beginning of the next one. */
+  #consume(bytes: Buffer): Buffer {
+    let offset = 0;
+    while (bytes.length - offset >= HEADER_BYTES) {
+      const header = readHeader(bytes, offset, this.#payloadBytesMax);
+      if (!header) {
+        const next = this.#passOver(bytes, offset);
+        if (next < 0) return EMPTY;
+        offset = next;
+        continue;
+      }
+      const available = bytes.length - offset - header.headerBytes;
+      const whole = available >= header.payloadBytes;
+      if (!whole && (available < 0 || header.payloadBytes <= WHOLE_FRAME_BYTES)) break;
+      const options = readOptions(bytes, offset, header);
+      // The first option is the length of the context, which must not be cut.
+      if (!whole && available < Math.min(options[0] ?? 0, header.payloadBytes)) break;
+      const start = offset + header.headerBytes;
+      offset = whole ? start + header.payloadBytes : bytes.length;
+      this.#strayBytes = 0;
+      this.#missingBytes = header.payloadBytes - (offset - start);
+      this.#listener.frame(header, options, bytes.subarray(start, offset), this.#missingBytes);
+    }
+    return offset === bytes.length ? EMPTY : bytes.subarray(offset);
+  }
+
+  /** Returns where to look on, or -1 if there was too much text. */
+  #passOver(bytes: Buffer, from: number): number {
+    let offset = from + 1;
+    while (bytes.length - offset >= HEADER_BYTES && !readHeader(bytes, offset, this.#payloadBytesMax)) offset++;
+    this.#strayBytes += offset - from;
+    if (this.#strayBytes > STRAY_BYTES_MAX) {
+      this.#broken = true;
+      this.#listener.violation(bytes.subarray(from));
+      return -1;
+    }
+    this.#listener.stray(bytes.subarray(from, offset));
+    return offset;
+  }
+}
+
+const NO_OPTIONS: readonly number[] = [];
+
+function readOptions(bytes: Buffer, offset: number, header: FrameHeader): readonly number[] {
+  if (header.headerBytes === HEADER_BYTES) return NO_OPTIONS;
+  const options: number[] = [];
+  for (let at = offset + HEADER_BYTES; at < offset + header.headerBytes; at += 4) options.push(bytes.readUInt32LE(at));
+  return options;
+}

@@ -1,0 +1,104 @@
+import { type IncomingMessage, type ServerResponse, STATUS_CODES } from "node:http";
+import { ERROR_TABLE, type RrError } from "../errors.ts";
+
+export interface ErrorResponseSettings {
+  /** Status for failures of the application and of the server itself. */
+  readonly internalErrorCode: number;
+  /** Responses show reason and message. */
+  readonly debug: boolean;
+}
+
+/** HTTP status of a failure. */
+export function errorStatus(error: RrError, internalErrorCode: number): number {
+  const { reason } = error;
+  if (reason === "WORKER_ERROR" || reason === "INTERNAL") return internalErrorCode;
+  // 499 is for logs. A client that still waits while its call was given up for it may try again.
+  return reason === "CANCELLED" ? ERROR_TABLE.UNAVAILABLE.http : ERROR_TABLE[reason].http;
+}
+
+/** How a failure is told where its reason alone does not say it. */
+export interface ErrorPresentation {
+  /** Instead of the status of the reason. */
+  readonly status?: number | undefined;
+  /** Shows the message without debug too: it says nothing that only developers may know. */
+  readonly explain?: boolean;
+}
+
+/**
+ * Answers a request whose head was not sent yet. Without debug the body is empty, or a problem document (RFC 9457) that
+ * says no more than the status if the client asks for one.
+ */
+export function sendErrorResponse(
+  incoming: IncomingMessage,
+  outgoing: ServerResponse,
+  error: RrError,
+  settings: ErrorResponseSettings,
+  requestId: string,
+  presentation: ErrorPresentation = {},
+): void {
+  const status = presentation.status ?? errorStatus(error, settings.internalErrorCode);
+  const explain = presentation.explain ?? false;
+  const [contentType, body] = errorBody(incoming, status, error, settings.debug, requestId, explain);
+  const headers = ["Content-Length", String(body.length)];
+  if (contentType !== "") headers.push("Content-Type", contentType, "X-Content-Type-Options", "nosniff");
+  if (error.retryAfterMs !== undefined)
+    headers.push("Retry-After", String(Math.max(1, Math.ceil(error.retryAfterMs / 1000))));
+  if (error.reason === "QUEUE_FULL" || error.reason === "QUEUE_WAIT_EXCEEDED") headers.push("No-Workers", "true");
+  const unread = hasUnreadBody(incoming);
+  if (unread) outgoing.shouldKeepAlive = false;
+  outgoing.writeHead(status, headers);
+  // A client that was promised "100 Continue" and did not get it sends nothing more.
+  if (unread && incoming.headers.expect === undefined) endAfterLinger(incoming, outgoing, body);
+  else outgoing.end(body);
+}
+
+/** A response for a connection whose request could not even be parsed. */
+export function rawErrorResponse(status: number): string {
+  return `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`;
+}
+
+function errorBody(
+  incoming: IncomingMessage,
+  status: number,
+  error: RrError,
+  debug: boolean,
+  requestId: string,
+  explain: boolean,
+): [contentType: string, body: Buffer] {
+  if (incoming.headers.accept?.includes("application/problem+json")) {
+    const problem = {
+      type: "about:blank",
+      title: STATUS_CODES[status],
+      status,
+      request_id: requestId,
+      detail: debug || explain ? error.message : undefined,
+      reason: debug ? error.reason : undefined,
+    };
+    return ["application/problem+json", Buffer.from(JSON.stringify(problem))];
+  }
+  if (!debug && !explain) return ["", EMPTY];
+  const text = debug ? `${error.reason}: ${error.message}\n` : `${error.message}\n`;
+  return ["text/plain; charset=utf-8", Buffer.from(text)];
+}
+
+function hasUnreadBody(incoming: IncomingMessage): boolean {
+  const { headers } = incoming;
+  const hasBody = headers["transfer-encoding"] !== undefined || Number(headers["content-length"] ?? 0) > 0;
+  return hasBody && !incoming.complete;
+}
+
+/**
+ * A connection that is closed while bytes of the client are unread is reset, and the reset overtakes the response. So
+ * the client gets all of the response, then a moment to notice and to stop sending.
+ */
+function endAfterLinger(incoming: IncomingMessage, outgoing: ServerResponse, body: Buffer): void {
+  if (body.length > 0) outgoing.write(body);
+  else outgoing.flushHeaders();
+  const timer = setTimeout(() => outgoing.end(), LINGER_MS);
+  incoming.once("end", () => outgoing.end());
+  outgoing.once("close", () => clearTimeout(timer));
+  incoming.resume();
+}
+
+export const LINGER_MS = 1000;
+const EMPTY = Buffer.alloc(0);

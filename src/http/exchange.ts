@@ -1,0 +1,278 @@
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { Codec } from "../../gen/roadrunner/dispatch/v1/payload_pb.ts";
+import type { CallHandle, CallSink, DispatchClient, ReplyPiece } from "../client/dispatch-stream.ts";
+import type { Clock } from "../clock.ts";
+import type { HttpOptions } from "../config/options.ts";
+import { RrError } from "../errors.ts";
+import type { Log } from "../log.ts";
+import { type AccessLog, oneLine } from "./access-log.ts";
+import { type ErrorPresentation, sendErrorResponse } from "./error-response.ts";
+import {
+  announcedBytes,
+  type BodyPlan,
+  type BodyReception,
+  COLLECT_BYTES,
+  EMPTY_BODY,
+  formBody,
+  planBody,
+  receiveBody,
+} from "./request-body.ts";
+import { encodeJsonContext, encodeProtoContext } from "./request-context.ts";
+import { readRequestFields } from "./request-fields.ts";
+import { requestIdFor } from "./request-id.ts";
+import { ResponseWriter, WINDOW_BYTES } from "./response-writer.ts";
+import type { FrontendStatistics } from "./statistics.ts";
+
+/** What all exchanges of a frontend share. */
+export interface ExchangeServices {
+  readonly dispatch: DispatchClient;
+  readonly options: HttpOptions;
+  readonly log: Log;
+  readonly accessLog: AccessLog;
+  readonly statistics: FrontendStatistics;
+  readonly clock: Clock;
+  /** Connections are closed after the response under way. */
+  readonly draining: boolean;
+}
+
+/** What middleware adds to a request. */
+export interface RequestAdditions {
+  attributes?: Record<string, string[]>;
+  /** Of the client behind the proxies. */
+  remoteAddress?: string;
+}
+
+const SAFE_METHODS: ReadonlySet<string> = new Set(["GET", "HEAD", "OPTIONS", "TRACE"]);
+/** Pieces of a body that was parsed as a whole. */
+const PIECE_BYTES = 256 * 1024;
+
+/**
+ * One request, from its head to the end of its response: takes in the body, opens the call, writes the reply, and gives
+ * the call up when the client leaves.
+ */
+export class Exchange implements CallSink {
+  readonly #services: ExchangeServices;
+  readonly #incoming: IncomingMessage;
+  readonly #outgoing: ServerResponse;
+  readonly #additions: RequestAdditions;
+  readonly #startedMs: number;
+  readonly #startedMonotonicMs: number;
+  readonly #writer: ResponseWriter;
+  readonly #requestId: string;
+  #plan: BodyPlan = "none";
+  #body: BodyReception | undefined;
+  #call: CallHandle | undefined;
+  /** Credit and the wish to end that came before `open` returned. */
+  #earlyGrantBytes = 0;
+  #abandoned = false;
+  #callEnded = false;
+  #failure: RrError | undefined;
+  #pid = 0;
+
+  constructor(
+    services: ExchangeServices,
+    incoming: IncomingMessage,
+    outgoing: ServerResponse,
+    additions: RequestAdditions,
+  ) {
+    this.#services = services;
+    this.#incoming = incoming;
+    this.#outgoing = outgoing;
+    this.#additions = additions;
+    this.#startedMs = services.clock.wallMs();
+    this.#startedMonotonicMs = services.clock.monotonicMs();
+    this.#requestId = requestIdFor(incoming.headers["x-request-id"]);
+    this.#writer = new ResponseWriter(incoming, outgoing, this, services.log);
+  }
+
+  /** Everything after this is driven by events. */
+  start(): void {
+    this.#services.statistics.opened();
+    this.#outgoing.once("close", () => this.#closed());
+    try {
+      this.#takeBody();
+    } catch (thrown) {
+      this.#fail(RrError.from(thrown));
+    }
+  }
+
+  #takeBody(): void {
+    const { options } = this.#services;
+    const { headers, method = "GET" } = this.#incoming;
+    this.#plan = planBody(method, headers["content-type"], options.rawBody);
+    const bytes = announcedBytes(this.#incoming, options.maxRequestBytes);
+    if (bytes === 0) return this.#openWhole(EMPTY_BODY);
+    if (this.#plan === "none" || this.#plan === "empty-form") return this.#ignoreBody(bytes);
+    // Node leaves the answer to `Expect: 100-continue` to whoever listens for it, and server.ts does.
+    if (headers.expect !== undefined && this.#incoming.httpVersion === "1.1") this.#outgoing.writeContinue();
+    this.#body = receiveBody(this.#incoming, options, this.#plan === "form", {
+      whole: (body) => this.#openWhole(body),
+      first: (data) => this.#open(data, true),
+      more: (data, last) => this.#sendMore(data, last),
+      failed: (error, status) => {
+        this.abandon();
+        this.#fail(error, { status });
+      },
+    });
+  }
+
+  #ignoreBody(announced: number | undefined): void {
+    // Reading a long body only to keep the connection is not worth it.
+    if (announced === undefined || announced > COLLECT_BYTES) this.#outgoing.shouldKeepAlive = false;
+    this.#openWhole(EMPTY_BODY);
+  }
+
+  // The call.
+
+  #openWhole(received: Buffer): void {
+    try {
+      const { contextCodec } = this.#services.options;
+      const isForm = this.#plan === "form" || this.#plan === "empty-form";
+      const body = isForm ? formBody(received, contextCodec) : received;
+      const isLarge = body.length > PIECE_BYTES;
+      this.#open(isLarge ? body.subarray(0, PIECE_BYTES) : body, isLarge);
+      if (isLarge) this.#sendRest(body, PIECE_BYTES);
+    } catch (thrown) {
+      this.#fail(RrError.from(thrown));
+    }
+  }
+
+  #open(body: Uint8Array, moreBody: boolean): void {
+    const { options, dispatch } = this.#services;
+    const fields = readRequestFields(this.#incoming);
+    fields.parsed = this.#plan === "form" || this.#plan === "empty-form";
+    fields.attributes = this.#additions.attributes;
+    if (this.#additions.remoteAddress !== undefined) fields.remoteAddress = this.#additions.remoteAddress;
+    const isProto = options.contextCodec === "proto";
+    const call = dispatch.open(
+      {
+        pool: options.pool,
+        context: isProto ? encodeProtoContext(fields) : encodeJsonContext(fields),
+        body,
+        codec: isProto ? Codec.PROTO : Codec.JSON,
+        moreBody,
+        idempotent: SAFE_METHODS.has(fields.method) || this.#incoming.headers["idempotency-key"] !== undefined,
+        requestId: this.#requestId,
+        windowBytes: WINDOW_BYTES,
+        timeoutMs: 0,
+      },
+      this,
+    );
+    this.#call = call;
+    if (this.#abandoned) call.cancel();
+    else if (this.#earlyGrantBytes > 0) call.grant(this.#earlyGrantBytes);
+  }
+
+  /** Answers whether more may come at once. */
+  #sendMore(data: Buffer, last: boolean): boolean {
+    const call = this.#call;
+    if (call === undefined) return true;
+    call.sendBody(data, last);
+    if (last || call.writable) return true;
+    call.whenWritable(() => this.#body?.resume());
+    return false;
+  }
+
+  #sendRest(body: Buffer, sentBytes: number): void {
+    const call = this.#call;
+    for (let at = sentBytes; call !== undefined && at < body.length && !this.#abandoned; at += PIECE_BYTES) {
+      if (!call.writable) {
+        call.whenWritable(() => this.#sendRest(body, at));
+        return;
+      }
+      call.sendBody(body.subarray(at, at + PIECE_BYTES), at + PIECE_BYTES >= body.length);
+    }
+  }
+
+  // What the dispatch stream tells.
+
+  reply(piece: ReplyPiece): void {
+    if (piece.pid !== 0) this.#pid = piece.pid;
+    this.#callEnded = !piece.more;
+    if (this.#outgoing.destroyed) return;
+    if (this.#services.draining && !this.#writer.started) this.#outgoing.shouldKeepAlive = false;
+    try {
+      this.#writer.write(piece);
+    } catch (thrown) {
+      this.abandon();
+      const error = RrError.from(thrown);
+      this.#fail(error, { explain: error.metadata.status !== undefined });
+    }
+  }
+
+  failed(error: RrError): void {
+    this.#callEnded = true;
+    this.#fail(error);
+  }
+
+  // What the writer asks for.
+
+  grant(bytes: number): void {
+    if (this.#call === undefined) this.#earlyGrantBytes += bytes;
+    else this.#call.grant(bytes);
+  }
+
+  abandon(): void {
+    if (this.#abandoned || this.#callEnded) return;
+    this.#abandoned = true;
+    this.#call?.cancel();
+  }
+
+  // Ends.
+
+  #fail(error: RrError, presentation: ErrorPresentation = {}): void {
+    const { log, options, draining } = this.#services;
+    this.#failure = error;
+    this.#body?.stop();
+    if (this.#outgoing.destroyed || this.#outgoing.writableEnded) return;
+    if (this.#writer.started) this.#writer.abort();
+    else {
+      if (draining) this.#outgoing.shouldKeepAlive = false;
+      sendErrorResponse(this.#incoming, this.#outgoing, error, options, this.#requestId, presentation);
+    }
+    const fields = {
+      event: "http.request_failed",
+      reason: error.reason,
+      status: this.#outgoing.statusCode,
+      method: this.#incoming.method,
+      uri: oneLine(this.#incoming.url ?? ""),
+      request_id: this.#requestId,
+      pool: options.pool,
+      pid: this.#pid === 0 ? undefined : this.#pid,
+    };
+    // What the client did wrong is no event in the life of the server.
+    if (this.#outgoing.statusCode < 500) log.debug(fields, error.message);
+    else log.warn(fields, error.message);
+  }
+
+  #closed(): void {
+    const { accessLog, statistics, clock } = this.#services;
+    const { headers, socket } = this.#incoming;
+    const left = !this.#outgoing.writableFinished;
+    if (left) {
+      this.#body?.stop();
+      this.abandon();
+    }
+    const status = left && !this.#outgoing.headersSent ? CLIENT_LEFT : this.#outgoing.statusCode;
+    const writtenBytes = this.#writer.writtenBytes;
+    statistics.closed(status, writtenBytes, left, this.#failure?.reason);
+    accessLog({
+      status,
+      method: this.#incoming.method ?? "",
+      target: this.#incoming.url ?? "",
+      host: headers.host,
+      remoteAddress: this.#additions.remoteAddress ?? socket.remoteAddress ?? "",
+      userAgent: headers["user-agent"],
+      referer: headers.referer,
+      contentLength: headers["content-length"],
+      requestId: this.#requestId,
+      readBytes: this.#body?.receivedBytes ?? 0,
+      writtenBytes,
+      startedMs: this.#startedMs,
+      elapsedMs: clock.monotonicMs() - this.#startedMonotonicMs,
+    });
+  }
+}
+
+/** Never sent; access logs show it for a client that did not wait for the response. */
+const CLIENT_LEFT = 499;

@@ -1,0 +1,158 @@
+import type { IncomingMessage } from "node:http";
+import { RrError } from "../errors.ts";
+import { FORM_LIMITS, formJson, parseForm } from "./form-tree.ts";
+
+/**
+ * How the body of a request reaches the worker:
+ * - "none": not at all, and the context does not mention it
+ * - "form": parsed, as a JSON tree
+ * - "empty-form": an empty tree, whatever was sent
+ * - "raw": as it came
+ */
+export type BodyPlan = "none" | "form" | "empty-form" | "raw";
+
+/** The part of the options that bodies are read by. */
+export interface BodyOptions {
+  readonly maxRequestBytes: number;
+  readonly bodyIdleTimeoutMs: number;
+  readonly rawBody: boolean;
+  readonly contextCodec: "json" | "proto";
+}
+
+export function planBody(method: string, contentType: string | undefined, rawBody: boolean): BodyPlan {
+  if (method === "HEAD" || method === "OPTIONS") return "none";
+  if (rawBody || contentType === undefined) return "raw";
+  const type = contentType.toLowerCase();
+  // Multipart forms travel unparsed until uploads are there; their plan belongs here.
+  if (!type.includes("application/x-www-form-urlencoded")) return "raw";
+  return method === "POST" || method === "PUT" || method === "PATCH" ? "form" : "empty-form";
+}
+
+/** The worker's view of a form: JSON. Workers of the JSON protocol choke on an empty body, those of protobuf do not. */
+export function formBody(body: Uint8Array, contextCodec: BodyOptions["contextCodec"]): Buffer {
+  const tree = parseForm(body, FORM_LIMITS);
+  return tree.size === 0 && contextCodec === "proto" ? EMPTY_BODY : Buffer.from(formJson(tree), "utf8");
+}
+
+/**
+ * Bytes that the head announces: 0 without a body, undefined if only its end will tell.
+ *
+ * @throws RrError PAYLOAD_TOO_LARGE: more than may come; INVALID_REQUEST: encoded in a way that nobody here can undo
+ */
+export function announcedBytes(incoming: IncomingMessage, maxRequestBytes: number): number | undefined {
+  const { "content-length": length, "transfer-encoding": encoding } = incoming.headers;
+  if (encoding !== undefined) {
+    if (encoding.toLowerCase() === "chunked") return undefined;
+    throw new RrError("INVALID_REQUEST", `Transfer-Encoding is "${encoding}", and only "chunked" is understood`);
+  }
+  if (length === undefined) return incoming.httpVersionMajor >= 2 && !incoming.complete ? undefined : 0;
+  const bytes = Number(length);
+  if (bytes > maxRequestBytes) throw tooLarge(maxRequestBytes);
+  return bytes;
+}
+
+function tooLarge(maxRequestBytes: number): RrError {
+  return new RrError("PAYLOAD_TOO_LARGE", `The body has more than ${maxRequestBytes} bytes (http.max_request_size)`);
+}
+
+/** Who wants a body. After `failed` nothing more comes. */
+export interface BodyReceiver {
+  /** All of it: it was small, or wanted in one piece. */
+  whole(body: Buffer): void;
+  /** The start of a body that is too large to be collected. The rest goes to `more`. */
+  first(data: Buffer): void;
+  /** What came next. Answers whether more may come at once; if not, `resume` of the reception is called for. */
+  more(data: Buffer, last: boolean): boolean;
+  /** `status`: to be answered instead of what the error's reason stands for. */
+  failed(error: RrError, status?: number): void;
+}
+
+/** A body on its way in. */
+export interface BodyReception {
+  /** Goes on after `more` answered false. */
+  resume(): void;
+  /** The receiver hears nothing more. What still comes stays unread. */
+  stop(): void;
+  readonly receivedBytes: number;
+}
+
+/** Larger bodies are handed on in pieces. */
+export const COLLECT_BYTES = 64 * 1024;
+/** A parsed form takes several times its size in memory; larger ones are no forms but uploads in disguise. */
+export const FORM_BYTES_MAX = 32 * 1024 * 1024;
+export const EMPTY_BODY = Buffer.alloc(0);
+const REQUEST_TIMEOUT = 408;
+
+/**
+ * Reads a body, counting what really comes: a size that is not announced is bounded too. A client that stops sending
+ * for `bodyIdleTimeoutMs` fails with DEADLINE_EXCEEDED (status 408), except while the receiver is the one who waits.
+ *
+ * @param inOnePiece the receiver wants `whole`, however large the body is
+ */
+export function receiveBody(
+  incoming: IncomingMessage,
+  options: BodyOptions,
+  inOnePiece: boolean,
+  receiver: BodyReceiver,
+): BodyReception {
+  const maxBytes = inOnePiece ? Math.min(options.maxRequestBytes, FORM_BYTES_MAX) : options.maxRequestBytes;
+  let collected: Buffer[] = [];
+  let receivedBytes = 0;
+  let streaming = false;
+  let held = false;
+  const idle = setTimeout(() => {
+    if (held) idle.refresh();
+    else fail(slowBody(options.bodyIdleTimeoutMs), REQUEST_TIMEOUT);
+  }, options.bodyIdleTimeoutMs);
+
+  const stop = (): void => {
+    clearTimeout(idle);
+    incoming.off("data", onData);
+    incoming.off("end", onEnd);
+  };
+  const fail = (error: RrError, status?: number): void => {
+    stop();
+    receiver.failed(error, status);
+  };
+  const onData = (chunk: Buffer): void => {
+    receivedBytes += chunk.length;
+    if (receivedBytes > maxBytes) return fail(tooLarge(maxBytes));
+    idle.refresh();
+    if (streaming) {
+      held = !receiver.more(chunk, false);
+      if (held) incoming.pause();
+      return;
+    }
+    collected.push(chunk);
+    if (inOnePiece || receivedBytes <= COLLECT_BYTES) return;
+    streaming = true;
+    receiver.first(joined(collected));
+    collected = [];
+  };
+  const onEnd = (): void => {
+    stop();
+    if (streaming) receiver.more(EMPTY_BODY, true);
+    else receiver.whole(joined(collected));
+  };
+  incoming.on("data", onData);
+  incoming.on("end", onEnd);
+  return {
+    resume: () => {
+      held = false;
+      idle.refresh();
+      incoming.resume();
+    },
+    stop,
+    get receivedBytes() {
+      return receivedBytes;
+    },
+  };
+}
+
+function joined(chunks: readonly Buffer[]): Buffer {
+  return chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks);
+}
+
+function slowBody(idleMs: number): RrError {
+  return new RrError("DEADLINE_EXCEEDED", `No more of the body came for ${idleMs} ms (http.body_idle_timeout)`);
+}

@@ -1,0 +1,215 @@
+import { type IncomingMessage, type ServerResponse, STATUS_CODES } from "node:http";
+import type { ReplyPiece } from "../client/dispatch-stream.ts";
+import type { Log } from "../log.ts";
+import { EMPTY_BODY } from "./request-body.ts";
+import { decodeResponseHead, PLAIN_HEAD, type ResponseHead } from "./response-head.ts";
+
+/** Bytes of a reply that may be on their way or wait for a slow client. */
+export const WINDOW_BYTES = 256 * 1024;
+/** Credit is given back in portions of this size: a stream of many small pieces must not double its messages. */
+const GRANT_BYTES = WINDOW_BYTES / 4;
+/** Longest time without progress while a client has bytes to read; RoadRunner's write timeout. */
+const STALL_TIMEOUT_MS = 300_000;
+
+/** What the writer asks of the call whose reply it writes. */
+export interface ReplySource {
+  /** More of the reply may come. */
+  grant(bytes: number): void;
+  /** Nobody wants the rest. */
+  abandon(): void;
+}
+
+/**
+ * Writes a reply, piece by piece, as an HTTP response.
+ *
+ * waiting --head, more pieces--> streaming --last piece--> ended; a reply in one piece goes from waiting to ended.
+ */
+export class ResponseWriter {
+  readonly #incoming: IncomingMessage;
+  readonly #outgoing: ServerResponse;
+  readonly #source: ReplySource;
+  readonly #log: Log;
+  #state: "waiting" | "streaming" | "ended" = "waiting";
+  #head: ResponseHead = PLAIN_HEAD;
+  /** Of the announced length; Infinity without one. */
+  #remainingBytes = Number.POSITIVE_INFINITY;
+  #writtenBytes = 0;
+  #ungrantedBytes = 0;
+  #congested = false;
+
+  constructor(incoming: IncomingMessage, outgoing: ServerResponse, source: ReplySource, log: Log) {
+    this.#incoming = incoming;
+    this.#outgoing = outgoing;
+    this.#source = source;
+    this.#log = log;
+  }
+
+  /** The head went out: an error can no longer be told. */
+  get started(): boolean {
+    return this.#state !== "waiting";
+  }
+
+  /** Bytes of the body. */
+  get writtenBytes(): number {
+    return this.#writtenBytes;
+  }
+
+  /** @throws RrError if the piece's head is none; nothing was sent then */
+  write(piece: ReplyPiece): void {
+    if (this.#state === "ended") return;
+    if (this.#state === "streaming") {
+      // Later heads repeat the first one: newer PHP libraries send one with every piece.
+      this.#writeBody(piece.body);
+    } else {
+      const head = piece.context.length === 0 ? PLAIN_HEAD : decodeResponseHead(piece.context, piece.codec);
+      if (head.dropped.length > 0)
+        this.#log.warn(
+          { event: "http.header_dropped", names: head.dropped },
+          "The worker's response had unsendable headers",
+        );
+      if (head.status >= 200) {
+        if (!piece.more) return this.#writeWhole(head, piece.body);
+        this.#start(head, piece.body);
+      } else {
+        // The body of an informational response has no place to go.
+        this.#inform(head);
+        if (!piece.more) return this.#writeWhole(PLAIN_HEAD, EMPTY_BODY);
+      }
+    }
+    if (!piece.more) this.#finish();
+    else this.#credit(piece.context.length + piece.body.length);
+  }
+
+  /** Ends a response that can no longer be completed so that the client sees it. */
+  abort(): void {
+    this.#state = "ended";
+    this.#outgoing.destroy();
+  }
+
+  #writeWhole(head: ResponseHead, body: Uint8Array): void {
+    const { status, headers, trailers, contentLength } = head;
+    this.#state = "ended";
+    this.#prepareConnection(head);
+    if (!this.#mayHaveBody(status)) {
+      // For HEAD the worker may tell the length of what GET would get, or just answer as to GET.
+      const length = contentLength ?? (body.length > 0 ? body.length : undefined);
+      this.#outgoing.writeHead(status, length === undefined || status === 204 ? headers : withLength(headers, length));
+      this.#outgoing.end();
+      return;
+    }
+    this.#writtenBytes = body.length;
+    if (trailers.length > 0 && this.#incoming.httpVersion !== "1.0") {
+      this.#outgoing.writeHead(status, headers.concat("Trailer", trailers.map(([name]) => name).join(", ")));
+      this.#outgoing.addTrailers(trailers);
+    } else this.#outgoing.writeHead(status, withLength(headers, body.length));
+    this.#outgoing.end(body);
+    if (this.#outgoing.writableLength > 0) this.#outgoing.setTimeout(STALL_TIMEOUT_MS);
+  }
+
+  #start(head: ResponseHead, body: Uint8Array): void {
+    const { status, headers, trailers, contentLength } = head;
+    this.#head = head;
+    this.#state = "streaming";
+    this.#prepareConnection(head);
+    const withTrailers = trailers.length > 0 && this.#incoming.httpVersion !== "1.0";
+    if (!this.#mayHaveBody(status)) {
+      this.#outgoing.writeHead(
+        status,
+        contentLength === undefined || status === 204 ? headers : withLength(headers, contentLength),
+      );
+      this.#cut();
+    } else if (withTrailers) {
+      // Trailers exist in chunked bodies only, which have no length.
+      this.#outgoing.writeHead(status, headers.concat("Trailer", trailers.map(([name]) => name).join(", ")));
+    } else if (contentLength !== undefined) {
+      this.#remainingBytes = contentLength;
+      this.#outgoing.writeHead(status, withLength(headers, contentLength));
+    } else this.#outgoing.writeHead(status, headers);
+    if (body.length > 0) this.#writeBody(body);
+    else if (this.#state === "streaming") this.#outgoing.flushHeaders();
+  }
+
+  #prepareConnection(head: ResponseHead): void {
+    if (head.close) this.#outgoing.shouldKeepAlive = false;
+  }
+
+  #mayHaveBody(status: number): boolean {
+    return this.#incoming.method !== "HEAD" && status !== 204 && status !== 304;
+  }
+
+  #writeBody(data: Uint8Array): void {
+    if (data.length === 0) return;
+    let chunk = data;
+    if (chunk.length > this.#remainingBytes) {
+      chunk = chunk.subarray(0, this.#remainingBytes);
+      this.#log.warn(
+        { event: "http.body_cut" },
+        "The worker's response is longer than its Content-Length: the rest is cut",
+      );
+    }
+    this.#remainingBytes -= chunk.length;
+    this.#writtenBytes += chunk.length;
+    if (chunk.length > 0 && !this.#outgoing.write(chunk) && !this.#congested) this.#awaitDrain();
+    if (chunk.length < data.length) this.#cut();
+  }
+
+  #awaitDrain(): void {
+    this.#congested = true;
+    this.#outgoing.setTimeout(STALL_TIMEOUT_MS);
+    this.#outgoing.once("drain", () => {
+      this.#congested = false;
+      this.#outgoing.setTimeout(0);
+      this.#credit(0);
+    });
+  }
+
+  #credit(bytes: number): void {
+    this.#ungrantedBytes += bytes;
+    if (this.#congested || this.#ungrantedBytes < GRANT_BYTES || this.#state !== "streaming") return;
+    this.#source.grant(this.#ungrantedBytes);
+    this.#ungrantedBytes = 0;
+  }
+
+  /** The response is complete before the reply is. */
+  #cut(): void {
+    this.#state = "ended";
+    this.#outgoing.end();
+    this.#source.abandon();
+  }
+
+  #finish(): void {
+    if (this.#state !== "streaming") return;
+    if (this.#remainingBytes > 0 && this.#remainingBytes !== Number.POSITIVE_INFINITY) {
+      this.#log.warn({ event: "http.body_short" }, "The worker's response is shorter than its Content-Length");
+      return this.abort();
+    }
+    this.#state = "ended";
+    const { trailers } = this.#head;
+    if (trailers.length > 0) this.#outgoing.addTrailers(trailers);
+    this.#outgoing.end();
+    if (this.#outgoing.writableLength > 0) this.#outgoing.setTimeout(STALL_TIMEOUT_MS);
+  }
+
+  /**
+   * Informational responses go around Node's methods, which know three of them and of 103 only the header `Link`.
+   * A response that waits for an earlier one of its connection has no socket; it may do without.
+   */
+  #inform({ status, headers }: ResponseHead): void {
+    const { socket } = this.#outgoing;
+    if (status === 101) {
+      this.#log.warn(
+        { event: "http.upgrade_ignored" },
+        "The worker answered 101, but connections cannot be handed over",
+      );
+      return;
+    }
+    if (this.#incoming.httpVersion !== "1.1" || !socket?.writable || status === 100) return;
+    let text = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? "Informational"}\r\n`;
+    for (let at = 0; at < headers.length; at += 2) text += `${headers[at]}: ${headers[at + 1]}\r\n`;
+    socket.write(`${text}\r\n`, "latin1");
+  }
+}
+
+function withLength(headers: string[], length: number): string[] {
+  return headers.concat("Content-Length", String(length));
+}

@@ -1,0 +1,119 @@
+import { existsSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { loadConfiguration } from "./config/load.ts";
+import { Core } from "./core.ts";
+import { ERROR_TABLE, RrError } from "./errors.ts";
+import { createLog, type Log } from "./log.ts";
+import { VERSION } from "./version.ts";
+
+export interface ServeOptions {
+  configFile?: string | undefined;
+  cwd: string;
+  env: Record<string, string | undefined>;
+  overrides: readonly string[];
+  dotenv?: string | undefined;
+  /** No banner. */
+  silent: boolean;
+}
+
+/** Signals that end the server: politely the first time, at once the second time. */
+const STOP_SIGNALS = ["SIGINT", "SIGTERM", "SIGQUIT"] as const;
+
+/** Runs a server until it is told to end. Settles with the exit code of the process. */
+export async function serve(options: ServeOptions): Promise<number> {
+  let loaded: ReturnType<typeof loadConfiguration>;
+  try {
+    loaded = loadConfiguration({
+      file: options.configFile,
+      cwd: options.cwd,
+      env: options.env,
+      overrides: [...options.overrides],
+      dotenv: options.dotenv,
+    });
+  } catch (thrown) {
+    return failed(RrError.from(thrown));
+  }
+  const { configuration } = loaded;
+  const log = createLog(configuration.logs);
+  for (const warning of loaded.warnings) log.warn({ channel: "config" }, warning.text);
+
+  const stop = new StopRequest(configuration.gracePeriodMs, log);
+  const core = new Core({
+    loaded,
+    baseEnv: loaded.env,
+    log,
+    frontendArguments: frontendArguments(),
+    onShutdown: (timeoutMs) => stop.request(timeoutMs),
+  });
+  try {
+    await core.start();
+  } catch (thrown) {
+    return failed(RrError.from(thrown));
+  }
+  if (!options.silent) banner(core);
+  const timeoutMs = await stop.requested;
+  await core.stop(timeoutMs);
+  log.info({}, "stopped");
+  return 0;
+}
+
+function failed(error: RrError): number {
+  process.stderr.write(`rrctl serve: ${error.message}\n`);
+  if (error.reason === "INTERNAL")
+    process.stderr.write(`${(error.cause as Error | undefined)?.stack ?? error.stack}\n`);
+  // Whatever keeps a server from starting ends it with 1; a configuration that is wrong, with its own code.
+  return error.reason === "CONFIG_INVALID" ? ERROR_TABLE.CONFIG_INVALID.exit : 1;
+}
+
+/** Once someone wants the server to end: who, by a signal or a call, and how long it may take. */
+class StopRequest {
+  readonly requested: Promise<number>;
+  readonly #gracePeriodMs: number;
+  readonly #log: Log;
+  #resolve!: (timeoutMs: number) => void;
+  #asked = false;
+
+  constructor(gracePeriodMs: number, log: Log) {
+    this.#gracePeriodMs = gracePeriodMs;
+    this.#log = log;
+    this.requested = new Promise((resolve) => {
+      this.#resolve = resolve;
+    });
+    for (const signal of STOP_SIGNALS) process.on(signal, () => this.#signalled(signal));
+  }
+
+  request(timeoutMs: number | undefined): void {
+    this.#asked = true;
+    this.#resolve(timeoutMs ?? this.#gracePeriodMs);
+  }
+
+  #signalled(signal: NodeJS.Signals): void {
+    if (this.#asked) {
+      this.#log.warn({ signal }, "asked to end a second time: ending at once");
+      process.exit(1);
+    }
+    this.#log.info({ signal }, `asked to end: running calls have ${this.#gracePeriodMs / 1000} s`);
+    this.request(undefined);
+  }
+}
+
+/** Compiled, the frontend is a script beside this one; from the sources it needs the same loader as this process. */
+function frontendArguments(): string[] {
+  const compiled = fileURLToPath(new URL("./http/main.js", import.meta.url));
+  if (existsSync(compiled)) return [compiled];
+  return [...process.execArgv, fileURLToPath(new URL("./http/main.ts", import.meta.url))];
+}
+
+function banner(core: Core): void {
+  const { httpAddresses, controlAddresses, configFile } = core.control;
+  process.stderr.write(
+    [
+      "",
+      `  rrctl ${VERSION} serves ${configFile}`,
+      ...httpAddresses.map((address) => `  http     ${address}`),
+      ...controlAddresses.map((address) => `  control  ${address}   (gRPC: rrctl, grpcurl, buf curl)`),
+      "",
+      "",
+    ].join("\n"),
+  );
+}

@@ -1,0 +1,177 @@
+import { type ChildProcess as NodeChildProcess, spawn } from "node:child_process";
+import type { Readable, Writable } from "node:stream";
+import { RrError } from "../errors.ts";
+import { resolveIdentity } from "./identity.ts";
+import { LineSplitter } from "./line-splitter.ts";
+import { openOutputPipe } from "./output-pipe.ts";
+
+/** The only file that starts processes for good (short helpers aside): workers, frontends, hooks. */
+export interface ChildProcessOptions {
+  command: readonly string[];
+  workingDirectory: string;
+  /** The whole environment. */
+  env: Record<string, string | undefined>;
+  user?: string | undefined;
+  group?: string | undefined;
+  /**
+   * "channel": stdin and stdout carry a protocol. "log": stdout is text, stdin is empty. "inherit": output goes where
+   * the output of this process goes, unseen.
+   */
+  stdio: "channel" | "log" | "inherit";
+  /** Further file descriptors, given to the child as 3, 4, ... */
+  inheritFds?: readonly number[];
+  /** Adds Node's message channel: the child notices when its parent is gone. */
+  messageChannel?: boolean;
+  /** Lines of output; not for "inherit". */
+  onLine?: (line: string, stream: "stdout" | "stderr") => void;
+}
+
+export interface ExitStatus {
+  /** Null if a signal ended it. */
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+}
+
+const LAST_LINES_KEPT = 20;
+/** How long output may still arrive after the exit: grandchildren may hold the pipe open for ever. */
+const OUTPUT_AFTER_EXIT_MS = 100;
+
+/** A process and its group. */
+export class ChildProcess {
+  readonly pid: number;
+  /** Settles when the process is gone and its last output was read. Never rejects. */
+  readonly exited: Promise<ExitStatus>;
+  readonly #child: NodeChildProcess;
+  readonly #lastLines: string[];
+  #exitStatus: ExitStatus | undefined;
+
+  private constructor(child: NodeChildProcess, outputs: Readable[], lastLines: string[]) {
+    this.pid = child.pid!;
+    this.#child = child;
+    this.#lastLines = lastLines;
+    this.exited = new Promise((resolve) => {
+      child.once("exit", (code, signal) => {
+        const status = { code, signal };
+        void outputsRead(outputs).then(() => {
+          this.#exitStatus = status;
+          resolve(status);
+        });
+      });
+    });
+  }
+
+  /** Starts a process in a group of its own. Rejects with BOOT_FAILED if the command cannot be run. */
+  static async start(options: ChildProcessOptions): Promise<ChildProcess> {
+    const [file, ...args] = options.command;
+    if (file === undefined) throw new RrError("CONFIG_INVALID", "the command is empty: set server.command");
+    const stderrPipe = options.stdio === "inherit" ? undefined : await openOutputPipe();
+    const stdoutPipe = options.stdio === "log" ? await openOutputPipe() : undefined;
+    const stdin = options.stdio === "channel" ? "pipe" : "ignore";
+    const fallback = options.stdio === "inherit" ? "inherit" : "pipe";
+    const identity = resolveIdentity(options.user, options.group);
+    const child = spawn(file, args, {
+      cwd: options.workingDirectory,
+      env: options.env as NodeJS.ProcessEnv,
+      stdio: [
+        stdin,
+        stdoutPipe?.childFd ?? fallback,
+        stderrPipe?.childFd ?? fallback,
+        ...(options.messageChannel ? (["ipc"] as const) : []),
+        ...(options.inheritFds ?? []),
+      ],
+      detached: process.platform !== "win32",
+      windowsHide: true,
+      ...identity,
+    });
+    stderrPipe?.childHasIt();
+    stdoutPipe?.childHasIt();
+    const lastLines: string[] = [];
+    const outputs: Readable[] = [];
+    const readLines = (output: Readable, stream: "stdout" | "stderr") => {
+      const splitter = new LineSplitter((line) => {
+        if (lastLines.push(line) > LAST_LINES_KEPT) lastLines.shift();
+        options.onLine?.(line, stream);
+      });
+      output.on("data", (chunk: Buffer) => splitter.push(chunk));
+      output.on("close", () => splitter.flush());
+      output.on("error", () => {});
+      outputs.push(output);
+    };
+    if (options.stdio !== "inherit") readLines(stderrPipe?.readable ?? child.stderr!, "stderr");
+    if (options.stdio === "log") readLines(stdoutPipe?.readable ?? child.stdout!, "stdout");
+    await new Promise<void>((resolve, reject) => {
+      child.once("spawn", resolve);
+      child.once("error", (error) => {
+        for (const output of outputs) output.destroy();
+        reject(notStarted(options, error));
+      });
+    });
+    // A later failure to send a signal or message is not worth a crash.
+    child.on("error", () => {});
+    return new ChildProcess(child, outputs, lastLines);
+  }
+
+  get stdin(): Writable {
+    return this.#child.stdin!;
+  }
+
+  get stdout(): Readable {
+    return this.#child.stdout!;
+  }
+
+  /** Set once `exited` has settled. */
+  get exitStatus(): ExitStatus | undefined {
+    return this.#exitStatus;
+  }
+
+  /** The last lines that it printed, joined. */
+  get lastOutput(): string {
+    return this.#lastLines.join("\n");
+  }
+
+  /** Sends a message over the message channel. */
+  send(message: Record<string, unknown>): void {
+    if (this.#child.connected) this.#child.send(message, () => {});
+  }
+
+  onMessage(listener: (message: unknown) => void): void {
+    this.#child.on("message", listener);
+  }
+
+  /** Signals the whole group; a process that is gone already is no error. */
+  signal(signal: "SIGTERM" | "SIGKILL"): void {
+    try {
+      if (process.platform === "win32") this.#child.kill(signal);
+      else process.kill(-this.pid, signal);
+    } catch {
+      // The group is gone.
+    }
+  }
+}
+
+async function outputsRead(outputs: readonly Readable[]): Promise<void> {
+  const open = outputs.filter((output) => !output.closed);
+  if (open.length === 0) return;
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, OUTPUT_AFTER_EXIT_MS);
+  });
+  const read = Promise.all(open.map((output) => new Promise((resolve) => output.once("close", resolve))));
+  await Promise.race([read, late]);
+  clearTimeout(timer);
+  for (const output of open) output.destroy();
+}
+
+function notStarted(options: ChildProcessOptions, error: NodeJS.ErrnoException): RrError {
+  const [file] = options.command;
+  const why: Record<string, string> = {
+    ENOENT: `"${file}" was not found: is it installed and in the PATH, and does ${options.workingDirectory} exist?`,
+    EACCES: `"${file}" may not be executed: check its permissions`,
+    EPERM: `the server may not switch to user "${options.user}": it needs root for that`,
+  };
+  const cause = why[error.code ?? ""] ?? error.message;
+  return new RrError("BOOT_FAILED", `cannot run "${options.command.join(" ")}": ${cause}`, {
+    cause: error,
+    metadata: { command: options.command.join(" "), working_directory: options.workingDirectory },
+  });
+}

@@ -1,0 +1,53 @@
+import type { Readable, Writable } from "node:stream";
+import type { Relay, RelayListener } from "./relay.ts";
+
+/** A relay over Node streams: a child's stdin and stdout, or a socket, which is both at once. */
+export class StreamRelay implements Relay {
+  readonly #input: Readable;
+  readonly #output: Writable;
+
+  constructor(input: Readable, output: Writable) {
+    this.#input = input;
+    this.#output = output;
+    // The end of a worker shows by the closed input; a failed write needs no second report.
+    output.on("error", () => {});
+  }
+
+  write(buffers: readonly Buffer[]): void {
+    if (buffers.length === 1) {
+      this.#output.write(buffers[0]!);
+      return;
+    }
+    this.#output.cork();
+    for (const buffer of buffers) this.#output.write(buffer);
+    this.#output.uncork();
+  }
+
+  pause(): void {
+    this.#input.pause();
+  }
+
+  resume(): void {
+    this.#input.resume();
+  }
+
+  start(listener: RelayListener): void {
+    let closed = false;
+    const close = () => {
+      if (closed) return;
+      closed = true;
+      listener.closed();
+    };
+    this.#input.on("data", (chunk: Buffer) => listener.data(chunk));
+    this.#input.on("end", close);
+    this.#input.on("close", close);
+    this.#input.on("error", close);
+    // A socket was paused after its introduction.
+    this.#input.resume();
+  }
+
+  destroy(): void {
+    this.#input.destroy();
+    this.#output.destroy();
+  }
+}

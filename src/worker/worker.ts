@@ -1,0 +1,502 @@
+import type { Clock } from "../clock.ts";
+import type { PoolOptions } from "../config/options.ts";
+import { RrError } from "../errors.ts";
+import {
+  isStopRequest,
+  type WorkerMessageListener,
+  type WorkerMessageReader,
+  type WorkerProtocol,
+  type WorkerReply,
+} from "../goridge/worker-protocol.ts";
+import type { Log } from "../log.ts";
+import { ChildProcess, type ExitStatus } from "../process/child-process.ts";
+import type { Relay } from "../relay/relay.ts";
+import type { SocketListener } from "../relay/socket-listener.ts";
+import { StreamRelay } from "../relay/stream-relay.ts";
+import { explainBootFailure } from "./boot-failure.ts";
+import type { Execution } from "./execution.ts";
+import { explainExit } from "./exit-explanation.ts";
+import { transition, type WorkerState } from "./worker-state.ts";
+
+/** What a pool gives all its workers. */
+export interface WorkerEnvironment {
+  readonly options: PoolOptions;
+  /** The environment that `options.env` is added to. */
+  readonly baseEnv: Readonly<Record<string, string | undefined>>;
+  readonly protocol: WorkerProtocol;
+  /** For unix and tcp relays. */
+  readonly socketListener: SocketListener | undefined;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+/** What a pool wants to hear of a worker. */
+export interface WorkerObserver {
+  /** The call is over and the worker could take another one. */
+  becameIdle(worker: Worker): void;
+  /** The process is gone. */
+  exited(worker: Worker, exit: ExitStatus): void;
+  /** It printed text between its answers. */
+  strayOutput(worker: Worker, text: string): void;
+  /** It answered although nobody asked. `keep`: it only reported an error on top and goes on; otherwise it is killed. */
+  surplusAnswer(worker: Worker, text: string, keep: boolean): void;
+}
+
+/** After the channel of a worker closed, its process has this long to end by itself. */
+const EXIT_AFTER_CLOSE_MS = 1_000;
+const TEXT_KEPT_BYTES = 2048;
+const NO_BYTES: Buffer = Buffer.alloc(0);
+
+/** Bytes for people: text, with what cannot be shown replaced. */
+function printable(bytes: Buffer): string {
+  return bytes
+    .toString("utf8", 0, TEXT_KEPT_BYTES)
+    .replace(/[^\x20-\x7e\n\t\u00a0-\uffff]/g, "·")
+    .trim();
+}
+
+/** One PHP process: boot, calls one at a time, stop. */
+export class Worker implements WorkerMessageListener {
+  readonly pid: number;
+  readonly generation: number;
+  readonly startedAtMs: number;
+  /** Start of the process to ready; 0 while it boots. */
+  bootTimeMs = 0;
+  /** Calls after which it is replaced; 0: never. */
+  readonly executionsMax: number;
+  executions = 0;
+  /** Monotonic; undefined before the first call. */
+  lastUsedAtMs: number | undefined;
+  /** Monotonic; meaningful while it works. */
+  executionStartedAtMs = 0;
+  /** Why it is leaving, or will after its call: "max_jobs", "ttl", "reset", ... "" if it stays. */
+  leaving = "";
+  /** Set by the supervisor. */
+  memoryBytes = 0;
+  memoryReadAtMs = 0;
+
+  readonly #environment: WorkerEnvironment;
+  readonly #observer: WorkerObserver;
+  readonly #child: ChildProcess;
+  readonly #reader: WorkerMessageReader;
+  #relay: Relay | undefined;
+  #state: WorkerState = "booting";
+  #execution: Execution | undefined;
+  /** Parts of the present reply were handed on. */
+  #answered = false;
+  /** The present reply is a stream: frames with "more" were seen. */
+  #streaming = false;
+  /** Nobody wants the rest of the present reply. */
+  #abandoned = false;
+  /** Whether more frames follow the one that is being read in pieces. */
+  #moreAfterFrame = false;
+  #pongOwed = false;
+  #idleToReport = false;
+  #execTimer: NodeJS.Timeout | undefined;
+  #execDeadlineMs = 0;
+  #streamStopTimer: NodeJS.Timeout | undefined;
+  /** Text on the channel before the worker was ready: PHP reports a missing script there. */
+  #bootText = "";
+  #bootTimedOut = false;
+  #becameReady: () => void = () => {};
+  /** Why the server killed it. */
+  #killError: RrError | undefined;
+
+  private constructor(
+    environment: WorkerEnvironment,
+    observer: WorkerObserver,
+    child: ChildProcess,
+    identity: { generation: number; startedAtMs: number; executionsMax: number },
+  ) {
+    this.#environment = environment;
+    this.#observer = observer;
+    this.#child = child;
+    this.pid = child.pid;
+    this.generation = identity.generation;
+    this.startedAtMs = identity.startedAtMs;
+    this.executionsMax = identity.executionsMax;
+    this.#reader = environment.protocol.createReader(this, environment.options.frameBytesMax);
+    void child.exited.then((exit) => this.#exited(exit));
+  }
+
+  /**
+   * Starts a process and waits until it says that it is ready. Rejects with BOOT_FAILED, BOOT_TIMEOUT or CANCELLED,
+   * and the process is gone then.
+   */
+  static async boot(
+    environment: WorkerEnvironment,
+    observer: WorkerObserver,
+    identity: { generation: number; executionsMax: number },
+    signal: AbortSignal,
+  ): Promise<Worker> {
+    const { options, clock, log, socketListener } = environment;
+    const startedAtMs = clock.monotonicMs();
+    let worker: Worker | undefined;
+    const child = await ChildProcess.start({
+      command: options.command,
+      workingDirectory: options.workingDirectory,
+      env: { ...environment.baseEnv, ...options.env },
+      user: options.user,
+      group: options.group,
+      stdio: socketListener ? "log" : "channel",
+      onLine: (line, stream) => {
+        const requestId = worker?.requestId;
+        const fields = { pid: worker?.pid, ...(requestId && { request_id: requestId }) };
+        log.info(stream === "stdout" ? { ...fields, stream } : fields, line);
+      },
+    });
+    worker = new Worker(environment, observer, child, { ...identity, startedAtMs });
+    await worker.#becomeReady(signal);
+    return worker;
+  }
+
+  get state(): WorkerState {
+    return this.#state;
+  }
+
+  /** Id of the call it runs; "" if none. */
+  get requestId(): string {
+    return this.#execution?.requestId ?? "";
+  }
+
+  get exited(): Promise<ExitStatus> {
+    return this.#child.exited;
+  }
+
+  /** Runs a call. The worker must be ready. */
+  execute(execution: Execution): void {
+    this.#state = transition(this.#state, "working");
+    this.#execution = execution;
+    this.#answered = false;
+    this.#streaming = false;
+    this.#abandoned = false;
+    this.executionStartedAtMs = this.#environment.clock.monotonicMs();
+    if (this.#environment.options.supervisor.execTtlMs > 0) this.#armExecTimer();
+    this.#relay!.write(this.#environment.protocol.encodeRequest(execution.request));
+  }
+
+  /** After `Execution.reply` returned false. */
+  resumeReply(): void {
+    if (this.#pongOwed) this.#sendPong();
+    this.#relay!.resume();
+  }
+
+  /**
+   * Nobody wants the reply any more; the execution hears nothing further. A stream is asked to end and has a limited
+   * time for it; a call that has not answered yet runs on, since nothing can stop PHP in the middle without harm.
+   */
+  abandon(): void {
+    if (this.#state !== "working" || this.#abandoned) return;
+    this.#abandoned = true;
+    if (this.#streaming) this.#stopStream();
+    this.#relay!.resume();
+  }
+
+  /** Asks an idle worker to end, then signals it, then kills it. Settles when it is gone. */
+  async stop(reason: string): Promise<void> {
+    if (this.#state === "stopping") {
+      await this.exited;
+      return;
+    }
+    if (this.#state === "ready") {
+      this.leaving ||= reason;
+      this.#state = transition(this.#state, "stopping");
+      this.#relay!.write([this.#environment.protocol.encodeStop()]);
+      const graceMs = this.#environment.options.stopGraceMs;
+      if (await this.#goneWithin(graceMs)) return;
+      this.#environment.log.warn(
+        { pid: this.pid },
+        `worker ${this.pid} did not end within ${graceMs} ms of the stop message: sending SIGTERM`,
+      );
+      this.#child.signal("SIGTERM");
+      if (await this.#goneWithin(graceMs)) return;
+      this.#environment.log.warn({ pid: this.pid }, `worker ${this.pid} ignored SIGTERM: killing it`);
+    }
+    this.kill(new RrError("WORKER_EXITED", `worker ${this.pid} was killed: ${reason}`));
+    await this.exited;
+  }
+
+  /** Ends the process group at once; a running call fails with this error. */
+  kill(error: RrError): void {
+    if (this.#state === "killed" || this.#state === "exited") return;
+    this.#killError = error;
+    this.leaving ||= error.reason;
+    this.#state = transition(this.#state, "killed");
+    this.#child.signal("SIGKILL");
+  }
+
+  // Messages from the worker.
+
+  introduced(): void {
+    if (this.#state !== "booting") return this.violation("it introduced itself a second time", NO_BYTES);
+    this.#becameReady();
+  }
+
+  reply(reply: WorkerReply): void {
+    if (this.#state === "booting") return this.violation("it answered before it was asked", reply.body);
+    if (this.#state !== "working") return this.#surplus(reply.body.toString("utf8", 0, TEXT_KEPT_BYTES), false);
+    const more = reply.more || reply.missingBytes > 0;
+    if (!more && !this.#answered && isStopRequest(reply.context, reply.body.length)) return this.#stopRequested();
+    this.#moreAfterFrame = reply.more;
+    this.#streaming ||= reply.more;
+    if (more && this.#environment.options.supervisor.execTtlMs > 0) this.#armExecTimer();
+    const goOn = this.#part({ context: reply.context, body: reply.body, codec: reply.codec, more });
+    if (!more) return;
+    if (this.#abandoned) this.#stopStream();
+    else if (reply.ping && goOn) this.#sendPong();
+    else if (reply.ping) this.#pongOwed = true;
+    if (!goOn) this.#relay!.pause();
+  }
+
+  replyContinues(data: Buffer, missingBytes: number): void {
+    if (this.#state !== "working") return;
+    const more = missingBytes > 0 || this.#moreAfterFrame;
+    const goOn = this.#part({ context: NO_BYTES, body: data, codec: 0, more });
+    if (more && !goOn) this.#relay!.pause();
+  }
+
+  error(text: string): void {
+    if (this.#state !== "working") return this.#surplus(text, true);
+    const execution = this.#execution!;
+    const { name } = this.#environment.options;
+    this.#finish();
+    if (!this.#abandoned)
+      execution.failed(
+        new RrError("WORKER_ERROR", text || "the application answered with an empty error", {
+          metadata: { pool: name, pid: this.pid },
+        }),
+        this.#answered,
+      );
+  }
+
+  stray(bytes: Buffer): void {
+    if (this.#state === "booting") this.#bootText += printable(bytes);
+    this.#observer.strayOutput(this, printable(bytes));
+  }
+
+  violation(problem: string, bytes: Buffer): void {
+    if (this.#state === "booting") {
+      // Not worth an error of its own: what it printed is the cause, and the explanation of the failed boot quotes it.
+      this.#bootText += printable(bytes);
+      this.#child.signal("SIGKILL");
+      return;
+    }
+    const { name } = this.#environment.options;
+    this.kill(
+      new RrError(
+        "PROTOCOL_VIOLATION",
+        `worker ${this.pid} of pool "${name}" broke the protocol: ${problem}: ${printable(bytes)}`,
+        {
+          metadata: { pool: name, pid: this.pid, bytes: printable(bytes) },
+        },
+      ),
+    );
+  }
+
+  async #becomeReady(signal: AbortSignal): Promise<void> {
+    const { options, protocol, socketListener } = this.#environment;
+    const abort = () => this.kill(new RrError("CANCELLED", `the boot of worker ${this.pid} was given up`));
+    const timer = setTimeout(() => {
+      this.#bootTimedOut = true;
+      this.#child.signal("SIGKILL");
+    }, options.bootTimeoutMs);
+    signal.addEventListener("abort", abort, { once: true });
+    if (signal.aborted) abort();
+    try {
+      const ready = new Promise<void>((resolve) => {
+        this.#becameReady = () => {
+          this.bootTimeMs = this.#environment.clock.monotonicMs() - this.startedAtMs;
+          this.#state = transition(this.#state, "ready");
+          resolve();
+        };
+      });
+      if (socketListener) {
+        void socketListener.expect(this.pid).then((relay) => {
+          if (this.#state !== "booting") return relay.destroy();
+          this.#attach(relay);
+          this.#becameReady();
+        });
+      } else {
+        const pipes = new StreamRelay(this.#child.stdout, this.#child.stdin);
+        this.#attach(pipes);
+        pipes.write([protocol.encodePid(process.pid)]);
+      }
+      await Promise.race([ready, this.#child.exited]);
+      if (this.#state === "ready") return;
+      throw this.#bootError(await this.#child.exited);
+    } finally {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", abort);
+      socketListener?.forget(this.pid);
+    }
+  }
+
+  #bootError(exit: ExitStatus): RrError {
+    if (this.#killError) return this.#killError;
+    const { options } = this.#environment;
+    return explainBootFailure({
+      pool: options.name,
+      command: options.command,
+      workingDirectory: options.workingDirectory,
+      exit: this.#bootTimedOut ? undefined : exit,
+      bootTimeoutMs: options.bootTimeoutMs,
+      lastOutput: [this.#bootText, this.#child.lastOutput].filter((text) => text !== "").join("\n"),
+      relay: options.relay.kind,
+    });
+  }
+
+  #attach(relay: Relay): void {
+    this.#relay = relay;
+    relay.start({ data: (chunk) => this.#data(chunk), closed: () => this.#channelClosed() });
+  }
+
+  #data(chunk: Buffer): void {
+    this.#reader.push(chunk);
+    // Only now: what follows a reply in the same chunk must not be taken for the answer to the next call.
+    if (this.#idleToReport) {
+      this.#idleToReport = false;
+      if (this.#state === "ready") this.#observer.becameIdle(this);
+    }
+  }
+
+  /** Hands a part on, unless nobody wants it. False: read no further. */
+  #part(part: { context: Buffer; body: Buffer; codec: number; more: boolean }): boolean {
+    const execution = this.#execution!;
+    if (!part.more) this.#finish();
+    if (this.#abandoned) return true;
+    this.#answered = true;
+    return execution.reply(part, this.pid);
+  }
+
+  #finish(): void {
+    this.#execution = undefined;
+    this.executions++;
+    this.lastUsedAtMs = this.#environment.clock.monotonicMs();
+    clearTimeout(this.#streamStopTimer);
+    this.#streamStopTimer = undefined;
+    this.#pongOwed = false;
+    this.#state = transition(this.#state, "ready");
+    this.#idleToReport = true;
+  }
+
+  #stopRequested(): void {
+    const execution = this.#execution!;
+    this.leaving ||= "asked_to_stop";
+    this.#finish();
+    if (!this.#abandoned) execution.rerun();
+  }
+
+  #surplus(text: string, isError: boolean): void {
+    // A stopping worker may say a last word (the PHP TCP worker does).
+    if (this.#state !== "ready") return;
+    this.#observer.surplusAnswer(this, text, isError);
+    if (isError) return;
+    const { name } = this.#environment.options;
+    this.kill(
+      new RrError(
+        "PROTOCOL_VIOLATION",
+        `worker ${this.pid} of pool "${name}" answered although nothing was asked: its next answers could reach the wrong caller`,
+        {
+          metadata: { pool: name, pid: this.pid },
+        },
+      ),
+    );
+  }
+
+  #sendPong(): void {
+    this.#pongOwed = false;
+    const { pong } = this.#environment.protocol;
+    if (pong) this.#relay!.write([pong]);
+  }
+
+  #stopStream(): void {
+    if (this.#streamStopTimer) return;
+    const { streamStop } = this.#environment.protocol;
+    const { streamTimeoutMs, name } = this.#environment.options;
+    if (streamStop) this.#relay!.write([streamStop]);
+    this.#pongOwed = false;
+    this.#streamStopTimer = setTimeout(() => {
+      this.kill(
+        new RrError(
+          "WORKER_EXITED",
+          `worker ${this.pid} of pool "${name}" did not end its stream within ${streamTimeoutMs} ms after the client left`,
+          {
+            metadata: { pool: name, pid: this.pid },
+          },
+        ),
+      );
+    }, streamTimeoutMs);
+  }
+
+  /**
+   * One timer for all calls: it looks at the deadline when it fires and sleeps on, so that a call costs no timer of
+   * its own.
+   */
+  #armExecTimer(): void {
+    const { execTtlMs } = this.#environment.options.supervisor;
+    this.#execDeadlineMs = this.#environment.clock.monotonicMs() + execTtlMs;
+    this.#execTimer ??= setTimeout(() => this.#checkExecDeadline(), execTtlMs);
+  }
+
+  #checkExecDeadline(): void {
+    this.#execTimer = undefined;
+    if (this.#state !== "working") return;
+    const { name, supervisor } = this.#environment.options;
+    const leftMs = this.#execDeadlineMs - this.#environment.clock.monotonicMs();
+    if (leftMs > 0.5) {
+      this.#execTimer = setTimeout(() => this.#checkExecDeadline(), leftMs);
+      return;
+    }
+    this.kill(
+      new RrError(
+        "EXEC_TIMEOUT",
+        `worker ${this.pid} of pool "${name}" did not answer within the execution limit of ${supervisor.execTtlMs} ms (pool.supervisor.exec_ttl) and was killed`,
+        {
+          metadata: { pool: name, pid: this.pid, limit_ms: supervisor.execTtlMs },
+        },
+      ),
+    );
+  }
+
+  /** The other end closed: the process is ending, or will be made to. */
+  #channelClosed(): void {
+    this.#reader.end();
+    setTimeout(() => {
+      if (this.#state !== "exited")
+        this.kill(new RrError("PROTOCOL_VIOLATION", `worker ${this.pid} closed its channel but did not end`));
+    }, EXIT_AFTER_CLOSE_MS).unref();
+  }
+
+  #exited(exit: ExitStatus): void {
+    const execution = this.#execution;
+    const wasReady = this.bootTimeMs > 0;
+    this.#execution = undefined;
+    this.#state = transition(this.#state, "exited");
+    clearTimeout(this.#execTimer);
+    clearTimeout(this.#streamStopTimer);
+    this.#relay?.destroy();
+    if (wasReady) this.#observer.exited(this, exit);
+    if (execution && !this.#abandoned) execution.failed(this.exitError(exit), this.#answered);
+  }
+
+  /** Why it is gone: the error it was killed for, or what its exit means. */
+  exitError(exit: ExitStatus): RrError {
+    if (this.#killError) return this.#killError;
+    return explainExit({
+      pool: this.#environment.options.name,
+      pid: this.pid,
+      exit,
+      lastOutput: this.#child.lastOutput,
+    });
+  }
+
+  #goneWithin(limitMs: number): Promise<boolean> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(() => resolve(false), limitMs);
+      void this.exited.then(() => {
+        clearTimeout(timer);
+        resolve(true);
+      });
+    });
+  }
+}

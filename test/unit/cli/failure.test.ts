@@ -1,0 +1,82 @@
+import { expect } from "chai";
+import { explainFailure, failureData, renderFailure } from "../../../cli/failure.ts";
+import { plain } from "../../../cli/output/colour.ts";
+import { ERROR_TABLE, type ErrorReason, RrError } from "../../../src/errors.ts";
+
+describe("cli failures", () => {
+  const core = { address: "tcp://127.0.0.1:6002", source: "the default" };
+
+  it("have the exit code of their reason", () => {
+    for (const reason of Object.keys(ERROR_TABLE) as ErrorReason[])
+      expect(explainFailure(new RrError(reason, "x")).exitCode, reason).to.equal(ERROR_TABLE[reason].exit);
+  });
+
+  it("keep the promised exit codes", () => {
+    const promised: [ErrorReason, number][] = [
+      ["CONFIG_INVALID", 2],
+      ["INVALID_REQUEST", 2],
+      ["POOL_NOT_FOUND", 4],
+      ["WORKER_NOT_FOUND", 4],
+      ["UNAUTHENTICATED", 5],
+      ["PERMISSION_DENIED", 5],
+      ["QUEUE_FULL", 6],
+      ["DRAINING", 6],
+      ["UNAVAILABLE", 6],
+      ["WORKER_ERROR", 1],
+      ["BOOT_FAILED", 1],
+    ];
+    for (const [reason, exitCode] of promised)
+      expect(explainFailure(new RrError(reason, "x")).exitCode, reason).to.equal(exitCode);
+  });
+
+  it("say where the core was looked for, why it was not reached, and what to do", () => {
+    const error = new RrError(
+      "UNAVAILABLE",
+      "No connection established. Last error: connect ECONNREFUSED 127.0.0.1:6002",
+    );
+    expect(renderFailure(explainFailure(error, { core }), plain)).to.equal(
+      "error: cannot reach the core at tcp://127.0.0.1:6002 (the default): connection refused\n" +
+        "hint: is `rrctl serve` running? Start it, or name its address with --address, RRCTL_ADDRESS or -c <its .rr.yaml>\n",
+    );
+  });
+
+  it("list the violations of a request", () => {
+    const error = new RrError("INVALID_REQUEST", "the request is not valid", {
+      violations: [{ field: "workers", description: "must be 1 to 500" }],
+    });
+    expect(renderFailure(explainFailure(error, { command: "scale" }), plain)).to.equal(
+      "error: the request is not valid\n  workers: must be 1 to 500\nhint: `rrctl scale --help` shows how it is used\n",
+    );
+  });
+
+  it("name the pool of the error in the hint", () => {
+    const error = new RrError("POOL_PAUSED", "the pool is paused", { metadata: { pool: "jobs" } });
+    expect(explainFailure(error).hint).to.equal("`rrctl resume jobs` lets it take calls again");
+  });
+
+  it("keep the lines of a worker's last output, without its escape sequences", () => {
+    const error = new RrError("BOOT_FAILED", "worker did not start\nPHP Parse error\x1b[0m on line 3\n");
+    expect(renderFailure(explainFailure(error), plain)).to.match(
+      /^error: worker did not start\n {2}PHP Parse error\ufffd\[0m on line 3\nhint: run the worker's command/,
+    );
+  });
+
+  it("are one object for programs", () => {
+    const error = new RrError("POOL_NOT_FOUND", 'there is no pool "x"', { metadata: { pool: "x" } });
+    expect(failureData(explainFailure(error))).to.deep.equal({
+      error: {
+        reason: "POOL_NOT_FOUND",
+        message: 'there is no pool "x"',
+        details: [],
+        hint: "`rrctl pools` lists the pools",
+        metadata: { pool: "x" },
+        exit_code: 4,
+      },
+    });
+  });
+
+  it("take anything thrown as an internal error", () => {
+    const failure = explainFailure(new TypeError("x is not a function"));
+    expect([failure.reason, failure.exitCode, failure.message]).to.deep.equal(["INTERNAL", 1, "x is not a function"]);
+  });
+});
