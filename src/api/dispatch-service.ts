@@ -1,21 +1,16 @@
-import type { ServiceImplementation } from "nice-grpc";
 import type { CallContext } from "nice-grpc-common";
 import type {
   DispatchRequest,
   DispatchService,
   DispatchStreamRequest,
 } from "../../gen/roadrunner/dispatch/v1/dispatch_service_pb.ts";
+import type { Codec } from "../../gen/roadrunner/dispatch/v1/payload_pb.ts";
 import type { Dispatcher } from "../dispatch/dispatcher.ts";
 import { RrError } from "../errors.ts";
-import type { ServiceDefinition } from "../grpc/service-definition.ts";
+import type { Implementation } from "../grpc/service-definition.ts";
 import type { ReplyPart } from "../worker/execution.ts";
 import { preciseDuration } from "./convert.ts";
 import { DispatchSession } from "./dispatch-session.ts";
-
-export type Implementation<Service> = Service extends { method: infer Methods extends Record<string, never> | object }
-  ? // biome-ignore lint/suspicious/noExplicitAny: the method map of a generated service is only known structurally
-    ServiceImplementation<ServiceDefinition<Methods & any>>
-  : never;
 
 /** Counted for the statistics. */
 export interface OpenStreams {
@@ -45,7 +40,8 @@ export function dispatchService(
     },
 
     async *dispatchStream(requests: AsyncIterable<DispatchStreamRequest>, context: CallContext) {
-      // Tells the client that the stream is there, before the first reply.
+      // Tells the client that the stream is there, before the first reply. An empty header would not be sent.
+      context.header.set("rr-dispatch-stream", "open");
       context.sendHeader();
       const session = new DispatchSession(dispatcher, limits.payloadBytesMax);
       const abort = () => session.close();
@@ -69,7 +65,7 @@ function runUnary(
   { pool, payload, idempotent, requestId }: DispatchRequest,
   bytesMax: number,
   signal: AbortSignal,
-): Promise<{ reply: { context: Uint8Array; body: Uint8Array; codec: number }; pid: number; startedReplyAtMs: number }> {
+): Promise<{ reply: { context: Uint8Array; body: Uint8Array; codec: Codec }; pid: number; startedReplyAtMs: number }> {
   const { context, body, codec } = payload!;
   return new Promise((resolve, reject) => {
     let head: ReplyPart | undefined;
@@ -91,7 +87,7 @@ function runUnary(
           if (bytes > bytesMax) reject(replyTooLarge(bytes, bytesMax));
           else
             resolve({
-              reply: { context: head.context, body: Buffer.concat(bodies), codec: head.codec },
+              reply: { context: head.context, body: Buffer.concat(bodies), codec: head.codec as Codec },
               pid,
               startedReplyAtMs: startedAtMs(call),
             });

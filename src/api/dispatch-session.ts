@@ -5,6 +5,7 @@ import type {
   DispatchStreamResponse,
   OpenCall,
 } from "../../gen/roadrunner/dispatch/v1/dispatch_service_pb.ts";
+import type { Codec } from "../../gen/roadrunner/dispatch/v1/payload_pb.ts";
 import type { DispatchedCall, Dispatcher } from "../dispatch/dispatcher.ts";
 import { RrError } from "../errors.ts";
 import { toErrorDetail } from "../grpc/status.ts";
@@ -155,7 +156,7 @@ class StreamCall implements CallSink {
           $typeName: "roadrunner.dispatch.v1.Reply",
           context: part.context,
           body: part.body,
-          codec: part.codec,
+          codec: part.codec as Codec,
           more: part.more,
           pid,
         },

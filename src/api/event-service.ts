@@ -7,8 +7,8 @@ import type {
 } from "../../gen/roadrunner/event/v1/event_service_pb.ts";
 import { RrError } from "../errors.ts";
 import type { EventLog, RecordedEvent } from "../events/event-log.ts";
+import type { Implementation } from "../grpc/service-definition.ts";
 import { SEVERITY, toEvent } from "./convert.ts";
-import type { Implementation } from "./dispatch-service.ts";
 
 /** Events that wait for a slow reader; beyond this it is told how many it missed. */
 const BUFFERED_EVENTS_MAX = 1_000;

@@ -6,7 +6,7 @@ import {
   HealthCheckResponse_ServingStatus as ServingStatus,
 } from "../../gen/grpc/health/v1/health_pb.ts";
 import type { Dispatcher } from "../dispatch/dispatcher.ts";
-import type { Implementation } from "./dispatch-service.ts";
+import type { Implementation } from "../grpc/service-definition.ts";
 import { atIntervals } from "./intervals.ts";
 
 const WATCH_INTERVAL_MS = 250;

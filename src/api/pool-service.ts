@@ -11,8 +11,8 @@ import type {
   WatchPoolsRequest,
 } from "../../gen/roadrunner/pool/v1/pool_service_pb.ts";
 import type { Dispatcher } from "../dispatch/dispatcher.ts";
+import type { Implementation } from "../grpc/service-definition.ts";
 import { preciseDuration, toPool } from "./convert.ts";
-import type { Implementation } from "./dispatch-service.ts";
 import { atIntervals } from "./intervals.ts";
 
 const DEFAULT_INTERVAL_MS = 1000;

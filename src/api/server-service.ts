@@ -8,8 +8,8 @@ import {
   type ShutdownRequest,
 } from "../../gen/roadrunner/server/v1/server_service_pb.ts";
 import type { Dispatcher } from "../dispatch/dispatcher.ts";
+import type { Implementation } from "../grpc/service-definition.ts";
 import { readMemoryBytes } from "../process/resources.ts";
-import type { Implementation } from "./dispatch-service.ts";
 
 export type ServerStateName = "starting" | "serving" | "draining" | "stopping";
 

@@ -7,8 +7,9 @@ import type {
   WatchStatsRequest,
 } from "../../gen/roadrunner/stats/v1/stats_service_pb.ts";
 import type { Dispatcher } from "../dispatch/dispatcher.ts";
+import type { Implementation } from "../grpc/service-definition.ts";
 import { preciseDuration, toDistribution, toPool } from "./convert.ts";
-import type { Implementation, OpenStreams } from "./dispatch-service.ts";
+import type { OpenStreams } from "./dispatch-service.ts";
 import { atIntervals } from "./intervals.ts";
 
 const DEFAULT_INTERVAL_MS = 1000;

@@ -9,11 +9,11 @@ import type {
 } from "../../gen/roadrunner/pool/v1/worker_service_pb.ts";
 import type { Dispatcher } from "../dispatch/dispatcher.ts";
 import { RrError } from "../errors.ts";
+import type { Implementation } from "../grpc/service-definition.ts";
 import type { Pool } from "../pool/pool.ts";
 import type { Worker } from "../worker/worker.ts";
 import { toPool, toWorker } from "./convert.ts";
 import { CpuMeter } from "./cpu-meter.ts";
-import type { Implementation } from "./dispatch-service.ts";
 
 export function workerService(dispatcher: Dispatcher) {
   const cpu = new CpuMeter();

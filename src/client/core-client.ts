@@ -1,11 +1,4 @@
-import {
-  type Channel,
-  ChannelCredentials,
-  type Client,
-  createChannel,
-  createClientFactory,
-  type Metadata,
-} from "nice-grpc";
+import { type Channel, ChannelCredentials, createChannel, createClientFactory, type Metadata } from "nice-grpc";
 import type { ClientMiddleware } from "nice-grpc-common";
 import { ConfigService } from "../../gen/roadrunner/config/v1/config_service_pb.ts";
 import { DispatchService } from "../../gen/roadrunner/dispatch/v1/dispatch_service_pb.ts";
@@ -14,7 +7,7 @@ import { PoolService } from "../../gen/roadrunner/pool/v1/pool_service_pb.ts";
 import { WorkerService } from "../../gen/roadrunner/pool/v1/worker_service_pb.ts";
 import { ServerService } from "../../gen/roadrunner/server/v1/server_service_pb.ts";
 import { StatsService } from "../../gen/roadrunner/stats/v1/stats_service_pb.ts";
-import { type ServiceDefinition, serviceDefinition } from "../grpc/service-definition.ts";
+import { type ClientOf, serviceDefinition } from "../grpc/service-definition.ts";
 import { fromClientError } from "../grpc/status.ts";
 
 /** Typed clients of all services of one core. Every method rejects with an RrError. */
@@ -29,11 +22,6 @@ export interface CoreClient {
   readonly channel: Channel;
   close(): void;
 }
-
-type MethodsOf<Service> = Service extends { method: infer Methods } ? Methods : never;
-type ClientOf<Service> = Client<
-  ServiceDefinition<MethodsOf<Service> & Parameters<typeof serviceDefinition>[0]["method"]>
->;
 
 export interface ConnectOptions {
   /** Most bytes of one message in either direction. */

@@ -2,7 +2,7 @@ import type { DescMessage, DescService, MessageInitShape, MessageShape } from "@
 import { create, fromBinary, isMessage, toBinary } from "@bufbuild/protobuf";
 import type { GenService, GenServiceMethods } from "@bufbuild/protobuf/codegenv2";
 import { MethodOptions_IdempotencyLevel as IdempotencyLevel } from "@bufbuild/protobuf/wkt";
-import type { TsProtoServiceDefinition } from "nice-grpc";
+import type { Client, ServiceImplementation, TsProtoServiceDefinition } from "nice-grpc";
 
 /**
  * nice-grpc knows services in the shape that ts-proto generates; protobuf-es generates descriptors. This file gives a
@@ -66,3 +66,10 @@ export function serviceDefinition<Methods extends GenServiceMethods>(
     };
   return { name: service.name, fullName: service.typeName, methods } as ServiceDefinition<Methods>;
 }
+
+/** What a server implements of a generated service. */
+export type Implementation<Service> =
+  Service extends GenService<infer Methods> ? ServiceImplementation<ServiceDefinition<Methods>> : never;
+
+/** What a client of a generated service offers. */
+export type ClientOf<Service> = Service extends GenService<infer Methods> ? Client<ServiceDefinition<Methods>> : never;

@@ -3,7 +3,7 @@ import type { Readable, Writable } from "node:stream";
 import { RrError } from "../errors.ts";
 import { resolveIdentity } from "./identity.ts";
 import { LineSplitter } from "./line-splitter.ts";
-import { openOutputPipe } from "./output-pipe.ts";
+import { type ChildPipe, closeChildEnds, openPipes, type PipeDirection } from "./pipes.ts";
 
 /** The only file that starts processes for good (short helpers aside): workers, frontends, hooks. */
 export interface ChildProcessOptions {
@@ -36,17 +36,58 @@ const LAST_LINES_KEPT = 20;
 /** How long output may still arrive after the exit: grandchildren may hold the pipe open for ever. */
 const OUTPUT_AFTER_EXIT_MS = 100;
 
+type Stdio = ChildProcessOptions["stdio"];
+
+/** Pipes by use, in the order stdin, stdout, stderr; stdin is left out where it is empty. */
+const PIPES_OF: Record<Stdio, readonly PipeDirection[]> = {
+  channel: ["toChild", "fromChild", "fromChild"],
+  log: ["fromChild", "fromChild"],
+  inherit: [],
+};
+
+/** Where there are no pipes of our own. */
+const STDIO_OF: Record<Stdio, readonly ("pipe" | "ignore" | "inherit")[]> = {
+  channel: ["pipe", "pipe", "pipe"],
+  log: ["ignore", "pipe", "pipe"],
+  inherit: ["ignore", "inherit", "inherit"],
+};
+
+function pipesAsStdio(stdio: Stdio, pipes: readonly ChildPipe[]): (number | "ignore")[] {
+  const fds = pipes.map(({ childFd }) => childFd);
+  return stdio === "channel" ? fds : ["ignore", ...fds];
+}
+
+function parentEnds(
+  stdio: Stdio,
+  child: NodeChildProcess,
+  pipes: readonly ChildPipe[],
+): [Writable | null, Readable | null, Readable | null] {
+  if (pipes.length === 0) return [child.stdin, child.stdout, child.stderr];
+  const ends = pipes.map(({ parentEnd }) => parentEnd);
+  return stdio === "channel" ? [ends[0]!, ends[1]!, ends[2]!] : [null, ends[0]!, ends[1]!];
+}
+
 /** A process and its group. */
 export class ChildProcess {
   readonly pid: number;
   /** Settles when the process is gone and its last output was read. Never rejects. */
   readonly exited: Promise<ExitStatus>;
   readonly #child: NodeChildProcess;
+  readonly #stdin: Writable | null;
+  readonly #stdout: Readable | null;
   readonly #lastLines: string[];
   #exitStatus: ExitStatus | undefined;
 
-  private constructor(child: NodeChildProcess, outputs: Readable[], lastLines: string[]) {
+  private constructor(
+    child: NodeChildProcess,
+    stdin: Writable | null,
+    stdout: Readable | null,
+    outputs: Readable[],
+    lastLines: string[],
+  ) {
     this.pid = child.pid!;
+    this.#stdin = stdin;
+    this.#stdout = stdout;
     this.#child = child;
     this.#lastLines = lastLines;
     this.exited = new Promise((resolve) => {
@@ -64,18 +105,14 @@ export class ChildProcess {
   static async start(options: ChildProcessOptions): Promise<ChildProcess> {
     const [file, ...args] = options.command;
     if (file === undefined) throw new RrError("CONFIG_INVALID", "the command is empty: set server.command");
-    const stderrPipe = options.stdio === "inherit" ? undefined : await openOutputPipe();
-    const stdoutPipe = options.stdio === "log" ? await openOutputPipe() : undefined;
-    const stdin = options.stdio === "channel" ? "pipe" : "ignore";
-    const fallback = options.stdio === "inherit" ? "inherit" : "pipe";
+    const pipes = (await openPipes(PIPES_OF[options.stdio])) ?? [];
+    const fallback = STDIO_OF[options.stdio];
     const identity = resolveIdentity(options.user, options.group);
     const child = spawn(file, args, {
       cwd: options.workingDirectory,
       env: options.env as NodeJS.ProcessEnv,
       stdio: [
-        stdin,
-        stdoutPipe?.childFd ?? fallback,
-        stderrPipe?.childFd ?? fallback,
+        ...(pipes.length > 0 ? pipesAsStdio(options.stdio, pipes) : fallback),
         ...(options.messageChannel ? (["ipc"] as const) : []),
         ...(options.inheritFds ?? []),
       ],
@@ -83,8 +120,8 @@ export class ChildProcess {
       windowsHide: true,
       ...identity,
     });
-    stderrPipe?.childHasIt();
-    stdoutPipe?.childHasIt();
+    closeChildEnds(pipes);
+    const [stdin, stdout, stderr] = parentEnds(options.stdio, child, pipes);
     const lastLines: string[] = [];
     const outputs: Readable[] = [];
     const readLines = (output: Readable, stream: "stdout" | "stderr") => {
@@ -97,26 +134,26 @@ export class ChildProcess {
       output.on("error", () => {});
       outputs.push(output);
     };
-    if (options.stdio !== "inherit") readLines(stderrPipe?.readable ?? child.stderr!, "stderr");
-    if (options.stdio === "log") readLines(stdoutPipe?.readable ?? child.stdout!, "stdout");
+    if (stderr) readLines(stderr, "stderr");
+    if (options.stdio === "log" && stdout) readLines(stdout, "stdout");
     await new Promise<void>((resolve, reject) => {
       child.once("spawn", resolve);
       child.once("error", (error) => {
-        for (const output of outputs) output.destroy();
+        for (const pipe of pipes) pipe.parentEnd.destroy();
         reject(notStarted(options, error));
       });
     });
     // A later failure to send a signal or message is not worth a crash.
     child.on("error", () => {});
-    return new ChildProcess(child, outputs, lastLines);
+    return new ChildProcess(child, stdin, stdout, outputs, lastLines);
   }
 
   get stdin(): Writable {
-    return this.#child.stdin!;
+    return this.#stdin!;
   }
 
   get stdout(): Readable {
-    return this.#child.stdout!;
+    return this.#stdout!;
   }
 
   /** Set once `exited` has settled. */

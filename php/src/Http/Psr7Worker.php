@@ -119,8 +119,13 @@ final class Psr7Worker
         if ($body->isSeekable()) {
             $body->rewind();
         }
+        // A stream of known size is filled up to whole pieces (most give 8 KiB a read); of a live one each read counts.
+        $fill = $body->getSize() !== null;
         while (!$body->eof()) {
             $piece = $body->read($this->chunkSize);
+            while ($fill && ($missing = $this->chunkSize - \strlen($piece)) > 0 && !$body->eof()) {
+                $piece .= $body->read($missing);
+            }
             if ($piece !== '') {
                 yield $piece;
             }
