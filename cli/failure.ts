@@ -1,4 +1,4 @@
-import { ERROR_TABLE, type ErrorReason, RrError } from "../src/errors.ts";
+import { ERROR_TABLE, type ErrorReason, type FieldViolation, RrError } from "../src/errors.ts";
 import type { CoreLocation } from "./invocation.ts";
 import type { Paint } from "./output/colour.ts";
 import { formatDuration, printable } from "./output/format.ts";
@@ -25,7 +25,7 @@ export interface FailureContext {
 export interface Failure {
   reason: ErrorReason;
   message: string;
-  details: string[];
+  violations: FieldViolation[];
   hint: string | undefined;
   exitCode: number;
   metadata: Record<string, string>;
@@ -37,9 +37,7 @@ export function explainFailure(thrown: unknown, context: FailureContext = {}): F
   return {
     reason: error.reason,
     message: unreachable ? unreachableMessage(error, context.core!) : error.message,
-    details: error.violations.map(({ field, description }) =>
-      field === "" ? description : `${field}: ${description}`,
-    ),
+    violations: error.violations,
     hint: HINTS[error.reason]?.(error, context),
     exitCode: ERROR_TABLE[error.reason].exit,
     metadata: error.metadata,
@@ -110,14 +108,18 @@ const HINTS: { [Reason in ErrorReason]?: Hint } = {
   CRASH_LOOP: bootHint,
   UNAUTHENTICATED: () => "the core wants to know who asks: see its `control` section",
   PERMISSION_DENIED: () => "the core does not allow this to you: see its `control` section",
-  UNIMPLEMENTED: () => "the core is of another version than this rrctl: `rrctl info` shows both",
+  UNIMPLEMENTED: (_error, { core }) =>
+    `something else than a core answers${core === undefined ? "" : ` at ${core.address}`}, or one of another version than this rrctl`,
   REVISION_COMPACTED: () => "these events are gone: run it without --after",
 };
 
 /** For people, on stderr. */
 export function renderFailure(failure: Failure, paint: Paint): string {
   const lines = [`${paint("red", "error:")} ${oneOrMore(failure.message)}`];
-  for (const detail of failure.details) lines.push(`  ${printable(detail)}`);
+  // A single violation often is the message.
+  for (const { field, description } of failure.violations)
+    if (!failure.message.includes(description))
+      lines.push(`  ${printable(field === "" ? description : `${field}: ${description}`)}`);
   if (failure.hint !== undefined) lines.push(`${paint("cyan", "hint:")} ${printable(failure.hint)}`);
   return `${lines.join("\n")}\n`;
 }
@@ -133,7 +135,7 @@ export function failureData(failure: Failure): JsonObject {
     error: {
       reason: failure.reason,
       message: failure.message,
-      details: failure.details,
+      violations: failure.violations.map(({ field, description }) => ({ field, description })),
       hint: failure.hint ?? "",
       metadata: failure.metadata,
       exit_code: failure.exitCode,

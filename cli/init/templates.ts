@@ -24,7 +24,7 @@ http:
     # Longest wait for a free worker, and for a worker to start.
     # allocate_timeout: 60s
     # Requests that may wait for a worker before the next one is refused with 503; 0: any number.
-    # max_queue_size: 0
+    # max_queue_size: 10000
     # A fresh worker for each request: changes to the code show at once. For development.
     # debug: false
     supervisor:

@@ -18,6 +18,8 @@ export interface Page {
 /** What a command has to say, once for programs and once for people. The printer chooses by format. */
 export interface Document {
   data: JsonValue;
+  /** Its YAML, where that is another than the data's. */
+  yaml?: string;
   /** Bytes are written as they are. */
   text(page: Page): string | Uint8Array;
   /** Parts of the work that failed: said on stderr after the text; the first one gives the exit code. */

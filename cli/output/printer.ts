@@ -53,6 +53,7 @@ async function render(
 ): Promise<string | Uint8Array> {
   if (format === "json") return ofFeed ? renderJsonLine(document.data) : renderJson(document.data);
   // Only who asks for YAML waits for its library.
+  if (format === "yaml" && document.yaml !== undefined) return document.yaml;
   if (format === "yaml") return (await import("./yaml.ts")).renderYaml(document.data, ofFeed);
   return document.text(page);
 }

@@ -11,12 +11,6 @@ use Rrctl\Http\Request;
 
 const HTTP_WORKER = __DIR__ . '/fixtures/http.php';
 
-/** Context of a frame with one option. */
-function contextOf(string $frame): string
-{
-    return substr($frame, 16, unpack('V', $frame, 12)[1]);
-}
-
 $tests = [];
 foreach (['get', 'post-raw', 'form', 'form-empty', 'uploads', 'http2', 'numeric-header', 'binary'] as $name) {
     $tests["$name: the same request from JSON and from protobuf"] = function () use ($name): void {

@@ -22,17 +22,6 @@ function psr7Worker(string $factory, string $package, array $environment = []): 
     return Peer::start(PSR7_WORKER, ['PSR7_AUTOLOAD' => psr7Autoload($package), 'FACTORY' => $factory] + $environment);
 }
 
-/** Order of keys does not count. */
-function sorted(mixed $value): mixed
-{
-    if (is_array($value)) {
-        $value = array_map(sorted(...), $value);
-        ksort($value);
-    }
-
-    return $value;
-}
-
 $tests = [];
 foreach (['get', 'form', 'attributes'] as $name) {
     $tests["a request is what the official library makes of it: $name"] = function () use ($name): void {

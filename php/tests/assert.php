@@ -67,3 +67,20 @@ function vector(string $name): string
 
     return (string) hex2bin($frames[$name] ?? throw new Failed("there is no vector $name"));
 }
+
+/** Order of keys does not count. */
+function sorted(mixed $value): mixed
+{
+    if (is_array($value)) {
+        $value = array_map(sorted(...), $value);
+        ksort($value);
+    }
+
+    return $value;
+}
+
+/** Context of a frame with one option. */
+function contextOf(string $frame): string
+{
+    return substr($frame, 16, unpack('V', $frame, 12)[1]);
+}

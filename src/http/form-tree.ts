@@ -49,14 +49,14 @@ function nodeJson(node: FormNode): string {
 /** The values of each name, names in order of first appearance: a later "a[]" joins the list of the first. */
 function groupPairs(body: Uint8Array, fieldsMax: number): Map<string, string[]> {
   const text = bytesOf(body);
-  if (text.includes(";")) throw new RrError("INVALID_REQUEST", "The form has a semicolon between or inside its pairs");
+  if (text.includes(";")) throw new RrError("INVALID_REQUEST", "the form has a semicolon between or inside its pairs");
   const groups = new Map<string, string[]>();
   let fields = 0;
   for (let start = 0; start < text.length; ) {
     const ampersand = text.indexOf("&", start);
     const end = ampersand < 0 ? text.length : ampersand;
     if (end > start) {
-      if (++fields > fieldsMax) throw new RrError("INVALID_REQUEST", `The form has more than ${fieldsMax} fields`);
+      if (++fields > fieldsMax) throw new RrError("INVALID_REQUEST", `the form has more than ${fieldsMax} fields`);
       addPair(groups, text.slice(start, end));
     }
     start = end + 1;
@@ -79,7 +79,7 @@ function formText(escaped: string): string {
     const shown = escaped.length > 64 ? `${escaped.slice(0, 64)}...` : escaped;
     throw new RrError(
       "INVALID_REQUEST",
-      `The form has a "%" without two hexadecimal digits in ${JSON.stringify(shown)}`,
+      `the form has a "%" without two hexadecimal digits in ${JSON.stringify(shown)}`,
     );
   }
   return bytesToText(bytes);
@@ -130,7 +130,7 @@ function mount(grower: { root: FormTree; nodesLeft: number }, path: readonly str
     const existing = tree.get(key);
     if (existing instanceof Map) tree = existing;
     else if (existing === undefined || existing === "") {
-      if (--grower.nodesLeft < 0) throw new RrError("INVALID_REQUEST", "The form's names make too large a tree");
+      if (--grower.nodesLeft < 0) throw new RrError("INVALID_REQUEST", "the form's names make too large a tree");
       const child: FormTree = new Map();
       tree.set(key, child);
       tree = child;
@@ -152,5 +152,5 @@ function mount(grower: { root: FormTree; nodesLeft: number }, path: readonly str
 
 function conflict(key: string): RrError {
   const shown = key.length > 64 ? `${key.slice(0, 64)}...` : key;
-  return new RrError("INVALID_REQUEST", `The form has invalid multiple values to key '${shown}' in tree`);
+  return new RrError("INVALID_REQUEST", `the form has invalid multiple values to key '${shown}' in tree`);
 }

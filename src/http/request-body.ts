@@ -43,7 +43,10 @@ export function announcedBytes(incoming: IncomingMessage, maxRequestBytes: numbe
   const { "content-length": length, "transfer-encoding": encoding } = incoming.headers;
   if (encoding !== undefined) {
     if (encoding.toLowerCase() === "chunked") return undefined;
-    throw new RrError("INVALID_REQUEST", `Transfer-Encoding is "${encoding}", and only "chunked" is understood`);
+    throw new RrError(
+      "INVALID_REQUEST",
+      `the header Transfer-Encoding is "${encoding}", and only "chunked" is understood`,
+    );
   }
   if (length === undefined) return incoming.httpVersionMajor >= 2 && !incoming.complete ? undefined : 0;
   const bytes = Number(length);
@@ -52,7 +55,7 @@ export function announcedBytes(incoming: IncomingMessage, maxRequestBytes: numbe
 }
 
 function tooLarge(maxRequestBytes: number): RrError {
-  return new RrError("PAYLOAD_TOO_LARGE", `The body has more than ${maxRequestBytes} bytes (http.max_request_size)`);
+  return new RrError("PAYLOAD_TOO_LARGE", `the body has more than ${maxRequestBytes} bytes (http.max_request_size)`);
 }
 
 /** Who wants a body. After `failed` nothing more comes. */
@@ -154,5 +157,5 @@ function joined(chunks: readonly Buffer[]): Buffer {
 }
 
 function slowBody(idleMs: number): RrError {
-  return new RrError("DEADLINE_EXCEEDED", `No more of the body came for ${idleMs} ms (http.body_idle_timeout)`);
+  return new RrError("DEADLINE_EXCEEDED", `no more of the body came for ${idleMs} ms (http.body_idle_timeout)`);
 }

@@ -104,7 +104,7 @@ function unreadable(context: Uint8Array, expected: string, cause?: unknown): RrE
   const start = JSON.stringify(bytesOf(context.subarray(0, 64)));
   return new RrError(
     "PROTOCOL_VIOLATION",
-    `The head of the worker's response is no ${expected}: it starts with ${start}`,
+    `the head of the worker's response is no ${expected}: it starts with ${start}`,
     {
       cause,
     },

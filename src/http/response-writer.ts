@@ -1,6 +1,7 @@
 import { type IncomingMessage, type ServerResponse, STATUS_CODES } from "node:http";
 import type { ReplyPiece } from "../client/dispatch-stream.ts";
 import type { Log } from "../log.ts";
+import { bytesOf } from "./percent.ts";
 import { EMPTY_BODY } from "./request-body.ts";
 import { decodeResponseHead, PLAIN_HEAD, type ResponseHead } from "./response-head.ts";
 
@@ -10,6 +11,7 @@ export const WINDOW_BYTES = 256 * 1024;
 const GRANT_BYTES = WINDOW_BYTES / 4;
 /** Longest time without progress while a client has bytes to read; RoadRunner's write timeout. */
 const STALL_TIMEOUT_MS = 300_000;
+const SHORT_BODY_BYTES = 1024;
 
 /** What the writer asks of the call whose reply it writes. */
 export interface ReplySource {
@@ -83,7 +85,12 @@ export class ResponseWriter {
   /** Ends a response that can no longer be completed so that the client sees it. */
   abort(): void {
     this.#state = "ended";
-    this.#outgoing.destroy();
+    const { socket } = this.#outgoing;
+    const endsWithConnection = !this.#outgoing.chunkedEncoding && this.#remainingBytes === Number.POSITIVE_INFINITY;
+    if (socket === null) this.#outgoing.destroy();
+    // Where the end of the connection is the end of the body, only a reset tells that it is not.
+    else if (endsWithConnection) socket.resetAndDestroy();
+    else socket.destroySoon();
   }
 
   #writeWhole(head: ResponseHead, body: Uint8Array): void {
@@ -98,11 +105,13 @@ export class ResponseWriter {
       return;
     }
     this.#writtenBytes = body.length;
-    if (trailers.length > 0 && this.#incoming.httpVersion !== "1.0") {
-      this.#outgoing.writeHead(status, headers.concat("Trailer", trailers.map(([name]) => name).join(", ")));
+    if (this.#mayHaveTrailers(head)) {
+      this.#outgoing.writeHead(status, withTrailerNames(headers, trailers));
       this.#outgoing.addTrailers(trailers);
     } else this.#outgoing.writeHead(status, withLength(headers, body.length));
-    this.#outgoing.end(body);
+    // As a string a short body leaves with the head in one write; as bytes it takes a gathered one, which costs 1 µs more.
+    if (body.length <= SHORT_BODY_BYTES) this.#outgoing.end(bytesOf(body), "latin1");
+    else this.#outgoing.end(body);
     if (this.#outgoing.writableLength > 0) this.#outgoing.setTimeout(STALL_TIMEOUT_MS);
   }
 
@@ -111,22 +120,24 @@ export class ResponseWriter {
     this.#head = head;
     this.#state = "streaming";
     this.#prepareConnection(head);
-    const withTrailers = trailers.length > 0 && this.#incoming.httpVersion !== "1.0";
+    const lengthAllowed = contentLength !== undefined && status !== 204;
     if (!this.#mayHaveBody(status)) {
-      this.#outgoing.writeHead(
-        status,
-        contentLength === undefined || status === 204 ? headers : withLength(headers, contentLength),
-      );
-      this.#cut();
-    } else if (withTrailers) {
+      this.#outgoing.writeHead(status, lengthAllowed ? withLength(headers, contentLength) : headers);
+      return this.#cut();
+    }
+    if (this.#mayHaveTrailers(head)) {
       // Trailers exist in chunked bodies only, which have no length.
-      this.#outgoing.writeHead(status, headers.concat("Trailer", trailers.map(([name]) => name).join(", ")));
-    } else if (contentLength !== undefined) {
+      this.#outgoing.writeHead(status, withTrailerNames(headers, trailers));
+    } else if (lengthAllowed) {
       this.#remainingBytes = contentLength;
       this.#outgoing.writeHead(status, withLength(headers, contentLength));
     } else this.#outgoing.writeHead(status, headers);
     if (body.length > 0) this.#writeBody(body);
-    else if (this.#state === "streaming") this.#outgoing.flushHeaders();
+    else this.#outgoing.flushHeaders();
+  }
+
+  #mayHaveTrailers({ trailers }: ResponseHead): boolean {
+    return trailers.length > 0 && this.#incoming.httpVersion !== "1.0";
   }
 
   #prepareConnection(head: ResponseHead): void {
@@ -212,4 +223,8 @@ export class ResponseWriter {
 
 function withLength(headers: string[], length: number): string[] {
   return headers.concat("Content-Length", String(length));
+}
+
+function withTrailerNames(headers: string[], trailers: ResponseHead["trailers"]): string[] {
+  return headers.concat("Trailer", trailers.map(([name]) => name).join(", "));
 }

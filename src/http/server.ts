@@ -63,7 +63,7 @@ export async function startFrontend(settings: FrontendSettings): Promise<Fronten
   const unused = new Set<Socket>();
   const serve = (incoming: IncomingMessage, outgoing: ServerResponse): void => {
     if (unused.size > 0) unused.delete(incoming.socket);
-    if (services.draining) outgoing.once("close", () => setImmediate(() => server.closeIdleConnections()));
+    if (services.draining) outgoing.shouldKeepAlive = false;
     void listener(incoming, outgoing);
   };
   const server = createLimitedServer(options, serve);
@@ -91,7 +91,8 @@ export async function startFrontend(settings: FrontendSettings): Promise<Fronten
   const close = async (deadlineMs: number): Promise<void> => {
     services.draining = true;
     const closed = new Promise<void>((resolve) => server.close(() => resolve()));
-    server.closeIdleConnections();
+    // A response that was under way leaves its connection idle.
+    const sweep = setInterval(() => server.closeIdleConnections(), SWEEP_MS);
     // Whoever connected just now gets a moment to be served.
     const unusedTimer = setTimeout(() => destroyAll(unused), Math.min(UNUSED_GRACE_MS, deadlineMs));
     const deadline = setTimeout(() => {
@@ -102,6 +103,7 @@ export async function startFrontend(settings: FrontendSettings): Promise<Fronten
       server.closeAllConnections();
     }, deadlineMs);
     await closed;
+    clearInterval(sweep);
     clearTimeout(unusedTimer);
     clearTimeout(deadline);
   };
@@ -113,6 +115,7 @@ export async function startFrontend(settings: FrontendSettings): Promise<Fronten
 }
 
 const UNUSED_GRACE_MS = 500;
+const SWEEP_MS = 50;
 
 function destroyAll(sockets: Iterable<Socket>): void {
   for (const socket of sockets) socket.destroy();
@@ -150,18 +153,18 @@ function listen(server: Server, target: ListenTarget): Promise<void> {
 function listenError(error: Error, target: ListenTarget): RrError {
   const where = "host" in target ? shown(target) : "fd" in target ? `descriptor ${target.fd}` : "an inherited socket";
   const code = systemErrorCode(error);
-  const [problem, advice] = LISTEN_PROBLEMS[code ?? ""] ?? [error.message, "Check http.address"];
-  return new RrError("FAILED_PRECONDITION", `Cannot listen on ${where}: ${problem}. ${advice}`, {
+  const [problem, advice] = LISTEN_PROBLEMS[code ?? ""] ?? [error.message, "check http.address"];
+  return new RrError("FAILED_PRECONDITION", `cannot listen on ${where}: ${problem}; ${advice}`, {
     cause: error,
     metadata: { address: where, code },
   });
 }
 
 const LISTEN_PROBLEMS: Partial<Record<string, [problem: string, advice: string]>> = {
-  EADDRINUSE: ["another program listens there", "Stop it, or set http.address to a free port"],
-  EACCES: ["this user may not use the port", "Take one above 1023, or give the program the right to bind it"],
-  EADDRNOTAVAIL: ["this machine does not have the address", "Set http.address to one that it has, or to 0.0.0.0"],
-  ENOTFOUND: ["the name of the host is not known", "Set http.address to an address of this machine"],
+  EADDRINUSE: ["another program listens there", "stop it, or set http.address to a free port"],
+  EACCES: ["this user may not use the port", "take one above 1023, or give the program the right to bind it"],
+  EADDRNOTAVAIL: ["this machine does not have the address", "set http.address to one that it has, or to 0.0.0.0"],
+  ENOTFOUND: ["the name of the host is not known", "set http.address to an address of this machine"],
 };
 
 function addressOf(server: Server): { host: string; port: number } {

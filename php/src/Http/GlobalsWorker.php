@@ -31,7 +31,7 @@ final class GlobalsWorker
 
     private static ?self $current = null;
 
-    /** @var resource|null */
+    /** @var resource|false|null standard output where no temporary file can be had; only kept open */
     private static $log = null;
 
     private readonly HttpWorker $http;
@@ -83,7 +83,8 @@ final class GlobalsWorker
             // The file lives as long as it is open; a worker that is killed leaves nothing behind.
             @\unlink(\stream_get_meta_data($this->stray)['uri']);
         }
-        $this->http = new HttpWorker(Worker::create($relay));
+        Stderr::showErrors();
+        $this->http = new HttpWorker(Worker::create($relay, interceptOutput: false));
         self::$current = $this;
     }
 
@@ -99,7 +100,7 @@ final class GlobalsWorker
         $script = (string) \realpath((string) $_SERVER['SCRIPT_FILENAME']);
         $worker = new self(\dirname($script), '/' . \basename($script), $bufferBytes);
         $worker->loop(static function (Request $request) use ($worker, $handler): mixed {
-            $worker->fill($worker->scriptName, '');
+            $worker->fill($request, $worker->scriptName, '');
 
             return $handler($request);
         });
@@ -129,7 +130,7 @@ final class GlobalsWorker
 
                 return;
             }
-            $worker->fill($script, $pathInfo);
+            $worker->fill($request, $script, $pathInfo);
             \chdir(\dirname($root . $script));
             // Its own scope, with nothing of ours in it.
             (static function (): void {
@@ -276,7 +277,7 @@ final class GlobalsWorker
             }
             $this->finish($failed);
         }
-        $this->request = null;
+        $this->logStray();
     }
 
     private function begin(Request $request): void
@@ -291,14 +292,14 @@ final class GlobalsWorker
         if (\ini_get('max_execution_time') !== '0') {
             \set_time_limit(0); // a limit that the last script set would end this one
         }
+        $this->logStray();
         $this->level = \ob_get_level();
         \ob_start($this->capture(...), $this->bufferBytes);
     }
 
     /** Fills the superglobals for the current request. */
-    private function fill(string $scriptName, string $pathInfo): void
+    private function fill(Request $request, string $scriptName, string $pathInfo): void
     {
-        $request = $this->request;
         $_GET = Superglobals::get($request);
         $_POST = Superglobals::post($request);
         $_COOKIE = Superglobals::cookie($request);
@@ -364,6 +365,15 @@ final class GlobalsWorker
         $this->output .= $this->takeStray();
     }
 
+    /** What was printed between two requests belongs to none. */
+    private function logStray(): void
+    {
+        $output = $this->takeStray();
+        if ($output !== '') {
+            Stderr::write($output);
+        }
+    }
+
     /** What was printed since the script closed our buffer. */
     private function takeStray(): string
     {
@@ -394,7 +404,7 @@ final class GlobalsWorker
     /** @return array{int, array<string, list<string>>} */
     private function sendHead(): array
     {
-        Session::sendHeaders($this->head, $this->request?->cookies ?? []);
+        Session::sendHeaders($this->head, $this->request === null ? [] : $this->request->cookies);
 
         return $this->head->send();
     }

@@ -148,7 +148,7 @@ final class HttpWorker
      * Handles requests until the server ends this worker. What the handler throws becomes status 500 and a trace on
      * standard error; the worker goes on.
      *
-     * @param callable(Request, self): ?string $handler answers by respond(), or returns the body of an HTML page
+     * @param callable(Request, self): mixed $handler answers by respond(), or returns the body of an HTML page
      */
     public function serve(callable $handler): void
     {
@@ -158,7 +158,7 @@ final class HttpWorker
                 if ($this->worker->isBusy()) {
                     $this->headSent
                         ? $this->end()
-                        : $this->respond(200, (string) $page, ['Content-Type' => 'text/html; charset=utf-8']);
+                        : $this->respond(200, \is_string($page) ? $page : '', ['Content-Type' => 'text/html; charset=utf-8']);
                 }
             } catch (\Throwable $error) {
                 $this->fail($error);

@@ -122,6 +122,12 @@ final class InputStream
         return $this->real === null ? ['size' => \strlen(self::$body)] : (\fstat($this->real) ?: []);
     }
 
+    /** None of the php:// streams has a status by name. */
+    public function url_stat(string $path, int $flags): bool
+    {
+        return false;
+    }
+
     /** @return resource|false */
     public function stream_cast(int $as)
     {

@@ -123,8 +123,9 @@ final class ResponseHead
         bool $encode = true,
     ): bool {
         $sameSite = '';
-        $expires = $options;
-        if (\is_array($options)) {
+        if (\is_int($options)) {
+            $expires = $options;
+        } else {
             $options = \array_change_key_case($options);
             $expires = (int) ($options['expires'] ?? 0);
             $path = (string) ($options['path'] ?? '');
@@ -207,7 +208,8 @@ final class ResponseHead
             $callback();
         }
         if (!$this->has('Content-Type') && ($type = (string) \ini_get('default_mimetype')) !== '') {
-            $this->lines[] = ['content-type', 'Content-Type', self::withCharset($type)];
+            $charset = (string) \ini_get('default_charset');
+            $this->lines[] = ['content-type', 'Content-Type', $charset === '' ? $type : "$type; charset=$charset"];
         }
         $this->sent = true;
         $headers = [];

@@ -22,7 +22,7 @@ final class ScriptPath
         if (\str_contains($path, "\0") || \str_contains($path, '/.')) {
             return [$front, ''];
         }
-        $path = \preg_replace('~/{2,}~', '/', $path);
+        $path = (string) \preg_replace('~/{2,}~', '/', $path);
         if (\str_ends_with($path, '.php') && self::isScript($root, $path)) {
             return [$path, ''];
         }

@@ -7,6 +7,9 @@ namespace Rrctl\Http;
 /** PHP sessions in a process that outlives a request. Everything here does nothing where the extension is missing. */
 final class Session
 {
+    /** A session was used in this process before. */
+    private static bool $used = false;
+
     /**
      * An id that is left from the last request would give its visitor's session to the next one.
      *
@@ -15,8 +18,12 @@ final class Session
     public static function begin(array $cookies): void
     {
         unset($GLOBALS['_SESSION']);
-        if (!\function_exists('session_id') || \session_id() === '' || \session_status() !== \PHP_SESSION_NONE) {
+        if (!\function_exists('session_id') || \session_status() !== \PHP_SESSION_NONE) {
             return;
+        }
+        self::$used = self::$used || \session_id() !== '';
+        if (!self::$used) {
+            return; // PHP finds the cookie by itself, also when the script names the session differently
         }
         $id = $cookies[\session_name()] ?? '';
         // Once an id was set PHP does not look at the cookie again. The empty one makes it create a new session.

@@ -83,7 +83,7 @@ final class Superglobals
      */
     public static function environment(array $server): array
     {
-        unset($server['argv'], $server['argc'], $server['PATH_TRANSLATED'], $server['HTTPS']);
+        unset($server['argv'], $server['argc'], $server['PATH_TRANSLATED'], $server['HTTPS'], $server['RRCTL_FUNCTIONS_TAKEN']);
 
         return \array_filter(
             $server,

@@ -44,7 +44,7 @@ function header_register_callback(callable $callback): bool
 }
 
 /** As PHP's http_response_code(). */
-function http_response_code(int $response_code = 0): int|bool
+function http_response_code(int $response_code = 0): int
 {
     return GlobalsWorker::current()->head()->status($response_code);
 }

@@ -49,6 +49,14 @@ describe("cli failures", () => {
     );
   });
 
+  it("do not repeat a violation that is the message", () => {
+    const description = "0 is only allowed for a paused pool";
+    const error = new RrError("INVALID_REQUEST", `pool "http" cannot have 0 workers: ${description}`, {
+      violations: [{ field: "workers", description }],
+    });
+    expect(renderFailure(explainFailure(error), plain).split("\n")).to.have.length(3);
+  });
+
   it("name the pool of the error in the hint", () => {
     const error = new RrError("POOL_PAUSED", "the pool is paused", { metadata: { pool: "jobs" } });
     expect(explainFailure(error).hint).to.equal("`rrctl resume jobs` lets it take calls again");
@@ -67,7 +75,7 @@ describe("cli failures", () => {
       error: {
         reason: "POOL_NOT_FOUND",
         message: 'there is no pool "x"',
-        details: [],
+        violations: [],
         hint: "`rrctl pools` lists the pools",
         metadata: { pool: "x" },
         exit_code: 4,

@@ -2,15 +2,18 @@
 // @generated from file roadrunner/config/v1/config_service.proto (package roadrunner.config.v1, syntax proto3)
 /* eslint-disable */
 
-import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
-import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
-import type { Message } from "@bufbuild/protobuf";
+import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
+import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
+import { file_buf_validate_validate } from "@bufbuild/protovalidate/gen/buf/validate/validate_pb.js";
+import type { Configuration } from "./configuration_pb.ts";
+import { file_roadrunner_config_v1_configuration } from "./configuration_pb.ts";
+import type { Message, UnknownEnum } from "@bufbuild/protobuf";
 
 /**
  * Describes the file roadrunner/config/v1/config_service.proto.
  */
 export const file_roadrunner_config_v1_config_service: GenFile = /*@__PURE__*/
-  fileDesc("Cilyb2FkcnVubmVyL2NvbmZpZy92MS9jb25maWdfc2VydmljZS5wcm90bxIUcm9hZHJ1bm5lci5jb25maWcudjEiEgoQR2V0Q29uZmlnUmVxdWVzdCIhChFHZXRDb25maWdSZXNwb25zZRIMCgR5YW1sGAEgASgJMnIKDUNvbmZpZ1NlcnZpY2USYQoJR2V0Q29uZmlnEiYucm9hZHJ1bm5lci5jb25maWcudjEuR2V0Q29uZmlnUmVxdWVzdBonLnJvYWRydW5uZXIuY29uZmlnLnYxLkdldENvbmZpZ1Jlc3BvbnNlIgOQAgFiBnByb3RvMw");
+  fileDesc("Cilyb2FkcnVubmVyL2NvbmZpZy92MS9jb25maWdfc2VydmljZS5wcm90bxIUcm9hZHJ1bm5lci5jb25maWcudjEiEgoQR2V0Q29uZmlnUmVxdWVzdCKTAQoRR2V0Q29uZmlnUmVzcG9uc2USOgoNY29uZmlndXJhdGlvbhgBIAEoCzIjLnJvYWRydW5uZXIuY29uZmlnLnYxLkNvbmZpZ3VyYXRpb24SDAoEeWFtbBgCIAEoCRI0Cgpwcm92ZW5hbmNlGAMgAygLMiAucm9hZHJ1bm5lci5jb25maWcudjEuUHJvdmVuYW5jZSIqCgpQcm92ZW5hbmNlEgwKBHBhdGgYASABKAkSDgoGb3JpZ2luGAIgASgJIkwKFVZhbGlkYXRlQ29uZmlnUmVxdWVzdBIXCgR0ZXh0GAEgASgJQgm6SAZyBBiAgEASGgoIZmlsZW5hbWUYAiABKAlCCLpIBXIDGIAgIkkKFlZhbGlkYXRlQ29uZmlnUmVzcG9uc2USLwoIcHJvYmxlbXMYASADKAsyHS5yb2FkcnVubmVyLmNvbmZpZy52MS5Qcm9ibGVtIo0BCgdQcm9ibGVtEgwKBGZpbGUYASABKAkSDAoEbGluZRgCIAEoDRIOCgZjb2x1bW4YAyABKA0SDAoEcGF0aBgEIAEoCRIPCgdtZXNzYWdlGAUgASgJEjcKCHNldmVyaXR5GAYgASgOMiUucm9hZHJ1bm5lci5jb25maWcudjEuUHJvYmxlbVNldmVyaXR5Km0KD1Byb2JsZW1TZXZlcml0eRIgChxQUk9CTEVNX1NFVkVSSVRZX1VOU1BFQ0lGSUVEEAASHAoYUFJPQkxFTV9TRVZFUklUWV9XQVJOSU5HEAESGgoWUFJPQkxFTV9TRVZFUklUWV9FUlJPUhACMuQBCg1Db25maWdTZXJ2aWNlEmEKCUdldENvbmZpZxImLnJvYWRydW5uZXIuY29uZmlnLnYxLkdldENvbmZpZ1JlcXVlc3QaJy5yb2FkcnVubmVyLmNvbmZpZy52MS5HZXRDb25maWdSZXNwb25zZSIDkAIBEnAKDlZhbGlkYXRlQ29uZmlnEisucm9hZHJ1bm5lci5jb25maWcudjEuVmFsaWRhdGVDb25maWdSZXF1ZXN0Giwucm9hZHJ1bm5lci5jb25maWcudjEuVmFsaWRhdGVDb25maWdSZXNwb25zZSIDkAIBYgZwcm90bzM", [file_buf_validate_validate, file_roadrunner_config_v1_configuration]);
 
 /**
  * No choice to make.
@@ -34,11 +37,25 @@ export const GetConfigRequestSchema: GenMessage<GetConfigRequest> = /*@__PURE__*
  */
 export type GetConfigResponse = Message<"roadrunner.config.v1.GetConfigResponse"> & {
   /**
-   * As YAML.
+   * With all defaults.
    *
-   * @generated from field: string yaml = 1;
+   * @generated from field: roadrunner.config.v1.Configuration configuration = 1;
+   */
+  configuration?: Configuration | undefined;
+
+  /**
+   * The same as the text of a file.
+   *
+   * @generated from field: string yaml = 2;
    */
   yaml: string;
+
+  /**
+   * Where the values come from, by path.
+   *
+   * @generated from field: repeated roadrunner.config.v1.Provenance provenance = 3;
+   */
+  provenance: Provenance[];
 };
 
 /**
@@ -49,13 +66,187 @@ export const GetConfigResponseSchema: GenMessage<GetConfigResponse> = /*@__PURE_
   messageDesc(file_roadrunner_config_v1_config_service, 1);
 
 /**
+ * Where a value comes from.
+ *
+ * @generated from message roadrunner.config.v1.Provenance
+ */
+export type Provenance = Message<"roadrunner.config.v1.Provenance"> & {
+  /**
+   * Path of the key, with dots: "http.pool.num_workers".
+   *
+   * @generated from field: string path = 1;
+   */
+  path: string;
+
+  /**
+   * "default", "file:line:column", "-o key=value".
+   *
+   * @generated from field: string origin = 2;
+   */
+  origin: string;
+};
+
+/**
+ * Describes the message roadrunner.config.v1.Provenance.
+ * Use `create(ProvenanceSchema)` to create a new message.
+ */
+export const ProvenanceSchema: GenMessage<Provenance> = /*@__PURE__*/
+  messageDesc(file_roadrunner_config_v1_config_service, 2);
+
+/**
+ * What to check.
+ *
+ * @generated from message roadrunner.config.v1.ValidateConfigRequest
+ */
+export type ValidateConfigRequest = Message<"roadrunner.config.v1.ValidateConfigRequest"> & {
+  /**
+   * The text of a file, YAML or JSON.
+   *
+   * @generated from field: string text = 1;
+   */
+  text: string;
+
+  /**
+   * Name to show in front of positions. Default: ".rr.yaml".
+   *
+   * @generated from field: string filename = 2;
+   */
+  filename: string;
+};
+
+/**
+ * Describes the message roadrunner.config.v1.ValidateConfigRequest.
+ * Use `create(ValidateConfigRequestSchema)` to create a new message.
+ */
+export const ValidateConfigRequestSchema: GenMessage<ValidateConfigRequest> = /*@__PURE__*/
+  messageDesc(file_roadrunner_config_v1_config_service, 3);
+
+/**
+ * What was found.
+ *
+ * @generated from message roadrunner.config.v1.ValidateConfigResponse
+ */
+export type ValidateConfigResponse = Message<"roadrunner.config.v1.ValidateConfigResponse"> & {
+  /**
+   * All at once, in order of position. Without errors among them the configuration can be used.
+   *
+   * @generated from field: repeated roadrunner.config.v1.Problem problems = 1;
+   */
+  problems: Problem[];
+};
+
+/**
+ * Describes the message roadrunner.config.v1.ValidateConfigResponse.
+ * Use `create(ValidateConfigResponseSchema)` to create a new message.
+ */
+export const ValidateConfigResponseSchema: GenMessage<ValidateConfigResponse> = /*@__PURE__*/
+  messageDesc(file_roadrunner_config_v1_config_service, 4);
+
+/**
+ * One thing that is wrong.
+ *
+ * @generated from message roadrunner.config.v1.Problem
+ */
+export type Problem = Message<"roadrunner.config.v1.Problem"> & {
+  /**
+   * Name of the file.
+   *
+   * @generated from field: string file = 1;
+   */
+  file: string;
+
+  /**
+   * From 1. 0: the problem has no place in the file.
+   *
+   * @generated from field: uint32 line = 2;
+   */
+  line: number;
+
+  /**
+   * From 1.
+   *
+   * @generated from field: uint32 column = 3;
+   */
+  column: number;
+
+  /**
+   * Path of the key, with dots. Empty: the file as a whole.
+   *
+   * @generated from field: string path = 4;
+   */
+  path: string;
+
+  /**
+   * What is wrong and what was expected.
+   *
+   * @generated from field: string message = 5;
+   */
+  message: string;
+
+  /**
+   * How bad it is.
+   *
+   * @generated from field: roadrunner.config.v1.ProblemSeverity severity = 6;
+   */
+  severity: ProblemSeverity;
+};
+
+/**
+ * Describes the message roadrunner.config.v1.Problem.
+ * Use `create(ProblemSchema)` to create a new message.
+ */
+export const ProblemSchema: GenMessage<Problem> = /*@__PURE__*/
+  messageDesc(file_roadrunner_config_v1_config_service, 5);
+
+/**
+ * How bad a problem is.
+ *
+ * @generated from enum roadrunner.config.v1.ProblemSeverity
+ */
+export const ProblemSeverity = {
+  /**
+   * Never sent.
+   *
+   * @generated from enum value: PROBLEM_SEVERITY_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * The server starts all the same.
+   *
+   * @generated from enum value: PROBLEM_SEVERITY_WARNING = 1;
+   */
+  WARNING: 1,
+
+  /**
+   * The server does not start.
+   *
+   * @generated from enum value: PROBLEM_SEVERITY_ERROR = 2;
+   */
+  ERROR: 2,
+} as const;
+
+/**
+ * How bad a problem is.
+ *
+ * @generated from enum roadrunner.config.v1.ProblemSeverity
+ */
+export type ProblemSeverity = (typeof ProblemSeverity)[keyof typeof ProblemSeverity] | UnknownEnum;
+
+/**
+ * Describes the enum roadrunner.config.v1.ProblemSeverity.
+ */
+export const ProblemSeveritySchema: GenEnum<ProblemSeverity> = /*@__PURE__*/
+  enumDesc(file_roadrunner_config_v1_config_service, 0);
+
+/**
  * The configuration, read side.
  *
  * @generated from service roadrunner.config.v1.ConfigService
  */
 export const ConfigService: GenService<{
   /**
-   * The configuration in force.
+   * The configuration in force: what the file says, with all defaults, and where each value comes from.
    *
    * @generated from rpc roadrunner.config.v1.ConfigService.GetConfig
    */
@@ -63,6 +254,16 @@ export const ConfigService: GenService<{
     methodKind: "unary";
     input: typeof GetConfigRequestSchema;
     output: typeof GetConfigResponseSchema;
+  },
+  /**
+   * Checks a configuration without using it.
+   *
+   * @generated from rpc roadrunner.config.v1.ConfigService.ValidateConfig
+   */
+  validateConfig: {
+    methodKind: "unary";
+    input: typeof ValidateConfigRequestSchema;
+    output: typeof ValidateConfigResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_roadrunner_config_v1_config_service, 0);
