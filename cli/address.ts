@@ -1,6 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { isIPv6 } from "node:net";
 import { resolve } from "node:path";
+import type { ConfigurationSource } from "../src/config/load.ts";
 import { RrError, systemErrorCode } from "../src/errors.ts";
 import type { CoreLocation, GlobalOptions } from "./invocation.ts";
 import type { Environment } from "./terminal.ts";
@@ -10,40 +11,48 @@ export const DEFAULT_CONFIG_FILE = ".rr.yaml";
 
 /** Where the core is: `--address`, else RRCTL_ADDRESS, else `control.listen` of the configuration, else the default. */
 export async function locateCore(globals: GlobalOptions, env: Environment): Promise<CoreLocation> {
-  if (globals.address !== undefined)
-    return { address: dialAddress(globals.address, globals.directory), source: "--address" };
+  if (globals.address !== undefined) return { address: dialAddress(globals.address, globals.cwd), source: "--address" };
   if (env.RRCTL_ADDRESS !== undefined && env.RRCTL_ADDRESS !== "")
-    return { address: dialAddress(env.RRCTL_ADDRESS, globals.directory), source: "RRCTL_ADDRESS" };
+    return { address: dialAddress(env.RRCTL_ADDRESS, globals.cwd), source: "RRCTL_ADDRESS" };
   return (await configuredLocation(globals, env)) ?? { address: DEFAULT_ADDRESS, source: "the default" };
 }
 
 async function configuredLocation(globals: GlobalOptions, env: Environment): Promise<CoreLocation | undefined> {
-  const file = globals.configFile ?? resolve(globals.directory, DEFAULT_CONFIG_FILE);
-  const text = await readIfThere(file, globals.configFile !== undefined);
+  const text = await readIfThere(resolve(globals.cwd, globals.configFile), globals.configFileGiven);
+  if (text === undefined) return undefined;
   // The loader checks the whole file, which takes longer than most commands and would let a mistake anywhere in it
   // stop them all: it is asked only if the address can be in there.
   const mentioned =
     /\bcontrol\b|^\s*"?include\b/m.test(text) || globals.overrides.some((key) => key.startsWith("control."));
   if (!mentioned) return undefined;
   const { loadConfiguration } = await import("../src/config/load.ts");
-  const { configuration } = await loadConfiguration({
-    ...(text !== "" && { file }),
-    cwd: globals.directory,
-    env,
-    overrides: globals.overrides,
-    ...(globals.dotenv !== undefined && { dotenv: globals.dotenv }),
-  });
-  const listen = configuration.control.listen;
+  const { configuration } = loadConfiguration(configurationSource(globals, env));
+  const { listen } = configuration.control;
   const address = listen.kind === "unix" ? `unix://${listen.path}` : `tcp://${hostPort(listen.host, listen.port)}`;
-  return { address: dialAddress(address, configuration.workingDirectory), source: `control.listen of ${file}` };
+  return {
+    address: dialAddress(address, configuration.workingDirectory),
+    source: `control.listen of ${globals.configFile}`,
+  };
 }
 
-async function readIfThere(file: string, required: boolean): Promise<string> {
+/** What the loader of configurations takes, from the command line. */
+export function configurationSource(globals: GlobalOptions, env: Environment): ConfigurationSource {
+  return {
+    file: globals.configFile,
+    cwd: globals.cwd,
+    env,
+    overrides: globals.overrides,
+    dotenv: globals.dotenv,
+    workingDirectory: globals.workingDirectory,
+  };
+}
+
+async function readIfThere(file: string, required: boolean): Promise<string | undefined> {
   try {
     return await readFile(file, "utf8");
   } catch (thrown) {
     const code = systemErrorCode(thrown);
-    if (!required && (code === "ENOENT" || code === "ENOTDIR")) return "";
+    if (!required && (code === "ENOENT" || code === "ENOTDIR")) return undefined;
     throw new RrError("CONFIG_INVALID", `cannot read the configuration file ${file}: ${code ?? thrown}`, {
       cause: thrown,
     });

@@ -17,6 +17,9 @@ export interface CoreAccessOptions {
   interruption: () => AbortSignal;
 }
 
+/** Timers take no more; it is 24 days. */
+const TIMER_MAX_MS = 2 ** 31 - 1;
+
 /** The core, found and connected when it is first asked. */
 export class LazyCoreAccess implements CoreAccess {
   readonly #options: CoreAccessOptions;
@@ -49,7 +52,7 @@ export class LazyCoreAccess implements CoreAccess {
     const { interruption, timeoutMs, terminal } = this.#options;
     const core = await this.#connect();
     const interrupted = interruption();
-    const timeout = AbortSignal.timeout(timeoutMs);
+    const timeout = AbortSignal.timeout(Math.min(Math.ceil(timeoutMs), TIMER_MAX_MS));
     try {
       return await withProgress(terminal.messages, label, () => work(core, AbortSignal.any([interrupted, timeout])));
     } catch (thrown) {

@@ -64,6 +64,14 @@ const INTERVAL: OptionDefinition = {
   description: "time between two looks (default: 1s)",
 };
 
+/** Options of `serve` and `stop` that RoadRunner's scripts also put in front of the command. */
+export const LEADING_OPTIONS: readonly OptionDefinition[] = [
+  { flags: "-s, --silent", description: "no banner" },
+  { flags: "-p, --pid", description: "write the process id to .pid in the working directory" },
+  { flags: "-d, --debug", description: "accepted from RoadRunner's command line", hidden: true },
+  { flags: "-e, --enable-experimental", description: "accepted from RoadRunner's command line", hidden: true },
+];
+
 export const COMMANDS: readonly CommandDefinition[] = [
   {
     path: "serve",
@@ -72,12 +80,7 @@ export const COMMANDS: readonly CommandDefinition[] = [
     description:
       "Reads .rr.yaml of the working directory, or the file given by -c. Runs until it is stopped by `rrctl stop`, " +
       "SIGINT or SIGTERM: running requests finish first, a second signal ends it at once.",
-    options: [
-      { flags: "-s, --silent", description: "no banner" },
-      { flags: "-p, --pid", description: "write the process id to .pid in the working directory" },
-      { flags: "-d, --debug", description: "accepted from RoadRunner's command line", hidden: true },
-      { flags: "-e, --enable-experimental", description: "accepted from RoadRunner's command line", hidden: true },
-    ],
+    options: [...LEADING_OPTIONS],
     examples: [
       ["rrctl serve", "with .rr.yaml of this directory"],
       ["rrctl serve -c /app/.rr.yaml", "with another file; relative paths start from its directory"],
@@ -132,7 +135,7 @@ export const COMMANDS: readonly CommandDefinition[] = [
     ],
     examples: [
       ["rrctl config show", "values that differ from the defaults"],
-      ["rrctl config show --all -o yaml", "everything, as YAML"],
+      ["rrctl config show -o yaml", "everything, as the text of a file"],
       ["rrctl config show --file -o http.pool.num_workers=8", "what the file gives with this override"],
     ],
     uses: "core",

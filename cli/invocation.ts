@@ -4,10 +4,14 @@ import type { Environment, Terminal } from "./terminal.ts";
 
 /** What is the same for all commands. */
 export interface GlobalOptions {
-  /** Absolute path of the configuration file; undefined: ".rr.yaml" in `directory` if it is there. */
-  configFile: string | undefined;
-  /** Absolute: where the command was told to work. */
-  directory: string;
+  /** Absolute: where the command was started. Relative paths of the command line start from here. */
+  cwd: string;
+  /** Path of the configuration file, from `cwd` or absolute, as messages show it. */
+  configFile: string;
+  /** It was named by -c, so it has to be there. */
+  configFileGiven: boolean;
+  /** Absolute: what -w said. Undefined: nothing, and the server works in the folder of its configuration file. */
+  workingDirectory: string | undefined;
   dotenv: string | undefined;
   /** "key=value", in order. */
   overrides: string[];

@@ -1,12 +1,15 @@
-import { resolve } from "node:path";
+import { existsSync } from "node:fs";
+import { join, resolve } from "node:path";
 import { type Argument, CommanderError, Option, Command as Parser } from "commander";
 import { RrError } from "../src/errors.ts";
+import { DEFAULT_CONFIG_FILE } from "./address.ts";
 import { LazyCoreAccess } from "./core-access.ts";
 import {
   COMMANDS,
   type CommandDefinition,
   FAMILIES,
   GLOBAL_OPTIONS,
+  LEADING_OPTIONS,
   type OptionDefinition,
   TIMEOUT_OPTION,
 } from "./definitions.ts";
@@ -79,6 +82,7 @@ export function buildParser({ version, terminal }: Pick<ProgramOptions, "version
     .showHelpAfterError(helpHint("rrctl --help", terminal))
     .addHelpText("after", ROOT_HELP);
   for (const option of GLOBAL_OPTIONS) root.addOption(commanderOption(option));
+  for (const option of LEADING_OPTIONS) root.addOption(commanderOption({ ...option, hidden: true }));
 
   const families = new Map<string, Parser>();
   for (const definition of COMMANDS) {
@@ -175,7 +179,7 @@ async function runCommand(
   let format: OutputFormat = "table";
   let core: LazyCoreAccess | undefined;
   try {
-    const globals = resolveGlobals(own, given, cwd, env);
+    const globals = resolveGlobals(own, given, cwd);
     format = globals.format;
     const timeoutMs =
       typeof own.timeout === "string" && !hasFlag(definition, "--timeout")
@@ -183,7 +187,7 @@ async function runCommand(
         : (definition.timeoutMs ?? 0);
     core = new LazyCoreAccess({ globals, env, terminal, timeoutMs, interruption });
     const run = (await definition.load()) as Command<OptionValues>;
-    const output = await run({ words, options: own, globals, env, terminal, core, version });
+    const output = await run({ words, options: { ...given, ...own }, globals, env, terminal, core, version });
     return typeof output === "number" ? output : await printOutput(output, format, terminal);
   } catch (thrown) {
     if (thrown instanceof Interrupted) return EXIT_INTERRUPTED;
@@ -197,7 +201,7 @@ async function runCommand(
 }
 
 /** Options before the command and after it, as one. Those after it stand above; lists are joined. */
-export function resolveGlobals(own: OptionValues, given: OptionValues, cwd: string, env: Environment): GlobalOptions {
+export function resolveGlobals(own: OptionValues, given: OptionValues, cwd: string): GlobalOptions {
   const one = (name: string) => (own[name] ?? given[name]) as string | undefined;
   const all = (name: string) => [...((given[name] as string[]) ?? []), ...((own[name] as string[]) ?? [])];
   const overrides = all("override");
@@ -211,18 +215,24 @@ export function resolveGlobals(own: OptionValues, given: OptionValues, cwd: stri
       "INVALID_REQUEST",
       `-o "${format}": expected table, json or yaml, or key=value of the configuration`,
     );
-  const config = one("config");
   const workdir = one("workdir");
-  // The variable stands above the flag, as RoadRunner has it.
-  const dotenv = env.DOTENV_PATH || one("dotenv");
+  const workingDirectory = workdir === undefined ? undefined : resolve(cwd, workdir);
   return {
-    configFile: config === undefined ? undefined : resolve(cwd, config),
-    directory: workdir === undefined ? cwd : resolve(cwd, workdir),
-    dotenv: dotenv === undefined ? undefined : resolve(cwd, dotenv),
+    cwd,
+    configFile: one("config") ?? defaultConfigFile(cwd, workdir),
+    configFileGiven: one("config") !== undefined,
+    workingDirectory,
+    dotenv: one("dotenv"),
     overrides,
     address: one("address"),
     format,
   };
+}
+
+/** RoadRunner looks where it was started, whatever -w says. Where nothing is there, -w names the likelier place. */
+function defaultConfigFile(cwd: string, workdir: string | undefined): string {
+  if (workdir === undefined || existsSync(join(cwd, DEFAULT_CONFIG_FILE))) return DEFAULT_CONFIG_FILE;
+  return join(workdir, DEFAULT_CONFIG_FILE);
 }
 
 function isTruthy(value: string | undefined): boolean {

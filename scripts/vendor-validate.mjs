@@ -26,7 +26,8 @@ const labelOf = (field) => {
   if (field.fieldKind === "list") return "repeated ";
   return field.presence === FeatureSet_FieldPresence.LEGACY_REQUIRED ? "required " : "optional ";
 };
-const printField = (field, indent) => lines.push(`${indent}${labelOf(field)}${typeName(field)} ${field.name} = ${field.number};`);
+const printField = (field, indent) =>
+  lines.push(`${indent}${labelOf(field)}${typeName(field)} ${field.name} = ${field.number};`);
 
 function printEnum(descriptor, indent) {
   lines.push(`${indent}enum ${descriptor.name} {`);
@@ -62,4 +63,10 @@ for (const descriptor of file.messages) printMessage(descriptor, "");
 
 const target = join(dirname(fileURLToPath(import.meta.url)), "..", "proto", "buf", "validate", "validate.proto");
 mkdirSync(dirname(target), { recursive: true });
-writeFileSync(target, `${lines.join("\n").replace(/\n{3,}/g, "\n\n").trimEnd()}\n`);
+writeFileSync(
+  target,
+  `${lines
+    .join("\n")
+    .replace(/\n{3,}/g, "\n\n")
+    .trimEnd()}\n`,
+);

@@ -97,11 +97,11 @@ class StopRequest {
   }
 }
 
-/** Compiled, the frontend is a script beside this one; from the sources it needs the same loader as this process. */
+/** Frontends get the options of Node that this process got: a loader for the sources, limits, profiling. */
 function frontendArguments(): string[] {
   const compiled = fileURLToPath(new URL("./http/main.js", import.meta.url));
-  if (existsSync(compiled)) return [compiled];
-  return [...process.execArgv, fileURLToPath(new URL("./http/main.ts", import.meta.url))];
+  const script = existsSync(compiled) ? compiled : fileURLToPath(new URL("./http/main.ts", import.meta.url));
+  return [...process.execArgv, script];
 }
 
 function banner(core: Core): void {

@@ -17,7 +17,7 @@ export async function printCandidates(words: readonly string[], options: Program
 function coreLookup(words: readonly string[], options: ProgramOptions): Lookup {
   return async (source) => {
     const { cwd, env, terminal, interruption } = options;
-    const globals = resolveGlobals(globalsOf(words), {}, cwd, env);
+    const globals = resolveGlobals(globalsOf(words), {}, cwd);
     const core = new LazyCoreAccess({ globals, env, terminal, timeoutMs: LOOKUP_TIMEOUT_MS, interruption });
     try {
       return await core.ask("completing", async (client, signal): Promise<Candidate[]> => {

@@ -64,7 +64,7 @@ async function bytes(
   if (file === "-") return terminal.readInput();
   if (file === undefined) return Buffer.from(text ?? "");
   try {
-    return await readFile(resolve(globals.directory, file));
+    return await readFile(resolve(globals.cwd, file));
   } catch (thrown) {
     const code = systemErrorCode(thrown) ?? String(thrown);
     throw new RrError("INVALID_REQUEST", `--${what}-file ${file}: cannot be read (${code})`, { cause: thrown });

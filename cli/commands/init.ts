@@ -22,7 +22,7 @@ interface InitResult {
 
 /** Writes what is missing. Nothing is written if anything would have to be overwritten. */
 export const run: Command<InitOptions> = async ({ globals, options }) => {
-  const { directory } = globals;
+  const directory = globals.workingDirectory ?? globals.cwd;
   const project = await readProject(directory);
   const plan = planInit(project, join(packageDirectory(), "php"));
   const taken: string[] = [];

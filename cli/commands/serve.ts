@@ -18,17 +18,12 @@ export const run: Command<ServeOptions> = async ({ globals, options, env, termin
   if (options.enableExperimental)
     terminal.messages.write("note: -e has no effect: there are no experimental features\n");
   const { serve } = await import("../../src/main.ts");
-  const pidFile = options.pid ? join(globals.directory, ".pid") : undefined;
+  const pidFile = options.pid ? join(globals.workingDirectory ?? globals.cwd, ".pid") : undefined;
   if (pidFile !== undefined) await writeFile(pidFile, String(process.pid));
+  const { configFile, cwd, workingDirectory, overrides, dotenv } = globals;
   try {
-    return await serve({
-      ...(globals.configFile !== undefined && { configFile: globals.configFile }),
-      cwd: globals.directory,
-      env,
-      overrides: globals.overrides,
-      ...(globals.dotenv !== undefined && { dotenv: globals.dotenv }),
-      silent: options.silent ?? false,
-    });
+    const settings = { configFile, cwd, workingDirectory, env, overrides, dotenv, silent: options.silent ?? false };
+    return await serve(settings);
   } finally {
     if (pidFile !== undefined) await rm(pidFile, { force: true });
   }

@@ -47,8 +47,9 @@ export function sendErrorResponse(
   const unread = hasUnreadBody(incoming);
   if (unread) outgoing.shouldKeepAlive = false;
   outgoing.writeHead(status, headers);
-  // A client that was promised "100 Continue" and did not get it sends nothing more.
-  if (unread && incoming.headers.expect === undefined) endAfterLinger(incoming, outgoing, body);
+  // A client that waits for "100 Continue" has sent nothing of its body and will not.
+  if (unread && (incoming.headers.expect === undefined || incoming.readableDidRead))
+    endAfterLinger(incoming, outgoing, body);
   else outgoing.end(body);
 }
 

@@ -117,8 +117,10 @@ export class Exchange implements CallSink {
   }
 
   #ignoreBody(announced: number | undefined): void {
-    // Reading a long body only to keep the connection is not worth it.
-    if (announced === undefined || announced > COLLECT_BYTES) this.#outgoing.shouldKeepAlive = false;
+    // Reading a long body only to keep the connection is not worth it, and a client that waits for "100 Continue" may
+    // send its body after the response or not.
+    const waits = this.#incoming.headers.expect !== undefined;
+    if (waits || announced === undefined || announced > COLLECT_BYTES) this.#outgoing.shouldKeepAlive = false;
     this.#openWhole(EMPTY_BODY);
   }
 

@@ -84,6 +84,8 @@ export async function startFrontend(settings: FrontendSettings): Promise<Fronten
     answerUnparsable(error, socket as Socket, log);
   });
   await listen(server, settings.listen);
+  // Accepting may fail now and then, for want of descriptors for example; the server goes on.
+  server.on("error", (error) => log.error({ event: "http.server_error", code: systemErrorCode(error) }, error.message));
   const address = addressOf(server);
   log.info({ event: "http.listening", host: address.host, port: address.port }, `HTTP on ${shown(address)}`);
 
@@ -144,8 +146,12 @@ function createLimitedServer(
 
 function listen(server: Server, target: ListenTarget): Promise<void> {
   return new Promise((resolve, reject) => {
-    server.once("error", (error) => reject(listenError(error, target)));
-    server.once("listening", resolve);
+    const failed = (error: Error) => reject(listenError(error, target));
+    server.once("error", failed);
+    server.once("listening", () => {
+      server.off("error", failed);
+      resolve();
+    });
     server.listen("handle" in target ? target.handle : target);
   });
 }

@@ -108,7 +108,7 @@ while ($payload = $worker->waitPayload()) {
 }
 `;
 
-/** Two pools, "http" and "echo", on free ports. `files` come on top, by their path. */
+/** Two pools, "http" and "echo", on a free port and a control socket in its directory. `files` come on top, by their path. */
 export async function startServer(argv: readonly string[] = [], files: Record<string, string> = {}): Promise<Server> {
   const directory = await mkdtemp(join(tmpdir(), "rrctl-e2e-"));
   const all: Record<string, string> = {
@@ -126,7 +126,7 @@ export async function startServer(argv: readonly string[] = [], files: Record<st
       "    command: php echo.php",
       "    num_workers: 1",
       "control:",
-      "  listen: tcp://127.0.0.1:0",
+      "  listen: unix://control.sock",
       "",
     ].join("\n"),
     ...files,

@@ -87,6 +87,29 @@ describe("rrctl with a running server", function () {
     expect(exitCode).to.equal(0);
   });
 
+  it("finds the server by control.listen of .rr.yaml", async () => {
+    const { exitCode, out } = await rrctl(["info"], { cwd: server.directory });
+    expect(exitCode).to.equal(0);
+    expect(out.toString()).to.contain(`unix://${join(server.directory, "control.sock")} (control.listen of .rr.yaml)`);
+    const other = await rrctl(["info", "-c", join(server.directory, ".rr.yaml")], { cwd: tmpdir() });
+    expect(other.exitCode).to.equal(0);
+  });
+
+  it("shows the configuration in force and where each value comes from", async () => {
+    const { out } = await server.run("config", "show");
+    expect(out.toString())
+      .to.match(/^KEY +VALUE +FROM\n/)
+      .and.match(/^http\.pool\.num_workers +2 +\S*\.rr\.yaml:7:\d+$/m);
+    expect(out.toString()).to.not.contain("internal_error_code");
+    expect((await server.run("config", "show", "--all")).out.toString()).to.match(
+      /^http\.internal_error_code +500 +default$/m,
+    );
+    const yaml = (await server.run("config", "show", "-o", "yaml")).out.toString();
+    expect(yaml)
+      .to.match(/^version: "3"\n/)
+      .and.contain("    num_workers: 2\n");
+  });
+
   it("scales a pool and returns when the workers are there", async () => {
     const { exitCode, out } = await server.run("scale", "http", "--workers", "4");
     expect([exitCode, out.toString()]).to.deep.equal([0, "http: serving, 4 workers (4 ready, 0 working)\n"]);

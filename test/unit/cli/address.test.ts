@@ -37,8 +37,10 @@ describe("cli address", () => {
   describe("location", () => {
     let directory: string;
     const globals = (extra: Partial<GlobalOptions> = {}): GlobalOptions => ({
-      configFile: undefined,
-      directory,
+      cwd: directory,
+      configFile: ".rr.yaml",
+      configFileGiven: false,
+      workingDirectory: undefined,
       dotenv: undefined,
       overrides: [],
       address: undefined,
@@ -70,18 +72,20 @@ describe("cli address", () => {
       });
       expect(await locateCore(globals(), { RRCTL_ADDRESS: "" })).to.deep.equal({
         address: "tcp://127.0.0.1:7003",
-        source: `control.listen of ${join(directory, ".rr.yaml")}`,
+        source: "control.listen of .rr.yaml",
       });
     });
 
     it("is read from the file given by -c, with its variables and overrides", async () => {
       const file = join(directory, "other.yaml");
       await writeFile(file, configuration("control:\n  listen: tcp://127.0.0.1:$" + "{CONTROL_PORT:-7004}\n"));
-      expect((await locateCore(globals({ configFile: file }), { CONTROL_PORT: "7005" })).address).to.equal(
-        "tcp://127.0.0.1:7005",
-      );
+      expect(
+        (await locateCore(globals({ configFile: file, configFileGiven: true }), { CONTROL_PORT: "7005" })).address,
+      ).to.equal("tcp://127.0.0.1:7005");
       const overrides = ["control.listen=tcp://127.0.0.1:7006"];
-      expect((await locateCore(globals({ configFile: file, overrides }), {})).address).to.equal("tcp://127.0.0.1:7006");
+      expect((await locateCore(globals({ configFile: file, configFileGiven: true, overrides }), {})).address).to.equal(
+        "tcp://127.0.0.1:7006",
+      );
     });
 
     it("does not depend on a file that says nothing of it and is wrong elsewhere", async () => {
@@ -91,7 +95,7 @@ describe("cli address", () => {
 
     it("names a file that was given and is not there", async () => {
       const configFile = join(directory, "missing.yaml");
-      const thrown = await locateCore(globals({ configFile }), {}).catch((error) => error);
+      const thrown = await locateCore(globals({ configFile, configFileGiven: true }), {}).catch((error) => error);
       expect(thrown).to.be.instanceOf(RrError).with.property("reason", "CONFIG_INVALID");
       expect(thrown.message).to.equal(`cannot read the configuration file ${configFile}: ENOENT`);
     });

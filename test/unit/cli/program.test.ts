@@ -1,4 +1,7 @@
 import { readFileSync } from "node:fs";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { expect } from "chai";
 import { COMMANDS } from "../../../cli/definitions.ts";
@@ -36,12 +39,17 @@ async function ran(...argv: string[]): Promise<{ exitCode: number; out: string; 
   return { exitCode, out: terminal.out, err: terminal.err };
 }
 
-const globalsOf = ({ own, given }: Parsed, env = {}) => resolveGlobals(own, given, "/app", env);
+const globalsOf = ({ own, given }: Parsed) => resolveGlobals(own, given, "/app");
 
 describe("cli program", () => {
   it("takes global options before and after the command, and those after it stand above", async () => {
     const line = await parsed("-c", "one.yaml", "--address", "a:1", "pools", "-c", "two.yaml");
-    expect(globalsOf(line)).to.include({ configFile: "/app/two.yaml", address: "a:1", directory: "/app" });
+    expect(globalsOf(line)).to.include({
+      configFile: "two.yaml",
+      configFileGiven: true,
+      address: "a:1",
+      workingDirectory: undefined,
+    });
   });
 
   it("reads -o as the format, or as an override when it has a =", async () => {
@@ -66,14 +74,25 @@ describe("cli program", () => {
     const watching = await parsed("-w", "/srv", "workers", "http", "-w");
     expect(watching.own).to.include({ watch: true });
     expect(watching.words).to.deep.equal(["http"]);
-    expect(globalsOf(watching).directory).to.equal("/srv");
-    expect(globalsOf(await parsed("serve", "-w", "sub")).directory).to.equal("/app/sub");
+    expect(globalsOf(watching).workingDirectory).to.equal("/srv");
+    expect(globalsOf(await parsed("serve", "-w", "sub")).workingDirectory).to.equal("/app/sub");
   });
 
-  it("lets DOTENV_PATH stand above --dotenv", async () => {
-    const line = await parsed("serve", "--dotenv", "a.env");
-    expect(globalsOf(line).dotenv).to.equal("/app/a.env");
-    expect(globalsOf(line, { DOTENV_PATH: "/b.env" }).dotenv).to.equal("/b.env");
+  it("looks for .rr.yaml where it was started, else where -w says", async () => {
+    const directory = await mkdtemp(join(tmpdir(), "rrctl-globals-"));
+    try {
+      const { own, given } = await parsed("serve", "-w", "sub");
+      expect(resolveGlobals(own, given, directory)).to.include({ configFile: "sub/.rr.yaml", configFileGiven: false });
+      await writeFile(join(directory, ".rr.yaml"), "");
+      expect(resolveGlobals(own, given, directory)).to.include({ configFile: ".rr.yaml" });
+    } finally {
+      await rm(directory, { recursive: true });
+    }
+  });
+
+  it("takes what RoadRunner's scripts put before serve", async () => {
+    const line = await parsed("-s", "-d", "-c", "/etc/rr.yaml", "serve", "-p");
+    expect({ ...line.given, ...line.own }).to.include({ silent: true, debug: true, pid: true, config: "/etc/rr.yaml" });
   });
 
   it("hands over arguments and options as they were typed", async () => {
