@@ -1,4 +1,4 @@
-import { type FrameHeader, HEADER_BYTES, readHeader } from "./frame.ts";
+import { couldBeginFrame, type FrameHeader, HEADER_BYTES, readHeader } from "./frame.ts";
 
 /** Frames of this size and less are handed on whole; of larger ones the payload is handed on as it comes. */
 export const WHOLE_FRAME_BYTES = 64 * 1024;
@@ -11,7 +11,7 @@ export interface FrameListener {
   frameContinues(data: Buffer, missingBytes: number): void;
   /** Bytes that are no frame, found between frames. */
   stray(bytes: Buffer): void;
-  /** Too much text, or text to the end of the stream. Nothing more is read. */
+  /** Too much text. Nothing more is read. */
   violation(bytes: Buffer): void;
 }
 
@@ -51,11 +51,13 @@ export class FrameReader {
     this.#pending = this.#consume(bytes);
   }
 
-  /** The stream ended: what is left over is not a frame and never will be. */
+  /** The stream ended. A frame that it cut is explained by the end itself; anything else that is left over was text. */
   end(): void {
-    if (this.#broken || this.#missingBytes > 0 || this.#pending.length === 0) return;
+    if (this.#broken) return;
     this.#broken = true;
-    this.#listener.violation(this.#pending);
+    const rest = this.#pending;
+    this.#pending = EMPTY;
+    if (rest.length > 0 && !couldBeginFrame(rest[0]!)) this.#listener.stray(rest);
   }
 
   /** Bytes of an unfinished frame or of text wait for more. */

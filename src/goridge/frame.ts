@@ -77,14 +77,20 @@ export function encodeFrame(
   return frame;
 }
 
+/** Whether a frame may start with this byte. No printable character does. */
+export function couldBeginFrame(byte: number): boolean {
+  const words = byte & 0x0f;
+  return byte >> 4 === 1 && words >= 3 && words <= 3 + OPTIONS_MAX;
+}
+
 /**
  * The header at `offset`, or undefined if these bytes are none: version, length, flags, stream bits, CRC and payload
  * limit must all agree, so that stray text passes for a header once in 2^40 or so. `bytes` holds at least 12 from there.
  */
 export function readHeader(bytes: Buffer, offset: number, payloadBytesMax: number): FrameHeader | undefined {
   const first = bytes[offset]!;
+  if (!couldBeginFrame(first)) return undefined;
   const words = first & 0x0f;
-  if (first >> 4 !== 1 || words < 3 || words > 3 + OPTIONS_MAX) return undefined;
   const flags = bytes[offset + 1]!;
   const streamBits = bytes[offset + 10]!;
   if ((flags & ~KNOWN_FLAGS) !== 0 || (streamBits & ~KNOWN_STREAM_BITS) !== 0) return undefined;

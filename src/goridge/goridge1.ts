@@ -65,9 +65,11 @@ class PacketReader implements WorkerMessageReader {
     while (this.#pendingBytes >= PREFIX_BYTES && this.#takePacket());
   }
 
+  /** A packet that the end cut is explained by the end itself; less than a prefix was text. */
   end(): void {
-    if (this.#broken || this.#pendingBytes === 0) return;
-    this.#violation("text that is not a packet on the channel of the protocol", this.#joined());
+    if (this.#broken) return;
+    this.#broken = true;
+    if (this.#pendingBytes > 0 && this.#pendingBytes < PREFIX_BYTES) this.#listener.stray(this.#joined());
   }
 
   #joined(): Buffer {

@@ -50,6 +50,11 @@ export class WaitQueue<Item extends object> {
     return first.done ? undefined : first.value;
   }
 
+  /** Oldest first. */
+  [Symbol.iterator](): Iterator<Item> {
+    return this.#deadlineMs.keys();
+  }
+
   takeAll(): Item[] {
     const all = [...this.#deadlineMs.keys()];
     this.#deadlineMs.clear();

@@ -44,6 +44,11 @@ export interface WorkerObserver {
 
 /** After the channel of a worker closed, its process has this long to end by itself. */
 const EXIT_AFTER_CLOSE_MS = 1_000;
+/**
+ * What a worker wrote before it ended may still be in the channel and is read for so long after the exit; not for ever,
+ * since a child of the worker may hold the channel open.
+ */
+const READ_AFTER_EXIT_MS = 200;
 const TEXT_KEPT_BYTES = 2048;
 const NO_BYTES: Buffer = Buffer.alloc(0);
 
@@ -99,6 +104,11 @@ export class Worker implements WorkerMessageListener {
   #bootText = "";
   #bootTimedOut = false;
   #becameReady: () => void = () => {};
+  #channelOpen = false;
+  #readingPaused = false;
+  /** The process is gone, what it wrote last is being read. */
+  #gone = false;
+  #channelReadWaiter: (() => void) | undefined;
   /** Why the server killed it. */
   #killError: RrError | undefined;
 
@@ -116,7 +126,7 @@ export class Worker implements WorkerMessageListener {
     this.startedAtMs = identity.startedAtMs;
     this.executionsMax = identity.executionsMax;
     this.#reader = environment.protocol.createReader(this, environment.options.frameBytesMax);
-    void child.exited.then((exit) => this.#exited(exit));
+    void child.exited.then((exit) => this.#ended(exit));
   }
 
   /**
@@ -178,7 +188,7 @@ export class Worker implements WorkerMessageListener {
   /** After `Execution.reply` returned false. */
   resumeReply(): void {
     if (this.#pongOwed) this.#sendPong();
-    this.#relay!.resume();
+    this.#resumeReading();
   }
 
   /**
@@ -189,7 +199,7 @@ export class Worker implements WorkerMessageListener {
     if (this.#state !== "working" || this.#abandoned) return;
     this.#abandoned = true;
     if (this.#streaming) this.#stopStream();
-    this.#relay!.resume();
+    this.#resumeReading();
   }
 
   /** Asks an idle worker to end, then signals it, then kills it. Settles when it is gone. */
@@ -245,14 +255,14 @@ export class Worker implements WorkerMessageListener {
     if (this.#abandoned) this.#stopStream();
     else if (reply.ping && goOn) this.#sendPong();
     else if (reply.ping) this.#pongOwed = true;
-    if (!goOn) this.#relay!.pause();
+    if (!goOn) this.#pauseReading();
   }
 
   replyContinues(data: Buffer, missingBytes: number): void {
     if (this.#state !== "working") return;
     const more = missingBytes > 0 || this.#moreAfterFrame;
     const goOn = this.#part({ context: NO_BYTES, body: data, codec: 0, more });
-    if (more && !goOn) this.#relay!.pause();
+    if (more && !goOn) this.#pauseReading();
   }
 
   error(text: string): void {
@@ -347,6 +357,7 @@ export class Worker implements WorkerMessageListener {
 
   #attach(relay: Relay): void {
     this.#relay = relay;
+    this.#channelOpen = true;
     relay.start({ data: (chunk) => this.#data(chunk), closed: () => this.#channelClosed() });
   }
 
@@ -355,8 +366,18 @@ export class Worker implements WorkerMessageListener {
     // Only now: what follows a reply in the same chunk must not be taken for the answer to the next call.
     if (this.#idleToReport) {
       this.#idleToReport = false;
-      if (this.#state === "ready") this.#observer.becameIdle(this);
+      if (this.#state === "ready" && !this.#gone) this.#observer.becameIdle(this);
     }
+  }
+
+  #pauseReading(): void {
+    this.#readingPaused = true;
+    this.#relay!.pause();
+  }
+
+  #resumeReading(): void {
+    this.#readingPaused = false;
+    this.#relay!.resume();
   }
 
   /** Hands a part on, unless nobody wants it. False: read no further. */
@@ -460,11 +481,36 @@ export class Worker implements WorkerMessageListener {
 
   /** The other end closed: the process is ending, or will be made to. */
   #channelClosed(): void {
+    this.#channelOpen = false;
     this.#reader.end();
+    this.#channelReadWaiter?.();
+    if (this.#gone) return;
     setTimeout(() => {
       if (this.#state !== "exited")
         this.kill(new RrError("PROTOCOL_VIOLATION", `worker ${this.pid} closed its channel but did not end`));
     }, EXIT_AFTER_CLOSE_MS).unref();
+  }
+
+  /** The process is gone. Its last answer, or the text that explains a failed boot, may still be on its way. */
+  async #ended(exit: ExitStatus): Promise<void> {
+    this.#gone = true;
+    if (this.#channelOpen && (this.#state === "working" || this.#state === "booting")) await this.#channelRead();
+    this.#exited(exit);
+  }
+
+  /** Settles when the channel is read to its end. Time in which the caller does not take the reply does not count. */
+  #channelRead(): Promise<void> {
+    return new Promise((resolve) => {
+      const giveUp = () => {
+        if (this.#readingPaused) timer.refresh();
+        else resolve();
+      };
+      const timer = setTimeout(giveUp, READ_AFTER_EXIT_MS);
+      this.#channelReadWaiter = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
   }
 
   #exited(exit: ExitStatus): void {

@@ -119,7 +119,17 @@ for (const kind of ["pipes", "unix", "tcp"] as const)
 
     it("fails the call whose answer breaks off", async () => {
       const error = await pool.failure("half-frame");
-      expect(error.reason).to.be.oneOf(["PROTOCOL_VIOLATION", "WORKER_EXITED"]);
+      expect(error.reason).to.equal("WORKER_EXITED");
+      expect(error.metadata.exit_code).to.equal("0");
+    });
+
+    it("reads the answer of a worker that leaves right after it", async () => {
+      for (const kilobytes of [1, 60, 300])
+        for (let round = 0; round < 5; round++) {
+          const { body, pid } = await pool.call(`answer-then-exit ${kilobytes}`);
+          expect(body).to.have.length(kilobytes * 1024);
+          await eventually("the worker was gone", () => !pool.pids.includes(pid));
+        }
     });
 
     it("never gives a second answer to another caller", async () => {
@@ -131,9 +141,9 @@ for (const kind of ["pipes", "unix", "tcp"] as const)
       for (let round = 0; round < 4; round++) expect((await pool.call(`echo ${round}`)).body).to.equal(String(round));
     });
 
-    it("ends its workers with their children", async function () {
+    it("kills a worker that does not end, with its children", async function () {
       needsPhp(this, "pcntl");
-      const ending = await startPoolOn(kind, { numWorkers: 1, stopGraceMs: 500 });
+      const ending = await startPoolOn(kind, { script: "ignores-stop.php", stopGraceMs: 100 });
       const { body: child, pid } = await ending.call("spawn");
       await ending.pool.stop(1_000);
       expect(isAlive(pid)).to.equal(false);

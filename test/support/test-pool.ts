@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { systemClock } from "../../src/clock.ts";
@@ -181,11 +181,11 @@ export async function stopPools(): Promise<void> {
   await Promise.all(open.splice(0).map((pool) => pool.stop()));
 }
 
-/** Whether a process is there, zombies aside. */
+/** Whether a process runs. One that ended but whose status nobody asked for does not. */
 export function isAlive(pid: number): boolean {
   try {
     process.kill(pid, 0);
-    return true;
+    return process.platform !== "linux" || !/^\d+ \(.*\) Z/s.test(readFileSync(`/proc/${pid}/stat`, "latin1"));
   } catch {
     return false;
   }

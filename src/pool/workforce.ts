@@ -1,0 +1,387 @@
+import { availableParallelism } from "node:os";
+import type { Clock } from "../clock.ts";
+import type { PoolOptions } from "../config/options.ts";
+import { RrError } from "../errors.ts";
+import { goridge1 } from "../goridge/goridge1.ts";
+import { goridge3 } from "../goridge/goridge3.ts";
+import type { ExitStatus } from "../process/child-process.ts";
+import { readMemoryBytes } from "../process/resources.ts";
+import { SocketListener } from "../relay/socket-listener.ts";
+import { Worker, type WorkerEnvironment, type WorkerObserver } from "../worker/worker.ts";
+import { ConcurrencyLimit } from "./concurrency-limit.ts";
+import type { PoolFigures } from "./pool-figures.ts";
+import type { PoolReporter } from "./pool-reporter.ts";
+import { FAILURES_TO_FAILING, respawnDelayMs, YOUNG_WORKER_MS } from "./respawn.ts";
+import { executionsMaxWithJitter, nearsExecutionsMax, replacementReason } from "./supervision.ts";
+
+/** A worker's memory is looked at after a call, but not more often than this. */
+const MEMORY_READ_INTERVAL_MS = 200;
+
+export interface WorkforceOwner {
+  /** A worker could take a call. True: it got one. */
+  workerAvailable(worker: Worker): boolean;
+  /** No worker is left and none boots. */
+  workforceFailing(error: RrError): void;
+}
+
+export interface WorkforceDependencies {
+  readonly options: PoolOptions;
+  readonly clock: Clock;
+  readonly baseEnv: Readonly<Record<string, string | undefined>>;
+  readonly reporter: PoolReporter;
+  readonly figures: PoolFigures;
+  readonly owner: WorkforceOwner;
+}
+
+/**
+ * The workers of a pool, and that there are as many as wanted.
+ *
+ * One rule, `maintain`, keeps the number: what is missing is booted, what is too much is retired, those on their way
+ * out first. A worker that reached a limit is only marked as outgoing; that makes one more wanted, and when its
+ * successor is ready there is one too much.
+ */
+export class Workforce implements WorkerObserver {
+  readonly #dependencies: WorkforceDependencies;
+  #environment!: WorkerEnvironment;
+  /** All that were admitted and have not exited. */
+  readonly #workers = new Map<number, Worker>();
+  /** Longest idle first: that spreads calls, and gives a worker that says too much the time to be found out. */
+  readonly #ready = new Set<Worker>();
+  /** Workers that serve until their successor is ready, and why they go. */
+  readonly #outgoing = new Map<Worker, string>();
+  readonly #bootLimit = new ConcurrencyLimit(Math.max(2, availableParallelism() * 2));
+  readonly #stopBoots = new AbortController();
+  #state: "closed" | "open" | "closing" = "closed";
+  #wanted: number;
+  #extra = 0;
+  #generation = 1;
+  /** Boots that `maintain` has under way. */
+  #maintenanceBoots = 0;
+  /** All boots under way. */
+  #boots = 0;
+  #failuresInARow = 0;
+  #failing = false;
+  #lastBootError: RrError | undefined;
+  #retryTimer: NodeJS.Timeout | undefined;
+  #retryAtMs = 0;
+  #superviseTimer: NodeJS.Timeout | undefined;
+
+  constructor(dependencies: WorkforceDependencies) {
+    this.#dependencies = dependencies;
+    this.#wanted = dependencies.options.debug ? 0 : dependencies.options.numWorkers;
+  }
+
+  get workers(): readonly Worker[] {
+    return [...this.#workers.values()];
+  }
+
+  worker(pid: number): Worker | undefined {
+    return this.#workers.get(pid);
+  }
+
+  get wanted(): number {
+    return this.#wanted;
+  }
+
+  /** With those that the dynamic allocator adds. */
+  get wantedInAll(): number {
+    return this.#wanted + this.#extra;
+  }
+
+  get generation(): number {
+    return this.#generation;
+  }
+
+  get booting(): number {
+    return this.#boots;
+  }
+
+  get anyReady(): boolean {
+    return this.#ready.size > 0;
+  }
+
+  /** Workers that stay. */
+  get liveCount(): number {
+    let count = 0;
+    for (const worker of this.#workers.values()) if (worker.leaving === "") count++;
+    return count;
+  }
+
+  /** Set while there is no worker because they fail to boot. */
+  get failure(): { error: RrError; retryAfterMs: number } | undefined {
+    if (!this.#failing) return undefined;
+    const retryAfterMs = Math.max(0, this.#retryAtMs - this.#dependencies.clock.monotonicMs());
+    return { error: this.#lastBootError!, retryAfterMs };
+  }
+
+  /** Boots the first workers. Rejects with the reason of the first one that fails; nothing runs then. */
+  async open(): Promise<void> {
+    const { options, clock, baseEnv, reporter } = this.#dependencies;
+    const { log } = reporter;
+    const protocol = options.protocol === "goridge1" ? goridge1 : goridge3;
+    const socketListener =
+      options.relay.kind === "pipes" ? undefined : await SocketListener.open(options.relay, protocol, log);
+    this.#environment = { options, protocol, socketListener, clock, baseEnv, log };
+    const workers = await this.bootMany(this.#wanted, this.#generation).catch((error) => {
+      socketListener?.close();
+      throw error;
+    });
+    this.#state = "open";
+    for (const worker of workers) this.admit(worker);
+    this.#superviseTimer = setInterval(() => this.#supervise(), options.supervisor.watchTickMs);
+    this.#superviseTimer.unref();
+    this.maintain();
+  }
+
+  /** Boots nothing any more. */
+  stopBoots(): void {
+    this.#state = "closing";
+    this.#stopBoots.abort();
+    clearTimeout(this.#retryTimer);
+    clearInterval(this.#superviseTimer);
+  }
+
+  /** Ends all workers: idle ones politely, others at once. */
+  async close(): Promise<void> {
+    this.stopBoots();
+    await Promise.all(this.workers.map((worker) => worker.stop("stop")));
+    this.#environment?.socketListener?.close();
+  }
+
+  // Taking and giving back.
+
+  takeReady(): Worker | undefined {
+    const first = this.#ready.values().next();
+    if (first.done) return undefined;
+    this.#ready.delete(first.value);
+    return first.value;
+  }
+
+  /** To be told before a call is run: its successor may have to boot now to be there in time. */
+  aboutToExecute(worker: Worker): void {
+    if (nearsExecutionsMax(worker.executions, worker.executionsMax)) this.replace(worker, "max_jobs");
+  }
+
+  becameIdle(worker: Worker): void {
+    if (this.#dependencies.options.debug) return void worker.stop("debug");
+    if (worker.leaving === "" && worker.executionsMax > 0 && worker.executions >= worker.executionsMax)
+      worker.leaving = "max_jobs";
+    if (worker.leaving !== "") {
+      this.retire(worker, worker.leaving);
+      this.maintain();
+      return;
+    }
+    this.#superviseAfterCall(worker);
+    // Supervision may have found out that it is one too much.
+    if (worker.leaving === "" && !this.#dependencies.owner.workerAvailable(worker)) this.#ready.add(worker);
+  }
+
+  // The number of workers.
+
+  setWanted(wanted: number): void {
+    this.#wanted = wanted;
+    this.maintain();
+  }
+
+  setExtra(extra: number): void {
+    this.#extra = extra;
+    this.maintain();
+  }
+
+  /** Boots what is missing and retires what is too much. */
+  maintain(): void {
+    if (this.#dependencies.options.debug || this.#state !== "open") return;
+    const live = this.liveCount;
+    // Outgoing workers whose successor is still booting are not too much yet.
+    const pendingReplacements = Math.min(this.#outgoing.size, this.#maintenanceBoots);
+    for (let surplus = live - this.wantedInAll - pendingReplacements; surplus > 0; surplus--) this.#retireOne();
+    const missing = this.wantedInAll + this.#outgoing.size - live - this.#maintenanceBoots;
+    if (missing <= 0 || this.#retryTimer) return;
+    const delayMs = respawnDelayMs(this.#failuresInARow);
+    if (delayMs === 0) for (let count = 0; count < missing; count++) void this.#bootForMaintenance();
+    else this.#bootLater(delayMs);
+  }
+
+  #bootLater(delayMs: number): void {
+    this.#retryAtMs = this.#dependencies.clock.monotonicMs() + delayMs;
+    this.#retryTimer = setTimeout(() => {
+      this.#retryTimer = undefined;
+      // One at a time while it fails: if this one boots, the others follow.
+      if (this.#maintenanceBoots === 0) void this.#bootForMaintenance();
+    }, delayMs);
+  }
+
+  async #bootForMaintenance(): Promise<void> {
+    this.#maintenanceBoots++;
+    try {
+      const worker = await this.boot(this.#generation);
+      this.#maintenanceBoots--;
+      if (this.#state !== "open" || worker.generation !== this.#generation) void worker.stop("outdated");
+      else this.admit(worker);
+    } catch (thrown) {
+      this.#maintenanceBoots--;
+      const error = RrError.from(thrown);
+      if (error.reason === "CANCELLED") return;
+      // A worker that was to be replaced goes on; the supervisor will ask again.
+      const [outgoing] = this.#outgoing.keys();
+      if (outgoing) this.#outgoing.delete(outgoing);
+      this.#countBootFailure(error);
+    }
+    this.maintain();
+  }
+
+  /** Boots a worker without admitting it. */
+  async boot(generation: number): Promise<Worker> {
+    const { options, figures, clock, reporter } = this.#dependencies;
+    this.#boots++;
+    try {
+      return await this.#bootLimit.run(async () => {
+        const executionsMax = executionsMaxWithJitter(options.maxJobs, Math.random());
+        const identity = { generation, executionsMax };
+        const worker = await Worker.boot(this.#environment, this, identity, this.#stopBoots.signal);
+        figures.workersStarted++;
+        figures.bootTime.record(worker.bootTimeMs, clock.monotonicMs());
+        return worker;
+      });
+    } catch (thrown) {
+      const error = RrError.from(thrown);
+      if (error.reason !== "CANCELLED") {
+        figures.countFailure(error.reason);
+        reporter.bootFailed(error);
+      }
+      throw error;
+    } finally {
+      this.#boots--;
+    }
+  }
+
+  /** Boots some without admitting them. All or nothing: if one fails the others are ended and its error is thrown. */
+  async bootMany(count: number, generation: number): Promise<Worker[]> {
+    const boots = await Promise.allSettled(Array.from({ length: count }, () => this.boot(generation)));
+    const workers = boots.flatMap((boot) => (boot.status === "fulfilled" ? [boot.value] : []));
+    const failed = boots.find((boot) => boot.status === "rejected");
+    if (!failed) return workers;
+    await Promise.all(workers.map((worker) => worker.stop("boot_failed")));
+    throw failed.reason;
+  }
+
+  /** Takes a booted worker in, unless it has ended meanwhile. */
+  admit(worker: Worker): void {
+    if (worker.state !== "ready") return;
+    const { reporter } = this.#dependencies;
+    this.#failuresInARow = 0;
+    if (this.#failing) {
+      this.#failing = false;
+      reporter.event("pool.recovered", { message: "the pool has workers again" });
+    }
+    this.track(worker);
+    reporter.workerReady(worker);
+    this.becameIdle(worker);
+  }
+
+  /** Lists a worker without offering it calls: those of debug mode have their call already. */
+  track(worker: Worker): void {
+    this.#workers.set(worker.pid, worker);
+  }
+
+  /** Admits a new generation and retires the old one. Returns the retired ones. */
+  succeed(generation: number, successors: readonly Worker[]): readonly Worker[] {
+    const retired = this.workers;
+    this.#generation = generation;
+    for (const worker of successors) this.admit(worker);
+    for (const worker of retired) this.retire(worker, "reset");
+    this.maintain();
+    return retired;
+  }
+
+  /** Lets a worker end after its call, if it runs one. */
+  retire(worker: Worker, reason: string): void {
+    this.#outgoing.delete(worker);
+    this.#ready.delete(worker);
+    worker.leaving = reason;
+    if (worker.state === "ready") void worker.stop(reason);
+  }
+
+  /** Boots a successor; the worker goes when that is ready. */
+  replace(worker: Worker, reason: string): void {
+    if (worker.leaving !== "" || this.#outgoing.has(worker)) return;
+    this.#outgoing.set(worker, reason);
+    this.maintain();
+  }
+
+  /** Retires the worker that is missed least: one on its way out, an idle one, any. */
+  #retireOne(): void {
+    const [outgoing] = this.#outgoing;
+    if (outgoing) return this.retire(outgoing[0], outgoing[1]);
+    const idle = this.#ready.values().next();
+    if (!idle.done) return this.retire(idle.value, "scale");
+    for (const worker of this.#workers.values()) if (worker.leaving === "") return this.retire(worker, "scale");
+  }
+
+  #countBootFailure(error: RrError): void {
+    this.#failuresInARow++;
+    this.#lastBootError = error;
+    if (this.#failing || this.#failuresInARow < FAILURES_TO_FAILING || this.liveCount > 0) return;
+    this.#failing = true;
+    this.#dependencies.reporter.event("pool.failing", { reason: "CRASH_LOOP", message: error.message });
+    this.#dependencies.owner.workforceFailing(error);
+  }
+
+  // What workers tell.
+
+  exited(worker: Worker, exit: ExitStatus): void {
+    const { clock, figures, reporter } = this.#dependencies;
+    this.#workers.delete(worker.pid);
+    this.#ready.delete(worker);
+    this.#outgoing.delete(worker);
+    const error = worker.exitError(exit);
+    const reason = worker.leaving || error.reason;
+    figures.countEnded(reason);
+    reporter.workerExited(worker, exit, reason, error);
+    const readyMs = clock.monotonicMs() - worker.startedAtMs - worker.bootTimeMs;
+    // One that dies at once, again and again, must not be started as fast as it dies.
+    if (worker.leaving === "" && worker.executions === 0 && readyMs < YOUNG_WORKER_MS) this.#countBootFailure(error);
+    this.maintain();
+  }
+
+  strayOutput(worker: Worker, text: string): void {
+    this.#dependencies.reporter.strayOutput(worker, text);
+  }
+
+  surplusAnswer(worker: Worker, text: string, keep: boolean): void {
+    this.#dependencies.reporter.surplusAnswer(worker, text, keep);
+  }
+
+  // Supervision.
+
+  #superviseAfterCall(worker: Worker): void {
+    const { ttlMs, workerMemoryBytesMax } = this.#dependencies.options.supervisor;
+    if (ttlMs === 0 && workerMemoryBytesMax === 0) return;
+    const nowMs = this.#dependencies.clock.monotonicMs();
+    if (workerMemoryBytesMax > 0 && nowMs - worker.memoryReadAtMs >= MEMORY_READ_INTERVAL_MS) readMemory(worker, nowMs);
+    this.#superviseWorker(worker, nowMs, undefined);
+  }
+
+  #supervise(): void {
+    const nowMs = this.#dependencies.clock.monotonicMs();
+    for (const worker of this.#workers.values()) {
+      readMemory(worker, nowMs);
+      const idle = worker.state === "ready" && worker.lastUsedAtMs !== undefined;
+      this.#superviseWorker(worker, nowMs, idle ? nowMs - worker.lastUsedAtMs! : undefined);
+    }
+  }
+
+  #superviseWorker(worker: Worker, nowMs: number, idleMs: number | undefined): void {
+    const { options, reporter } = this.#dependencies;
+    const snapshot = { ageMs: nowMs - worker.startedAtMs, idleMs, memoryBytes: worker.memoryBytes };
+    const reason = replacementReason(snapshot, options.supervisor);
+    if (!reason || worker.leaving !== "" || this.#outgoing.has(worker)) return;
+    reporter.limitReached(worker, reason);
+    this.replace(worker, reason);
+  }
+}
+
+function readMemory(worker: Worker, nowMs: number): void {
+  worker.memoryBytes = readMemoryBytes(worker.pid);
+  worker.memoryReadAtMs = nowMs;
+}
