@@ -2,13 +2,14 @@ import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { loadConfiguration } from "./config/load.ts";
 import { Core } from "./core.ts";
-import { ERROR_TABLE, RrError } from "./errors.ts";
 import { createLog, type Log } from "./log.ts";
 import { VERSION } from "./version.ts";
 
 export interface ServeOptions {
   configFile?: string | undefined;
   cwd: string;
+  /** Where relative paths and workers start from. Absent: the folder of the file. */
+  workingDirectory?: string | undefined;
   env: Record<string, string | undefined>;
   overrides: readonly string[];
   dotenv?: string | undefined;
@@ -19,20 +20,19 @@ export interface ServeOptions {
 /** Signals that end the server: politely the first time, at once the second time. */
 const STOP_SIGNALS = ["SIGINT", "SIGTERM", "SIGQUIT"] as const;
 
-/** Runs a server until it is told to end. Settles with the exit code of the process. */
+/**
+ * Runs a server until it is told to end. Settles with the exit code of the process; rejects with an RrError if the
+ * server cannot start, and all its processes are gone then.
+ */
 export async function serve(options: ServeOptions): Promise<number> {
-  let loaded: ReturnType<typeof loadConfiguration>;
-  try {
-    loaded = loadConfiguration({
-      file: options.configFile,
-      cwd: options.cwd,
-      env: options.env,
-      overrides: [...options.overrides],
-      dotenv: options.dotenv,
-    });
-  } catch (thrown) {
-    return failed(RrError.from(thrown));
-  }
+  const loaded = loadConfiguration({
+    file: options.configFile,
+    cwd: options.cwd,
+    env: options.env,
+    overrides: [...options.overrides],
+    dotenv: options.dotenv,
+    workingDirectory: options.workingDirectory,
+  });
   const { configuration } = loaded;
   const log = createLog(configuration.logs);
   for (const warning of loaded.warnings) log.warn({ channel: "config" }, warning.text);
@@ -45,24 +45,12 @@ export async function serve(options: ServeOptions): Promise<number> {
     frontendArguments: frontendArguments(),
     onShutdown: (timeoutMs) => stop.request(timeoutMs),
   });
-  try {
-    await core.start();
-  } catch (thrown) {
-    return failed(RrError.from(thrown));
-  }
+  await core.start();
   if (!options.silent) banner(core);
   const timeoutMs = await stop.requested;
   await core.stop(timeoutMs);
   log.info({}, "stopped");
   return 0;
-}
-
-function failed(error: RrError): number {
-  process.stderr.write(`rrctl serve: ${error.message}\n`);
-  if (error.reason === "INTERNAL")
-    process.stderr.write(`${(error.cause as Error | undefined)?.stack ?? error.stack}\n`);
-  // Whatever keeps a server from starting ends it with 1; a configuration that is wrong, with its own code.
-  return error.reason === "CONFIG_INVALID" ? ERROR_TABLE.CONFIG_INVALID.exit : 1;
 }
 
 /** Once someone wants the server to end: who, by a signal or a call, and how long it may take. */

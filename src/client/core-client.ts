@@ -49,6 +49,8 @@ export function connectCore(address: string, options: ConnectOptions = {}): Core
     "grpc.keepalive_timeout_ms": 10_000,
     "grpc.initial_reconnect_backoff_ms": 100,
     "grpc.max_reconnect_backoff_ms": 2_000,
+    // A core is never behind the proxy that the environment names for the web.
+    "grpc.enable_http_proxy": 0,
     // The statistics of grpc-js itself have a history of leaks and nobody reads them.
     "grpc.enable_channelz": 0,
   });

@@ -9,7 +9,7 @@ export interface FrameListener {
   /** A frame, or the beginning of a large one: `missingBytes` more come by `frameContinues`. */
   frame(header: FrameHeader, options: readonly number[], payload: Buffer, missingBytes: number): void;
   frameContinues(data: Buffer, missingBytes: number): void;
-  /** Bytes that are no frame, found between frames. */
+  /** Bytes that are no frame: all that came between two frames, in one piece. */
   stray(bytes: Buffer): void;
   /** Too much text. Nothing more is read. */
   violation(bytes: Buffer): void;
@@ -26,6 +26,7 @@ export class FrameReader {
   readonly #payloadBytesMax: number;
   #pending = EMPTY;
   #missingBytes = 0;
+  #strayPieces: Buffer[] = [];
   #strayBytes = 0;
   #broken = false;
 
@@ -57,7 +58,8 @@ export class FrameReader {
     this.#broken = true;
     const rest = this.#pending;
     this.#pending = EMPTY;
-    if (rest.length > 0 && !couldBeginFrame(rest[0]!)) this.#listener.stray(rest);
+    if (rest.length > 0 && !couldBeginFrame(rest[0]!)) this.#strayPieces.push(rest);
+    this.#reportStray();
   }
 
   /** Bytes of an unfinished frame or of text wait for more. */
@@ -84,7 +86,7 @@ export class FrameReader {
       if (!whole && available < Math.min(options[0] ?? 0, header.payloadBytes)) break;
       const start = offset + header.headerBytes;
       offset = whole ? start + header.payloadBytes : bytes.length;
-      this.#strayBytes = 0;
+      this.#reportStray();
       this.#missingBytes = header.payloadBytes - (offset - start);
       this.#listener.frame(header, options, bytes.subarray(start, offset), this.#missingBytes);
     }
@@ -96,13 +98,21 @@ export class FrameReader {
     let offset = from + 1;
     while (bytes.length - offset >= HEADER_BYTES && !readHeader(bytes, offset, this.#payloadBytesMax)) offset++;
     this.#strayBytes += offset - from;
+    this.#strayPieces.push(bytes.subarray(from, offset));
     if (this.#strayBytes > STRAY_BYTES_MAX) {
       this.#broken = true;
-      this.#listener.violation(bytes.subarray(from));
+      this.#listener.violation(Buffer.concat(this.#strayPieces));
       return -1;
     }
-    this.#listener.stray(bytes.subarray(from, offset));
     return offset;
+  }
+
+  #reportStray(): void {
+    if (this.#strayPieces.length === 0) return;
+    const text = Buffer.concat(this.#strayPieces);
+    this.#strayPieces = [];
+    this.#strayBytes = 0;
+    this.#listener.stray(text);
   }
 }
 

@@ -9,6 +9,8 @@ import type { Call } from "./call.ts";
 
 /** Events that a flood of calls would cause are recorded once in this time. */
 const FLOOD_INTERVAL_MS = 1_000;
+/** The same explanation of a failed boot is written in full once in this time. */
+const REPEAT_INTERVAL_MS = 10_000;
 const TEXT_SHOWN = 200;
 
 /** Tells log and events what happens in a pool. */
@@ -18,6 +20,7 @@ export class PoolReporter {
   readonly #events: EventLog;
   readonly #clock: Clock;
   readonly #floodAtMs = new Map<EventType, number>();
+  #bootFailure = { message: "", atMs: 0 };
 
   constructor(pool: string, log: Log, events: EventLog, clock: Clock) {
     this.#pool = pool;
@@ -50,8 +53,15 @@ export class PoolReporter {
     });
   }
 
-  bootFailed(error: RrError): void {
-    this.log.error({ reason: error.reason }, error.message);
+  /** Workers fail alike: the same explanation is written once in a while only. `quiet`: not even that. */
+  bootFailed(error: RrError, quiet: boolean): void {
+    const nowMs = this.#clock.monotonicMs();
+    const repeated = error.message === this.#bootFailure.message && nowMs - this.#bootFailure.atMs < REPEAT_INTERVAL_MS;
+    if (!repeated) this.#bootFailure = { message: error.message, atMs: nowMs };
+    const [firstLine] = error.message.split("\n");
+    if (quiet) this.log.debug({ reason: error.reason }, error.message);
+    else if (repeated) this.log.error({ reason: error.reason }, `${firstLine} (as before)`);
+    else this.log.error({ reason: error.reason }, error.message);
     this.event("worker.boot_failed", { reason: error.reason, message: error.message });
   }
 

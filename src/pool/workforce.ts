@@ -247,7 +247,8 @@ export class Workforce implements WorkerObserver {
       const error = RrError.from(thrown);
       if (error.reason !== "CANCELLED") {
         figures.countFailure(error.reason);
-        reporter.bootFailed(error);
+        // What fails while the pool opens is thrown to whoever opens it, who tells it once.
+        reporter.bootFailed(error, this.#state === "closed");
       }
       throw error;
     } finally {

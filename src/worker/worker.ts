@@ -99,7 +99,8 @@ export class Worker implements WorkerMessageListener {
   #idleToReport = false;
   #execTimer: NodeJS.Timeout | undefined;
   #execDeadlineMs = 0;
-  #streamStopTimer: NodeJS.Timeout | undefined;
+  #streamStopSent = false;
+  #abandonTimer: NodeJS.Timeout | undefined;
   /** Text on the channel before the worker was ready: PHP reports a missing script there. */
   #bootText = "";
   #bootTimedOut = false;
@@ -180,6 +181,7 @@ export class Worker implements WorkerMessageListener {
     this.#answered = false;
     this.#streaming = false;
     this.#abandoned = false;
+    this.#streamStopSent = false;
     this.executionStartedAtMs = this.#environment.clock.monotonicMs();
     if (this.#environment.options.supervisor.execTtlMs > 0) this.#armExecTimer();
     this.#relay!.write(this.#environment.protocol.encodeRequest(execution.request));
@@ -192,13 +194,18 @@ export class Worker implements WorkerMessageListener {
   }
 
   /**
-   * Nobody wants the reply any more; the execution hears nothing further. A stream is asked to end and has a limited
-   * time for it; a call that has not answered yet runs on, since nothing can stop PHP in the middle without harm.
+   * Nobody wants the reply any more; the execution hears nothing further. A stream is asked to end. A call that has not
+   * answered yet runs on, since nothing can stop PHP in the middle without harm; but neither may take for ever.
    */
   abandon(): void {
     if (this.#state !== "working" || this.#abandoned) return;
     this.#abandoned = true;
-    if (this.#streaming) this.#stopStream();
+    if (this.#streaming) this.#sendStreamStop();
+    const { streamTimeoutMs, name } = this.#environment.options;
+    this.#abandonTimer = setTimeout(() => {
+      const message = `worker ${this.pid} of pool "${name}" was still busy ${streamTimeoutMs} ms after its caller had left (pool.stream_timeout)`;
+      this.kill(new RrError("WORKER_EXITED", message, { metadata: { pool: name, pid: this.pid } }));
+    }, streamTimeoutMs);
     this.#resumeReading();
   }
 
@@ -252,7 +259,7 @@ export class Worker implements WorkerMessageListener {
     if (more && this.#environment.options.supervisor.execTtlMs > 0) this.#armExecTimer();
     const goOn = this.#part({ context: reply.context, body: reply.body, codec: reply.codec, more });
     if (!more) return;
-    if (this.#abandoned) this.#stopStream();
+    if (this.#abandoned) this.#sendStreamStop();
     else if (reply.ping && goOn) this.#sendPong();
     else if (reply.ping) this.#pongOwed = true;
     if (!goOn) this.#pauseReading();
@@ -280,7 +287,11 @@ export class Worker implements WorkerMessageListener {
   }
 
   stray(bytes: Buffer): void {
-    if (this.#state === "booting") this.#bootText += printable(bytes);
+    // Before it is ready it may be the reason why it will not be: the explanation of the failed boot quotes it.
+    if (this.#state === "booting") {
+      this.#bootText += printable(bytes);
+      return;
+    }
     this.#observer.strayOutput(this, printable(bytes));
   }
 
@@ -393,8 +404,7 @@ export class Worker implements WorkerMessageListener {
     this.#execution = undefined;
     this.executions++;
     this.lastUsedAtMs = this.#environment.clock.monotonicMs();
-    clearTimeout(this.#streamStopTimer);
-    this.#streamStopTimer = undefined;
+    clearTimeout(this.#abandonTimer);
     this.#pongOwed = false;
     this.#state = transition(this.#state, "ready");
     this.#idleToReport = true;
@@ -430,23 +440,12 @@ export class Worker implements WorkerMessageListener {
     if (pong) this.#relay!.write([pong]);
   }
 
-  #stopStream(): void {
-    if (this.#streamStopTimer) return;
-    const { streamStop } = this.#environment.protocol;
-    const { streamTimeoutMs, name } = this.#environment.options;
-    if (streamStop) this.#relay!.write([streamStop]);
+  #sendStreamStop(): void {
+    if (this.#streamStopSent) return;
+    this.#streamStopSent = true;
     this.#pongOwed = false;
-    this.#streamStopTimer = setTimeout(() => {
-      this.kill(
-        new RrError(
-          "WORKER_EXITED",
-          `worker ${this.pid} of pool "${name}" did not end its stream within ${streamTimeoutMs} ms after the client left`,
-          {
-            metadata: { pool: name, pid: this.pid },
-          },
-        ),
-      );
-    }, streamTimeoutMs);
+    const { streamStop } = this.#environment.protocol;
+    if (streamStop) this.#relay!.write([streamStop]);
   }
 
   /**
@@ -514,12 +513,14 @@ export class Worker implements WorkerMessageListener {
   }
 
   #exited(exit: ExitStatus): void {
+    // Text that no answer followed is reported while it is known whose it was.
+    this.#reader.end();
     const execution = this.#execution;
     const wasReady = this.bootTimeMs > 0;
     this.#execution = undefined;
     this.#state = transition(this.#state, "exited");
     clearTimeout(this.#execTimer);
-    clearTimeout(this.#streamStopTimer);
+    clearTimeout(this.#abandonTimer);
     this.#relay?.destroy();
     if (wasReady) this.#observer.exited(this, exit);
     if (execution && !this.#abandoned) execution.failed(this.exitError(exit), this.#answered);
