@@ -5,6 +5,7 @@ import { type ApiServer, createApiServer } from "./api/server.ts";
 import type { ServerControl, ServerStateName } from "./api/server-service.ts";
 import { systemClock } from "./clock.ts";
 import type { LoadedConfiguration } from "./config/load.ts";
+import { plainConfiguration } from "./config/write.ts";
 import { Dispatcher } from "./dispatch/dispatcher.ts";
 import { EventLog } from "./events/event-log.ts";
 import { FrontendSupervisor } from "./frontends/frontend-supervisor.ts";
@@ -12,6 +13,8 @@ import { type ListeningSocket, openListeningSocket } from "./frontends/listening
 import type { Log } from "./log.ts";
 import { Pool } from "./pool/pool.ts";
 import { runInitHook } from "./process/init-hook.ts";
+import { rpcMethods } from "./rpc/methods.ts";
+import { RpcServer } from "./rpc/rpc-server.ts";
 import { VERSION } from "./version.ts";
 
 export interface CoreOptions {
@@ -37,6 +40,7 @@ export class Core {
   readonly #control: MutableControl;
   readonly #runtimeDirectory: string;
   #api: ApiServer | undefined;
+  #rpc: RpcServer | undefined;
   #frontends: FrontendSupervisor | undefined;
   #httpSocket: ListeningSocket | undefined;
 
@@ -75,6 +79,7 @@ export class Core {
         this.#httpSocket = await openListeningSocket(host, port);
       }
       const privateAddress = await this.#openApi();
+      await this.#openRpc();
       await this.#startPools();
       await this.#startFrontends(privateAddress);
     } catch (thrown) {
@@ -94,6 +99,7 @@ export class Core {
     this.#httpSocket?.close();
     await Promise.all(this.#pools.map((pool) => pool.stop(timeoutMs)));
     this.#events.record("server.stopped", { message: "all workers have ended" });
+    this.#rpc?.close();
     await this.#api?.close(Math.min(timeoutMs, CLOSE_MARGIN_MS));
     rmSync(this.#runtimeDirectory, { recursive: true, force: true });
   }
@@ -115,6 +121,14 @@ export class Core {
     // Windows has no such sockets in the file system; frontends use the public address there.
     if (process.platform === "win32") return this.#control.controlAddresses[0]!;
     return this.#api.listen({ kind: "unix", path: join(this.#runtimeDirectory, "core.sock") });
+  }
+
+  async #openRpc(): Promise<void> {
+    const { loaded, log } = this.#options;
+    const { rpc } = loaded.configuration;
+    if (!rpc) return;
+    const methods = rpcMethods(this.#dispatcher, () => JSON.stringify(plainConfiguration(loaded.message)));
+    this.#rpc = await RpcServer.open(rpc.listen, methods, log.child({ channel: "rpc" }));
   }
 
   async #startPools(): Promise<void> {

@@ -13,7 +13,12 @@ import { formatDuration, formatSize } from "./units.ts";
 
 /** A configuration as the text of a file that means the same. */
 export function writeYaml(configuration: Configuration): string {
-  return stringify(plainSection(reflect(ConfigurationSchema, configuration)), { lineWidth: 0 });
+  return stringify(plainConfiguration(configuration), { lineWidth: 0 });
+}
+
+/** A configuration as keys and values that mean the same when they are read. */
+export function plainConfiguration(configuration: Configuration): Record<string, unknown> {
+  return plainSection(reflect(ConfigurationSchema, configuration));
 }
 
 function plainSection(message: ReflectMessage): Record<string, unknown> {

@@ -105,9 +105,9 @@ export class ChildProcess {
   static async start(options: ChildProcessOptions): Promise<ChildProcess> {
     const [file, ...args] = options.command;
     if (file === undefined) throw new RrError("CONFIG_INVALID", "the command is empty: set server.command");
-    const pipes = (await openPipes(PIPES_OF[options.stdio])) ?? [];
-    const fallback = STDIO_OF[options.stdio];
     const identity = resolveIdentity(options.user, options.group);
+    const { pipes, remove: removePipes } = await openPipes(PIPES_OF[options.stdio], identity);
+    const fallback = STDIO_OF[options.stdio];
     const child = spawn(file, args, {
       cwd: options.workingDirectory,
       env: options.env as NodeJS.ProcessEnv,
@@ -140,9 +140,11 @@ export class ChildProcess {
       child.once("spawn", resolve);
       child.once("error", (error) => {
         for (const pipe of pipes) pipe.parentEnd.destroy();
+        removePipes();
         reject(notStarted(options, error));
       });
     });
+    child.once("exit", removePipes);
     // A later failure to send a signal or message is not worth a crash.
     child.on("error", () => {});
     return new ChildProcess(child, stdin, stdout, outputs, lastLines);

@@ -1,5 +1,5 @@
 import { execFile } from "node:child_process";
-import { closeSync, constants, mkdtempSync, openSync, rmSync } from "node:fs";
+import { chownSync, closeSync, constants, mkdtempSync, openSync, rmSync } from "node:fs";
 import { Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -18,28 +18,46 @@ export interface ChildPipe {
 
 export type PipeDirection = "toChild" | "fromChild";
 
+export interface ChildPipes {
+  /** In the order of the directions; none where the system has no named pipes. */
+  readonly pipes: readonly ChildPipe[];
+  /** Once the child has ended. */
+  remove(): void;
+}
+
+const NO_PIPES: ChildPipes = { pipes: [], remove: () => {} };
+
 /**
- * One pipe for each direction asked for; undefined where the system has no named pipes, and the caller falls back to
- * what Node offers. Node cannot make a pipe itself, so named ones are made, opened at both ends and removed at once.
+ * One pipe for each direction asked for; none where the system has no named pipes, and the caller falls back to what
+ * Node offers. Node cannot make a pipe itself, so named ones are made and opened at both ends. Their names stay until
+ * the child has ended: PHP follows /dev/stderr to the name of the file behind it and opens that. `owner` is who the
+ * child runs as, if not the user of this process.
  */
-export async function openPipes(directions: readonly PipeDirection[]): Promise<ChildPipe[] | undefined> {
-  if (process.platform === "win32" || directions.length === 0) return undefined;
+export async function openPipes(
+  directions: readonly PipeDirection[],
+  owner: { uid?: number; gid?: number } = {},
+): Promise<ChildPipes> {
+  if (process.platform === "win32" || directions.length === 0) return NO_PIPES;
   let directory: string | undefined;
   const pipes: ChildPipe[] = [];
+  const remove = () => {
+    if (directory) rmSync(directory, { recursive: true, force: true });
+  };
   try {
     directory = mkdtempSync(join(tmpdir(), "rr-pipe-"));
     const paths = directions.map((_, at) => join(directory!, String(at)));
     await promisify(execFile)("mkfifo", ["-m", "600", ...paths]);
     for (const [at, direction] of directions.entries()) pipes.push(openBothEnds(paths[at]!, direction));
-    return pipes;
+    const { uid = -1, gid = -1 } = owner;
+    for (const path of [directory, ...paths]) chownSync(path, uid, gid);
+    return { pipes, remove };
   } catch {
     for (const pipe of pipes) {
       pipe.parentEnd.destroy();
       closeSync(pipe.childFd);
     }
-    return undefined;
-  } finally {
-    if (directory) rmSync(directory, { recursive: true, force: true });
+    remove();
+    return NO_PIPES;
   }
 }
 

@@ -328,6 +328,7 @@ export class Worker implements WorkerMessageListener {
         this.#becameReady = () => {
           this.bootTimeMs = this.#environment.clock.monotonicMs() - this.startedAtMs;
           this.#state = transition(this.#state, "ready");
+          if (this.#bootText !== "") this.#observer.strayOutput(this, this.#bootText);
           resolve();
         };
       });
