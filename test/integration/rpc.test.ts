@@ -135,7 +135,7 @@ describe("goridge RPC for PHP", () => {
   it("closes a connection that speaks something else", async () => {
     const stranger = connect(server.port, "127.0.0.1");
     const closed = new Promise((resolve) => stranger.once("close", resolve));
-    stranger.write("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    stranger.resume().write("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
     await closed;
   });
 });
