@@ -2,7 +2,7 @@ import { rmSync } from "node:fs";
 import { createServer, type Server, type Socket } from "node:net";
 import type { Address } from "../config/options.ts";
 import { RrError, systemErrorCode } from "../errors.ts";
-import { encodeFrame, FLAG, type FrameHeader } from "../goridge/frame.ts";
+import { couldBeginFrame, encodeFrame, FLAG, type FrameHeader } from "../goridge/frame.ts";
 import { FrameReader } from "../goridge/frame-reader.ts";
 import type { Log } from "../log.ts";
 
@@ -86,7 +86,11 @@ export class RpcServer {
       },
       REQUEST_BYTES_MAX,
     );
-    socket.on("data", (chunk) => reader.push(chunk));
+    socket.on("data", (chunk) => {
+      // A reader that waits for a frame after text would let a stranger wait for ever.
+      if (!reader.midFrame && !couldBeginFrame(chunk[0]!)) refuse(chunk);
+      else reader.push(chunk);
+    });
   }
 
   async #answer(socket: Socket, header: FrameHeader, options: readonly number[], payload: Buffer): Promise<void> {
