@@ -7,13 +7,16 @@ import { join } from "node:path";
 import { COMMANDS, GLOBAL_OPTIONS, TIMEOUT_OPTION } from "../cli/definitions.ts";
 import { ERROR_TABLE } from "../src/errors.ts";
 import { EVENT_TYPES } from "../src/events/event-log.ts";
+import { configurationPage, configurationSchema } from "./configuration-docs.mjs";
 import { ROOT } from "./setup.mjs";
 
 /** What each page is made of. */
 const PAGES = {
+  "docs/configuration.md": () => configurationPage({ page, table, code }),
   "docs/errors.md": errorsPage,
   "docs/events.md": eventsPage,
   "docs/rrctl.md": commandsPage,
+  "docs/schema.json": configurationSchema,
 };
 
 function main() {

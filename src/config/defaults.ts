@@ -1,39 +1,56 @@
-import { create, type DescMessage, ScalarType } from "@bufbuild/protobuf";
-import { type ReflectMessage, reflect } from "@bufbuild/protobuf/reflect";
-import { DurationSchema, durationFromMs } from "@bufbuild/protobuf/wkt";
-import { CommandSchema } from "../../gen/roadrunner/config/v1/configuration_pb.ts";
-import { Notation } from "../../gen/roadrunner/config/v1/setting_pb.ts";
-import { settingOf } from "./schema.ts";
-import { parseDuration, parseSize } from "./units.ts";
+import { create, type DescField, type DescMessage } from "@bufbuild/protobuf";
+import { sectionMessageOf, settingOf } from "./schema.ts";
+import { parseSource } from "./source.ts";
+import { scalar } from "./source-node.ts";
+import { readValue } from "./value.ts";
 
-/** Sections that exist whether the file has them or not, because what they steer always runs. */
-const ALWAYS_THERE = new Set(["control", "logs", "endure", "supervisor", "pool"]);
+/** Figures of the machine that serve as defaults, by the names that the descriptor has for them. */
+export type Figures = Readonly<Record<string, number>>;
 
-/** Fills what the file left out, from the defaults in the descriptor. `origins` learns that they are defaults. */
-export function applyDefaults(message: ReflectMessage, origins: Map<string, string>, path = ""): void {
-  for (const field of message.fields) {
-    const fieldPath = path === "" ? field.name : `${path}.${field.name}`;
-    const setting = settingOf(field);
-    if (field.fieldKind === "message" && (setting?.notation ?? Notation.UNSPECIFIED) === Notation.UNSPECIFIED) {
-      if (!message.isSet(field) && !ALWAYS_THERE.has(field.name)) continue;
-      if (!message.isSet(field)) message.set(field, reflect(field.message));
-      applyDefaults(message.get(field), origins, fieldPath);
-    } else if (field.fieldKind === "map" && field.mapKind === "message" && field.name === "pools") {
-      for (const [key, entry] of message.get(field))
-        applyDefaults(entry as ReflectMessage, origins, `${fieldPath}.${key}`);
-    } else if (!message.isSet(field) && setting && setting.default !== "") {
-      message.set(field, defaultValue(field, setting.default, setting.notation));
-      origins.set(fieldPath, "default");
+type Fields = Record<string, unknown>;
+
+/** Fills what was not written, from the defaults in the descriptor: the one place that applies any. Changes `message`. */
+export function applyDefaults(schema: DescMessage, message: object, figures: Figures): void {
+  const fields = message as Fields;
+  for (const field of schema.fields) {
+    const section = sectionMessageOf(field);
+    if (section) {
+      if (fields[field.localName] === undefined && settingOf(field)?.implied) fields[field.localName] = create(section);
+      const nested = fields[field.localName];
+      if (nested !== undefined) applyDefaults(section, nested as object, figures);
+    } else if (field.fieldKind === "map") {
+      if (field.mapKind !== "message") continue;
+      for (const nested of Object.values(fields[field.localName] as Record<string, object>))
+        applyDefaults(field.message, nested, figures);
+    } else if (isAbsent(fields[field.localName])) {
+      const value = defaultOf(field, schema, fields, figures);
+      if (value !== undefined) fields[field.localName] = value;
     }
   }
 }
 
-function defaultValue(field: DescMessage["fields"][number], text: string, notation: Notation): unknown {
-  if (notation === Notation.DURATION) return reflect(DurationSchema, durationFromMs(parseDuration(text)!));
-  if (notation === Notation.COMMAND)
-    return reflect(CommandSchema, create(CommandSchema, { arguments: text.split(" ") }));
-  if (notation === Notation.MEGABYTES || notation === Notation.BYTES) return BigInt(parseSize(text, 1)!);
-  if (field.scalar === ScalarType.BOOL) return text === "true";
-  if (field.scalar === ScalarType.UINT64) return BigInt(text);
-  return field.scalar === ScalarType.UINT32 ? Number(text) : text;
+function isAbsent(value: unknown): boolean {
+  return value === undefined || (Array.isArray(value) && value.length === 0);
+}
+
+/** A key whose default is another key stands below that one in the descriptor. */
+function defaultOf(field: DescField, schema: DescMessage, fields: Fields, figures: Figures): unknown {
+  const setting = settingOf(field);
+  if (!setting) return undefined;
+  const other = schema.fields.find(({ name }) => name === setting.defaultKey);
+  if (other) return fields[other.localName];
+  if (setting.defaultFigure !== "") return figures[setting.defaultFigure];
+  return setting.default === "" ? undefined : parseDefault(field, setting.default);
+}
+
+const DEFAULT_PLACE = { kind: "default", file: "default", line: 0, column: 0 } as const;
+
+/** The text of a default is what a file would have. */
+export function parseDefault(field: DescField, text: string): unknown {
+  const written = /^["[{]/.test(text)
+    ? parseSource(`value: ${text}`, "default", "file").root!.entries[0]!.node
+    : scalar(text, DEFAULT_PLACE);
+  const read = readValue(field, written);
+  if ("error" in read) throw new Error(`the default of ${field.name} is no value of it: ${read.error}`);
+  return read.value;
 }

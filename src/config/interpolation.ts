@@ -1,15 +1,97 @@
+import type { Problem } from "./problem.ts";
+import { problemAt, type SourceNode } from "./source-node.ts";
+
 export type Environment = Readonly<Record<string, string | undefined>>;
 
-const REFERENCE = /\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-((?:[^{}]|\{[^{}]*\})*))?\}|\$([A-Za-z_][A-Za-z0-9_]*)/g;
+export interface Interpolation {
+  readonly text: string;
+  /** Names that were replaced. */
+  readonly variables: readonly string[];
+  /** Those of them that are not set and have no default. */
+  readonly missing: readonly string[];
+  /** A "${" has no "}". */
+  readonly unclosed: boolean;
+}
 
 /**
- * Replaces ${NAME}, $NAME and ${NAME:-default} by the environment. What is not set becomes empty; with a default, what
- * is not set or empty becomes the default. A dollar sign without a name stays.
+ * Replaces $NAME, ${NAME} and ${NAME:-default}. What is not set becomes empty; with a default, what is not set or empty
+ * becomes the default, in which variables are replaced too. As in RoadRunner "${}" and a "${" without an end vanish and
+ * a dollar sign without a name stays. "$$" is a dollar sign.
  */
-export function interpolate(text: string, env: Environment): string {
-  if (!text.includes("$")) return text;
-  return text.replace(REFERENCE, (_all, braced?: string, fallback?: string, bare?: string) => {
-    const value = env[(braced ?? bare)!] ?? "";
-    return value === "" && fallback !== undefined ? interpolate(fallback, env) : value;
-  });
+export function interpolate(text: string, env: Environment): Interpolation {
+  const variables: string[] = [];
+  const missing: string[] = [];
+  let unclosed = false;
+
+  const expand = (part: string): string => {
+    let result = "";
+    let at = 0;
+    for (let dollar = part.indexOf("$"); dollar >= 0; dollar = part.indexOf("$", at)) {
+      result += part.slice(at, dollar);
+      const name = /^[A-Za-z_][A-Za-z0-9_]*/.exec(part.slice(dollar + 1))?.[0];
+      const next = part[dollar + 1];
+      if (name !== undefined) {
+        result += valueOfReference(name);
+        at = dollar + 1 + name.length;
+      } else if (next === "{") {
+        const end = closingBrace(part, dollar + 2);
+        if (end < 0) unclosed = true;
+        else result += valueOfReference(part.slice(dollar + 2, end));
+        at = end < 0 ? dollar + 2 : end + 1;
+      } else {
+        result += "$";
+        at = dollar + (next === "$" ? 2 : 1);
+      }
+    }
+    return result + part.slice(at);
+  };
+
+  const valueOfReference = (reference: string): string => {
+    if (reference === "") return "";
+    const separator = reference.indexOf(":-");
+    const name = separator < 0 ? reference : reference.slice(0, separator);
+    variables.push(name);
+    const value = env[name];
+    if (separator >= 0) return value === undefined || value === "" ? expand(reference.slice(separator + 2)) : value;
+    if (value === undefined) missing.push(name);
+    return value ?? "";
+  };
+
+  return { text: expand(text), variables, missing, unclosed };
+}
+
+/** The "}" that ends a reference, past those of references in its default. -1: none. */
+function closingBrace(text: string, from: number): number {
+  let depth = 0;
+  for (let at = from; at < text.length; at++) {
+    if (text.startsWith("${", at)) depth++;
+    else if (text[at] === "}" && depth-- === 0) return at;
+  }
+  return -1;
+}
+
+/** Text that means itself: the reverse of `interpolate`. */
+export function escapeDollars(text: string): string {
+  return text.replaceAll("$", "$$$$");
+}
+
+/** Replaces variables in all texts of a tree, keys aside. What is odd becomes a warning. */
+export function interpolateTree<Kind extends SourceNode>(node: Kind, env: Environment, problems: Problem[]): Kind {
+  return interpolateNode(node, env, problems) as Kind;
+}
+
+function interpolateNode(node: SourceNode, env: Environment, problems: Problem[]): SourceNode {
+  if (node.kind === "list") return { ...node, items: node.items.map((item) => interpolateNode(item, env, problems)) };
+  if (node.kind === "map")
+    return {
+      ...node,
+      entries: node.entries.map((entry) => ({ ...entry, node: interpolateNode(entry.node, env, problems) })),
+    };
+  if (typeof node.value !== "string" || !node.value.includes("$")) return node;
+  const { text, variables, missing, unclosed } = interpolate(node.value, env);
+  const warn = (message: string) => problems.push(problemAt(node.place, "", message, "warning"));
+  for (const name of missing)
+    warn(`the variable ${name} is not set and empty here; \${${name}:-value} gives it a default`);
+  if (unclosed) warn("a dollar sign and brace have no closing brace here: they are left out");
+  return { ...node, value: text, text, variables };
 }

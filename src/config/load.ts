@@ -1,23 +1,27 @@
-import { existsSync, readFileSync } from "node:fs";
-import { dirname, join, resolve } from "node:path";
-import { reflect } from "@bufbuild/protobuf/reflect";
-import { Document, isMap, isScalar, type Node, type YAMLMap } from "yaml";
+import { availableParallelism } from "node:os";
+import { dirname, resolve } from "node:path";
 import { type Configuration, ConfigurationSchema } from "../../gen/roadrunner/config/v1/configuration_pb.ts";
 import { RrError } from "../errors.ts";
 import { applyDefaults } from "./defaults.ts";
-import { parseDotenv } from "./dotenv.ts";
-import { type Environment, interpolate } from "./interpolation.ts";
+import { extendedEnvironment } from "./environment.ts";
+import { includeFiles } from "./include.ts";
+import { type Environment, interpolateTree } from "./interpolation.ts";
 import type { ServerConfiguration } from "./options.ts";
-import { type Override, parseOverride } from "./overrides.ts";
+import { applyOverrides } from "./overrides.ts";
 import { byPosition, type Problem, problemText } from "./problem.ts";
+import { type Provenance, provenanceOf } from "./provenance.ts";
+import { type FileReader, readTextFile } from "./read-file.ts";
 import { Reader } from "./reader.ts";
 import { resolveConfiguration } from "./resolve.ts";
-import { type Section, Source } from "./source.ts";
+import { CONFIGURATION } from "./schema.ts";
+import { parseSource } from "./source.ts";
+import { entryOf, type MapNode } from "./source-node.ts";
+import { checkVersion } from "./version.ts";
 
 export const DEFAULT_FILE = ".rr.yaml";
 
 export interface ConfigurationSource {
-  /** Path of the file; `.rr.yaml` in `cwd` by default. */
+  /** Path of the file, from `cwd` or absolute, as messages show it. `.rr.yaml` by default. */
   file?: string | undefined;
   cwd: string;
   env: Environment;
@@ -29,13 +33,17 @@ export interface ConfigurationSource {
   workingDirectory?: string | undefined;
   /** The text of the file, if it is not to be read. */
   text?: string | undefined;
+  /** Reads files; the file system by default. */
+  readFile?: FileReader | undefined;
 }
 
 export interface LoadedConfiguration {
   readonly configuration: ServerConfiguration;
   /** The same as users would write it, with all defaults. */
   readonly message: Configuration;
-  /** Where values come from, by path: "default", "file:line:column", "-o key=value". */
+  /** Where each value comes from, in order of the schema. */
+  readonly provenance: readonly Provenance[];
+  /** The same for people, by path: "default", "file:line:column", "-o key=value". */
   readonly origins: ReadonlyMap<string, string>;
   readonly warnings: readonly (Problem & { text: string })[];
   /** The environment for workers: that of the server and what env files added. */
@@ -50,14 +58,12 @@ export function loadConfiguration(source: ConfigurationSource): LoadedConfigurat
   const { loaded, problems } = checkConfiguration(source);
   const errors = problems.filter(({ severity }) => severity === "error");
   if (loaded && errors.length === 0) return loaded;
-  const [first] = errors;
-  const name = first!.file;
   const intro = errors.length === 1 ? "the configuration is wrong" : `the configuration has ${errors.length} errors`;
   throw new RrError(
     "CONFIG_INVALID",
     [`${intro}:`, ...errors.map((problem) => `  ${problemText(problem)}`)].join("\n"),
     {
-      metadata: { file: name },
+      metadata: { file: source.file ?? DEFAULT_FILE },
       violations: errors.map((problem) => ({ field: problem.path, description: problemText(problem) })),
     },
   );
@@ -65,188 +71,63 @@ export function loadConfiguration(source: ConfigurationSource): LoadedConfigurat
 
 /** As `loadConfiguration`, but hands out all problems, warnings included, instead of throwing. */
 export function checkConfiguration(source: ConfigurationSource): { loaded?: LoadedConfiguration; problems: Problem[] } {
-  const file = resolve(source.cwd, source.file ?? DEFAULT_FILE);
-  const problems: Problem[] = [];
-  const general = (message: string, path = "") =>
-    problems.push({ file: source.file ?? DEFAULT_FILE, line: 0, column: 0, path, message, severity: "error" });
+  const name = source.file ?? DEFAULT_FILE;
+  const file = resolve(source.cwd, name);
+  const readFile = source.readFile ?? readTextFile;
+  const read = source.text === undefined ? readFile(file) : { text: source.text };
+  if ("error" in read) {
+    const message = `${read.error}: write one with \`rrctl init\`, or name another one with -c`;
+    return { problems: [{ file: name, line: 0, column: 0, path: "", message, severity: "error" }] };
+  }
+  const parsed = parseSource(read.text, name, "file");
+  const problems = [...parsed.problems];
+  if (!parsed.root) return { problems: problems.sort(byPosition) };
 
-  const text = source.text ?? readText(file, general, 'create one with "rrctl init", or name another one with -c');
-  if (text === undefined) return { problems };
-  const root = new Source(source.file ?? DEFAULT_FILE, text);
-  if (root.problems.length > 0) return { problems: root.problems };
-
+  const { cwd, dotenv } = source;
   const workingDirectory = source.workingDirectory ?? dirname(file);
-  const env = environmentOf(source, root, dirname(file), general);
-  const overrideTexts = new Map<Node, string>();
-  const sections = new Map(root.sections.map((section) => [section.key, section]));
-  for (const override of parsedOverrides(source.overrides ?? [], general))
-    applyOverride(sections, root, override, overrideTexts);
-  includeFiles(sections, workingDirectory, env, problems);
+  // In RoadRunner's order: the file, env files, variables, -o, included files.
+  const env = extendedEnvironment(parsed.root, { env: source.env, cwd, dotenv, file, readFile, problems });
+  const interpolated = interpolateSections(parsed.root, env, problems);
+  const overridden = applyOverrides(interpolated, source.overrides ?? [], env, problems);
+  const written = includeFiles(overridden, { workingDirectory, env, readFile, problems });
 
-  const reader = new Reader(env, overrideTexts);
-  const message = reader.read<Configuration>(ConfigurationSchema, [...sections.values()]);
-  problems.push(...reader.problems);
-  checkVersion(sections, root, problems);
-  applyDefaults(reflect(ConfigurationSchema, message), reader.origins);
+  const reader = new Reader(storageNames(written));
+  const message = reader.read<Configuration>(ConfigurationSchema, checkVersion(written, reader));
+  applyDefaults(ConfigurationSchema, message, { processors: availableParallelism() });
   const configuration = resolveConfiguration(message, {
     configFile: source.text === undefined ? file : undefined,
     workingDirectory,
-    env,
-    // A key that is wrong already is not reported a second time because it is then missing.
-    report: (path, text) => {
-      if (!problems.some((problem) => problem.path === path))
-        problems.push(placed(reader.origins.get(path), path, text, root));
-    },
+    readFile,
+    report: (path, text, severity) => reader.reportAt(path, text, severity),
+    reportMissing: (path, text) => reader.reportMissing(path, text),
   });
+  problems.push(...reader.problems);
   problems.sort(byPosition);
-  const warnings = problems
-    .filter(({ severity }) => severity === "warning")
-    .map((problem) => ({ ...problem, text: problemText(problem) }));
-  return { loaded: { configuration, message, origins: reader.origins, warnings, env }, problems };
-}
-
-function readText(file: string, report: (message: string) => void, hint: string): string | undefined {
-  if (!existsSync(file)) {
-    report(`the file ${file} does not exist: ${hint}`);
-    return undefined;
-  }
-  try {
-    return readFileSync(file, "utf8");
-  } catch (error) {
-    report(`the file ${file} cannot be read: ${(error as Error).message}`);
-    return undefined;
-  }
-}
-
-/** The environment, and below it what `--dotenv` and `envfile` add. */
-function environmentOf(
-  { env, cwd, dotenv }: ConfigurationSource,
-  root: Source,
-  directory: string,
-  report: (message: string, path?: string) => void,
-): Environment {
-  // RoadRunner lets the variable win over the flag.
-  const flag = env.DOTENV_PATH || dotenv;
-  let result: Environment = env;
-  const add = (file: string, path: string) => {
-    const text = readText(file, (message) => report(message, path), "name one that does");
-    if (text !== undefined) result = { ...parseDotenv(text), ...result };
+  const provenance = provenanceOf(message, reader.sources);
+  const loaded: LoadedConfiguration = {
+    configuration,
+    message,
+    provenance,
+    origins: new Map(provenance.map(({ path, origin }) => [path, origin])),
+    warnings: problems
+      .filter(({ severity }) => severity === "warning")
+      .map((problem) => ({ ...problem, text: problemText(problem) })),
+    env,
   };
-  if (flag) add(resolve(cwd, flag), "--dotenv");
-  const envfile = root.sections.find(({ key }) => key === "envfile")?.value;
-  if (isScalar(envfile) && typeof envfile.value === "string")
-    add(join(directory, interpolate(envfile.value, result)), "envfile");
-  return result;
+  return { loaded, problems };
 }
 
-function parsedOverrides(texts: readonly string[], report: (message: string, path?: string) => void): Override[] {
-  return texts.flatMap((text) => {
-    const parsed = parseOverride(text);
-    if (typeof parsed !== "string") return [parsed];
-    report(parsed, "-o");
-    return [];
+/** Variables of a section that has no effect are no reason to warn. */
+function interpolateSections(root: MapNode, env: Environment, problems: Problem[]): MapNode {
+  const entries = root.entries.map((entry) => {
+    const known = CONFIGURATION.fields.some(({ name }) => name === entry.key.toLowerCase());
+    return { ...entry, node: interpolateTree(entry.node, env, known ? problems : []) };
   });
+  return { ...root, entries };
 }
 
-/** Puts a value into the tree of nodes, making the sections on the way. */
-function applyOverride(
-  sections: Map<string, Section>,
-  root: Source,
-  { path, value, text }: Override,
-  texts: Map<Node, string>,
-): void {
-  const document = new Document();
-  const node = document.createNode(value) as Node;
-  texts.set(node, text);
-  const [top, ...rest] = path;
-  const section = sections.get(top!);
-  const keyNode = section?.keyNode ?? markedKey(document, top!, text, texts);
-  if (rest.length === 0) {
-    sections.set(top!, { key: top!, keyNode, value: node, source: root });
-    return;
-  }
-  const made = isMap(section?.value) ? section.value : (document.createNode({}) as YAMLMap);
-  sections.set(top!, { key: top!, keyNode, value: made as Node, source: section?.source ?? root });
-  let map = made as YAMLMap;
-  for (const key of rest.slice(0, -1)) {
-    const next = map.get(key, true) as unknown;
-    const child = isMap(next) ? next : (document.createNode({}) as YAMLMap);
-    if (child !== next) map.set(markedKey(document, key, text, texts), child);
-    map = child as YAMLMap;
-  }
-  const last = rest.at(-1)!;
-  map.delete(last);
-  map.set(markedKey(document, last, text, texts), node);
-}
-
-/** A key that knows which override it came from, for the message if it is unknown. */
-function markedKey(document: Document, key: string, text: string, texts: Map<Node, string>): Node {
-  const node = document.createNode(key) as Node;
-  texts.set(node, text);
-  return node;
-}
-
-/** Sections of included files replace those of the root, also where `-o` changed them; later files win. */
-function includeFiles(
-  sections: Map<string, Section>,
-  workingDirectory: string,
-  env: Environment,
-  problems: Problem[],
-): void {
-  const include = sections.get("include");
-  if (!include?.value) return;
-  const node = include.value;
-  const names = isScalar(node)
-    ? [node]
-    : "items" in node
-      ? (node.items as Node[]).filter((item) => isScalar(item))
-      : [];
-  const version = versionText(sections);
-  for (const nameNode of names) {
-    const name = interpolate(String((nameNode as { value: unknown }).value), env);
-    const { line, column } = include.source.position(nameNode);
-    const report = (message: string) => problems.push(include.source.problem(line, column, "include", message));
-    const text = readText(
-      resolve(workingDirectory, name),
-      report,
-      "paths of included files start from the working directory",
-    );
-    if (text === undefined) continue;
-    const source = new Source(name, text);
-    problems.push(...source.problems);
-    const included = new Map(source.sections.map((section) => [section.key, section]));
-    if (source.problems.length === 0 && versionText(included) !== version)
-      report(
-        `${name} has version ${versionText(included) ?? "none"}: it must be the same as here, ${version ?? "none"}`,
-      );
-    for (const [key, section] of included) if (key !== "version" && key !== "include") sections.set(key, section);
-  }
-}
-
-function versionText(sections: ReadonlyMap<string, Section>): string | undefined {
-  const value = sections.get("version")?.value;
-  return isScalar(value) ? String(value.value) : undefined;
-}
-
-function checkVersion(sections: ReadonlyMap<string, Section>, root: Source, problems: Problem[]): void {
-  const version = versionText(sections);
-  if (version === undefined && !sections.has("version"))
-    problems.push(root.problem(1, 1, "version", 'it is missing: add the line `version: "3"`'));
-  else if (version?.startsWith("2"))
-    problems.push(
-      root.problem(
-        1,
-        1,
-        "version",
-        `version "${version}" is RoadRunner 2: most files of version 2 work after changing it to "3"`,
-      ),
-    );
-}
-
-/** A problem at the place that a value came from. */
-function placed(origin: string | undefined, path: string, message: string, root: Source): Problem {
-  const match = /^(.*):(\d+):(\d+)$/.exec(origin ?? "");
-  if (match)
-    return { file: match[1]!, line: Number(match[2]), column: Number(match[3]), path, message, severity: "error" };
-  return { file: origin?.startsWith("-o") ? origin : root.name, line: 0, column: 0, path, message, severity: "error" };
+/** RoadRunner lets the settings of a storage stand in a section of the storage's own name. */
+function storageNames(root: MapNode): string[] {
+  const storages = entryOf(root, "kv")?.node;
+  return storages?.kind === "map" ? storages.entries.map(({ key }) => key) : [];
 }

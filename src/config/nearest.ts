@@ -1,14 +1,25 @@
-/** The candidate that is spelled most like a word, if one is near enough to have been meant. */
+/**
+ * The candidate that was probably meant by a word: the one that is spelled most like it if it is near enough, else the
+ * only one that contains it.
+ */
 export function nearest(word: string, candidates: readonly string[]): string | undefined {
+  const plain = normalized(word);
   let best: string | undefined;
-  let bestDistance = Math.max(2, Math.ceil(word.length / 3)) + 1;
+  let bestDistance = Math.max(1, Math.round(plain.length / 3)) + 1;
   for (const candidate of candidates) {
-    const distance = editDistance(word.toLowerCase(), candidate.toLowerCase());
+    const distance = editDistance(plain, normalized(candidate));
     if (distance >= bestDistance) continue;
     best = candidate;
     bestDistance = distance;
   }
-  return best;
+  if (best !== undefined || plain.length < 4) return best;
+  const containing = candidates.filter((candidate) => normalized(candidate).includes(plain));
+  return containing.length === 1 ? containing[0] : undefined;
+}
+
+/** "numWorkers", "num-workers" and "num_workers" are spelled the same. */
+function normalized(word: string): string {
+  return word.toLowerCase().replace(/[_\-\s]/g, "");
 }
 
 /** Insertions, deletions, replacements and swaps of neighbours that make one word of the other. */

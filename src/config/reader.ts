@@ -1,283 +1,214 @@
-import { create, type DescField, type DescMessage, type Message, ScalarType } from "@bufbuild/protobuf";
-import { type ReflectMessage, reflect } from "@bufbuild/protobuf/reflect";
-import { DurationSchema, durationFromMs } from "@bufbuild/protobuf/wkt";
-import { isMap, isScalar, isSeq, type Node, type Pair, type Scalar } from "yaml";
-import { CommandSchema } from "../../gen/roadrunner/config/v1/configuration_pb.ts";
-import { Notation } from "../../gen/roadrunner/config/v1/setting_pb.ts";
-import { type Environment, interpolate } from "./interpolation.ts";
+import { create, type DescField, type DescMessage, type Message } from "@bufbuild/protobuf";
 import { nearest } from "./nearest.ts";
 import type { Problem } from "./problem.ts";
-import { boundsOf, fieldOf, isNotYet, keysOf, notationOf } from "./schema.ts";
-import type { Section, Source } from "./source.ts";
-import { formatDuration, formatSize, parseDuration, parseSize } from "./units.ts";
+import { boundsOf, notYetOf, pathsByKey, sectionMessageOf, settingOf } from "./schema.ts";
+import { type Entry, isEmpty, type MapNode, type Place, problemAt, type SourceNode, shown } from "./source-node.ts";
+import { isZero, plainValue, readValue } from "./value.ts";
 
-const MEGABYTE = 1024 * 1024;
+/** Fields of a message by their local names, to make it of. */
+type Init = Record<string, unknown>;
 
-/** Where a value was written, for messages and for the provenance of values. */
-interface Place {
-  readonly source: Source;
-  readonly path: string;
+/** Where a value was written, and the variables it was made of. */
+export interface ValueSource {
+  readonly place: Place;
+  readonly variables: readonly string[];
 }
 
 /**
- * YAML nodes to the configuration message, led by its descriptor. All problems are collected, each with its position;
- * what is wrong is left out of the message.
+ * What was written, as the message that a descriptor describes. Nothing here knows a key: the descriptor leads. All
+ * problems are collected, each with its position; what is wrong is left out of the message.
  */
 export class Reader {
   readonly problems: Problem[] = [];
-  /** Where each value comes from, by path. */
-  readonly origins = new Map<string, string>();
-  readonly #env: Environment;
-  /** Values that were put in by `-o`, which have no place in a file. */
-  readonly #overrideTexts: ReadonlyMap<Node, string>;
+  /** Where values come from, by path. */
+  readonly sources = new Map<string, ValueSource>();
+  /** Where sections and values start, by path, for problems that show only later. */
+  readonly #places = new Map<string, Place>();
+  /** Keys that were probably meant by unknown ones: that these are missing needs no further word. */
+  readonly #meant = new Set<string>();
+  readonly #pathsByKey = pathsByKey();
+  readonly #foreignSections: readonly string[];
 
-  constructor(env: Environment, overrideTexts: ReadonlyMap<Node, string>) {
-    this.#env = env;
-    this.#overrideTexts = overrideTexts;
+  /** `foreignSections`: names of top-level sections that RoadRunner gives a meaning to because of others in this file. */
+  constructor(foreignSections: readonly string[] = []) {
+    this.#foreignSections = foreignSections;
   }
 
-  /** Reads the top-level sections. */
-  read<Shape extends Message>(
-    schema: (DescMessage & { readonly $typeName?: never }) | DescMessage,
-    sections: readonly Section[],
-  ): Shape {
-    const message = reflect(schema);
-    for (const { key, keyNode, value, source } of sections)
-      this.#entry(message, key, keyNode, value, { source, path: "" });
-    return message.message as Shape;
+  read<Shape extends Message>(schema: DescMessage, root: MapNode): Shape {
+    this.#places.set("", root.place);
+    return create(schema, this.#section(schema, root, "") as never) as unknown as Shape;
   }
 
-  #entry(target: ReflectMessage, key: string, keyNode: Node | null, value: Node | null, parent: Place): void {
-    const place = { source: parent.source, path: parent.path === "" ? key : `${parent.path}.${key}` };
-    const field = fieldOf(target.desc, key);
-    if (!field) return this.#unknown(target.desc, key, keyNode, parent);
-    if (value === null || (isScalar(value) && value.value === null)) {
-      // `http:` with nothing under it is a section that is there, with all defaults.
-      if (field.fieldKind === "message" && notationOf(field) === Notation.UNSPECIFIED)
-        target.set(field, reflect(field.message));
+  report(place: Place, path: string, message: string, severity: Problem["severity"] = "error"): void {
+    this.problems.push(problemAt(place, path, message, severity));
+  }
+
+  /** The problem of a key that is missing, unless it is there and misspelled, or wrong. */
+  reportMissing(path: string, message: string): void {
+    for (const meant of this.#meant) if (path === meant || path.startsWith(`${meant}.`)) return;
+    this.reportAt(path, message);
+  }
+
+  /** A problem with the value at a path, unless that has one already. */
+  reportAt(path: string, message: string, severity: Problem["severity"] = "error"): void {
+    if (this.problems.some((problem) => problem.path === path && problem.severity === "error")) return;
+    this.report(this.#placeOf(path), path, message, severity);
+  }
+
+  /** Where the value stands, or the nearest section around it. */
+  #placeOf(path: string): Place {
+    for (let at = path; ; at = at.slice(0, Math.max(0, at.lastIndexOf(".")))) {
+      const place = this.#places.get(at);
+      if (place) return place;
+    }
+  }
+
+  #section(message: DescMessage, node: MapNode, path: string): Init {
+    const init: Init = {};
+    const seen = new Set<string>();
+    for (const entry of node.entries) {
+      const name = entry.key.toLowerCase();
+      const field = message.fields.find((candidate) => candidate.name === name);
+      if (!field) {
+        this.#unknown(message, entry, path);
+        continue;
+      }
+      const fieldPath = join(path, field.name);
+      if (seen.has(name)) this.reportAt(fieldPath, `the key is given a second time as ${entry.key}: remove one`);
+      seen.add(name);
+      this.#places.set(fieldPath, entry.node.kind === "map" ? entry.keyPlace : entry.node.place);
+      // A key without anything behind it is as good as absent, as in RoadRunner.
+      if (isEmpty(entry.node)) continue;
+      const value = this.#field(field, entry.node, fieldPath);
+      if (value !== undefined) init[field.localName] = value;
+    }
+    for (const field of message.fields)
+      if (boundsOf(field).required && init[field.localName] === undefined)
+        this.reportMissing(
+          join(path, field.name),
+          `it is missing: add \`${field.name}: ${settingOf(field)?.example ?? ""}\``,
+        );
+    return init;
+  }
+
+  #field(field: DescField, node: SourceNode, path: string): unknown {
+    const section = sectionMessageOf(field);
+    if (section) return this.#nested(section, node, path);
+    if (field.fieldKind === "map") return this.#map(field, node, path);
+    return this.#value(field, node, path);
+  }
+
+  #nested(message: DescMessage, node: SourceNode, path: string): Init | undefined {
+    if (node.kind === "map") return this.#section(message, node, path);
+    const keys = message.fields.map(({ name }) => name);
+    const list = keys.length > 3 ? `${keys.slice(0, 3).join(", ")}, ...` : keys.join(", ");
+    this.report(node.place, path, `expected keys and values (${list}), got ${shown(node)}`);
+    return undefined;
+  }
+
+  #value(field: DescField, node: SourceNode, path: string): unknown {
+    // A variable that is empty counts as a key that is absent.
+    if (node.kind === "scalar" && node.value === "" && node.variables.length > 0) return undefined;
+    const read = readValue(field, node);
+    if ("error" in read) {
+      this.report(node.place, path, read.error);
+      return undefined;
+    }
+    if (read.note !== undefined) this.report(node.place, path, read.note, "warning");
+    const setting = settingOf(field);
+    if (setting?.zeroIsDefault && isZero(field, read.value)) return undefined;
+    if (setting && setting.withoutEffect !== "" && !isDefault(field, setting.default, read.value))
+      this.report(node.place, path, `it has no effect: ${setting.withoutEffect}`, "warning");
+    this.sources.set(path, { place: node.place, variables: variablesOf(node) });
+    return read.value;
+  }
+
+  #map(field: DescField & { fieldKind: "map" }, node: SourceNode, path: string): Init | undefined {
+    const entries = mapEntries(node);
+    if (!entries) {
+      this.report(node.place, path, `expected names and values, got ${shown(node)}`);
+      return undefined;
+    }
+    const { keyPattern } = boundsOf(field);
+    const init: Init = {};
+    for (const { key, keyPlace, node: value } of entries) {
+      const entryPath = `${path}.${key}`;
+      this.#places.set(entryPath, keyPlace);
+      if (keyPattern && !keyPattern.test(key))
+        this.report(keyPlace, entryPath, `${JSON.stringify(key)} is no name: use letters, digits, "-" and "_"`);
+      const read =
+        field.mapKind === "message"
+          ? this.#mapSection(field.message, value, entryPath)
+          : this.#mapText(value, entryPath);
+      if (read !== undefined) init[key] = read;
+    }
+    return init;
+  }
+
+  #mapSection(message: DescMessage, node: SourceNode, path: string): Init | undefined {
+    return isEmpty(node) ? {} : this.#nested(message, node, path);
+  }
+
+  #mapText(node: SourceNode, path: string): string | undefined {
+    if (node.kind !== "scalar") {
+      this.report(node.place, path, `expected text, got ${shown(node)}`);
+      return undefined;
+    }
+    this.sources.set(path, { place: node.place, variables: node.variables });
+    if (node.value === null) return "";
+    if (typeof node.value === "boolean") return node.value ? "1" : "0";
+    return typeof node.value === "string" ? node.value : node.text;
+  }
+
+  #unknown(message: DescMessage, { key, keyPlace }: Entry, parent: string): void {
+    const path = join(parent, key);
+    const root = parent === "";
+    // A place for anchors, as other tools have it.
+    if (root && key.startsWith("x-")) return;
+    const name = key.toLowerCase();
+    const notYet = notYetOf(message);
+    if (notYet.includes(name) || (root && this.#foreignSections.includes(key))) {
+      const what = root ? "section" : "key";
+      this.report(keyPlace, path, `RoadRunner has this ${what}, this server does not yet: it has no effect`, "warning");
       return;
     }
-    this.#assign(target, field, value, place);
+    this.report(keyPlace, path, `unknown key ${JSON.stringify(key)}${this.#hint(message, name, parent, notYet)}`);
   }
 
-  #unknown(message: DescMessage, key: string, keyNode: Node | null, parent: Place): void {
-    const path = parent.path === "" ? key : `${parent.path}.${key}`;
-    if (isNotYet(parent.path, key)) {
-      this.#report(
-        keyNode,
-        { ...parent, path },
-        `RoadRunner knows this section, but it is not supported here yet: it has no effect`,
-        "warning",
-      );
-      return;
-    }
-    const known = keysOf(message);
-    const meant = nearest(key, known);
-    this.#report(
-      keyNode,
-      { ...parent, path },
-      `unknown key "${key}"; ${meant ? `did you mean "${meant}"?` : `known here: ${known.join(", ")}`}`,
-    );
-  }
-
-  #assign(target: ReflectMessage, field: DescField, node: Node, place: Place): void {
-    const notation = notationOf(field);
-    if (notation === Notation.COMMAND) {
-      const command = this.#command(node, place);
-      if (command)
-        this.#set(target, field, reflect(CommandSchema, create(CommandSchema, { arguments: command })), node, place);
-    } else if (notation === Notation.DURATION) {
-      const ms = this.#duration(field, node, place);
-      if (ms !== undefined) this.#set(target, field, reflect(DurationSchema, durationFromMs(ms)), node, place);
-    } else if (field.fieldKind === "message") this.#section(target, field.message, field, node, place);
-    else if (field.fieldKind === "map") this.#map(target, field, node, place);
-    else if (field.fieldKind === "list") this.#list(target, field, node, place);
-    else {
-      const value = this.#scalar(field, node, place);
-      if (value !== undefined) this.#set(target, field, value, node, place);
-    }
-  }
-
-  #set(target: ReflectMessage, field: DescField, value: unknown, node: Node, place: Place): void {
-    target.set(field, value);
-    this.origins.set(place.path, this.#origin(node, place.source));
-  }
-
-  #origin(node: Node, source: Source): string {
-    const override = this.#overrideTexts.get(node);
-    if (override !== undefined) return `-o ${override}`;
-    const { line, column } = source.position(node);
-    return `${source.name}:${line}:${column}`;
-  }
-
-  #section(target: ReflectMessage, schema: DescMessage, field: DescField, node: Node, place: Place): void {
-    const message = this.#message(schema, node, place);
-    if (message) target.set(field, message);
-  }
-
-  #message(schema: DescMessage, node: Node, place: Place): ReflectMessage | undefined {
-    if (!isMap(node)) {
-      this.#report(
-        node,
-        place,
-        `expected keys and values (${keysOf(schema).slice(0, 4).join(", ")}, ...), got ${shown(node)}`,
-      );
-      return undefined;
-    }
-    const message = reflect(schema);
-    for (const pair of node.items as Pair<Scalar, Node | null>[])
-      this.#entry(message, String(pair.key.value), pair.key, pair.value, place);
-    return message;
-  }
-
-  #map(target: ReflectMessage, field: DescField & { fieldKind: "map" }, node: Node, place: Place): void {
-    if (!isMap(node)) return this.#report(node, place, `expected names and values, got ${shown(node)}`);
-    const map = target.get(field);
-    for (const pair of node.items as Pair<Scalar, Node | null>[]) {
-      const key = String(pair.key.value);
-      const entry = { ...place, path: `${place.path}.${key}` };
-      if (field.mapKind === "message") {
-        if (key.includes(".")) this.#report(pair.key, entry, `the name "${key}" has a dot in it: choose one without`);
-        const message = pair.value === null ? reflect(field.message) : this.#message(field.message, pair.value, entry);
-        if (message) map.set(key, message);
-      } else if (isScalar(pair.value)) {
-        map.set(key, interpolate(String(pair.value.value ?? ""), this.#env));
-        this.origins.set(entry.path, this.#origin(pair.value, place.source));
-      } else this.#report(pair.value ?? pair.key, entry, `expected text, got ${shown(pair.value)}`);
-    }
-  }
-
-  #list(target: ReflectMessage, field: DescField & { fieldKind: "list" }, node: Node, place: Place): void {
-    const items = isSeq(node) ? (node.items as Node[]) : isScalar(node) ? [node] : undefined;
-    if (!items) return this.#report(node, place, `expected a list, got ${shown(node)}`);
-    const list = target.get(field);
-    for (const item of items) {
-      if (isScalar(item) && item.value !== null) list.add(interpolate(String(item.value), this.#env));
-      else this.#report(item, place, `expected text in the list, got ${shown(item)}`);
-    }
-    this.origins.set(place.path, this.#origin(node, place.source));
-  }
-
-  #command(node: Node, place: Place): string[] | undefined {
-    if (isSeq(node)) {
-      const parts = (node.items as Node[]).map((item) =>
-        isScalar(item) ? interpolate(String(item.value), this.#env) : undefined,
-      );
-      if (parts.length > 0 && parts.every((part) => part !== undefined && part !== "")) return parts as string[];
-    } else if (isScalar(node) && typeof node.value === "string") {
-      const parts = interpolate(node.value, this.#env)
-        .split(/\s+/)
-        .filter((part) => part !== "");
-      if (parts.length > 0) return parts;
-    }
-    this.#report(node, place, `expected a command, such as "php worker.php" or [php, worker.php], got ${shown(node)}`);
-    return undefined;
-  }
-
-  #duration(field: DescField, node: Node, place: Place): number | undefined {
-    const text = isScalar(node) ? interpolate(String(node.value), this.#env) : undefined;
-    const bare = text !== undefined && /^\d+(\.\d+)?$/.test(text.trim());
-    // A bare number is seconds, as in RoadRunner 1 and in the keys of RoadRunner that are counted in seconds.
-    const ms = text === undefined ? undefined : bare ? Number(text) * 1000 : parseDuration(text);
-    if (ms === undefined) {
-      this.#report(node, place, `expected a time such as "60s", "1m30s" or "500ms", got ${shown(node, text)}`);
-      return undefined;
-    }
-    return this.#withinBounds(field, ms, node, place, formatDuration) ? ms : undefined;
-  }
-
-  #scalar(field: DescField & { fieldKind: "scalar" | "enum" }, node: Node, place: Place): unknown {
-    if (!isScalar(node)) {
-      this.#report(node, place, `expected ${expectation(field)}, got ${shown(node)}`);
-      return undefined;
-    }
-    const raw = typeof node.value === "string" ? interpolate(node.value, this.#env) : node.value;
-    switch (field.scalar) {
-      case ScalarType.BOOL:
-        return this.#boolean(field, raw, node, place);
-      case ScalarType.UINT32:
-      case ScalarType.UINT64:
-        return this.#number(field, raw, node, place);
-      default:
-        return this.#text(field, raw, node, place);
-    }
-  }
-
-  #boolean(field: DescField, raw: unknown, node: Node, place: Place): boolean | undefined {
-    if (typeof raw === "boolean") return raw;
-    if (raw === "true" || raw === "false") return raw === "true";
-    this.#report(node, place, `expected ${expectation(field)}, got ${shown(node, raw)}`);
-    return undefined;
-  }
-
-  #number(field: DescField, raw: unknown, node: Node, place: Place): number | bigint | undefined {
-    const number = numberOf(notationOf(field), raw);
-    if (number === undefined || !Number.isSafeInteger(number) || number < 0) {
-      this.#report(node, place, `expected ${expectation(field)}, got ${shown(node, raw)}`);
-      return undefined;
-    }
-    const format = notationOf(field) === Notation.UNSPECIFIED ? String : formatSize;
-    if (!this.#withinBounds(field, number, node, place, format)) return undefined;
-    if (field.scalar === ScalarType.UINT64) return BigInt(number);
-    if (number <= 0xffff_ffff) return number;
-    this.#report(node, place, `expected ${expectation(field)}, got ${number}`);
-    return undefined;
-  }
-
-  #text(field: DescField, raw: unknown, node: Node, place: Place): string | undefined {
-    const { texts } = boundsOf(field);
-    // "3" without quotes is a number to YAML; RoadRunner insists on text here, and says so as well.
-    if (typeof raw !== "string") {
-      this.#report(node, place, `expected text, got ${shown(node)}: put quotes around it, "${String(raw)}"`);
-      return undefined;
-    }
-    if (!texts || texts.includes(raw)) return raw;
-    const meant = nearest(raw, texts);
-    const hint = meant && texts.length > 1 ? `; did you mean "${meant}"?` : "";
-    this.#report(node, place, `expected ${texts.map((text) => `"${text}"`).join(", ")}, got "${raw}"${hint}`);
-    return undefined;
-  }
-
-  #withinBounds(field: DescField, value: number, node: Node, place: Place, format: (value: number) => string): boolean {
-    const { min, max } = boundsOf(field);
-    if (value >= (min ?? 0) && value <= (max ?? Number.POSITIVE_INFINITY)) return true;
-    const range = max === undefined ? `at least ${format(min ?? 0)}` : `${format(min ?? 0)} to ${format(max)}`;
-    this.#report(node, place, `expected ${range}, got ${format(value)}`);
-    return false;
-  }
-
-  #report(node: Node | null, place: Place, message: string, severity: Problem["severity"] = "error"): void {
-    const override = node ? this.#overrideTexts.get(node) : undefined;
-    if (override !== undefined) {
-      this.problems.push({ file: `-o ${override}`, line: 0, column: 0, path: place.path, message, severity });
-      return;
-    }
-    const { line, column } = place.source.position(node);
-    this.problems.push(place.source.problem(line, column, place.path, message, severity));
+  #hint(message: DescMessage, name: string, parent: string, notYet: readonly string[]): string {
+    const elsewhere = (this.#pathsByKey.get(name) ?? []).map((path) => path.slice(0, -name.length - 1));
+    if (elsewhere.length > 0) return `; it belongs ${elsewhere.map(sectionName).join(" or ")}`;
+    const known = message.fields.map((field) => field.name);
+    const meant = nearest(name, [...known, ...notYet]);
+    if (meant === undefined) return `; known here: ${known.join(", ")}`;
+    this.#meant.add(join(parent, meant));
+    return `; did you mean "${meant}"?`;
   }
 }
 
-function numberOf(notation: Notation, raw: unknown): number | undefined {
-  if (notation === Notation.MEGABYTES) return parseSize(String(raw), MEGABYTE);
-  if (notation === Notation.BYTES) return parseSize(String(raw), 1);
-  if (typeof raw === "number") return raw;
-  return typeof raw === "string" && /^\d+$/.test(raw.trim()) ? Number(raw) : undefined;
+/** RoadRunner reads a list of maps as one map: `env: [{A: 1}, {B: 2}]`. */
+function mapEntries(node: SourceNode): readonly Entry[] | undefined {
+  if (node.kind === "map") return node.entries;
+  if (node.kind !== "list") return undefined;
+  const maps = node.items.filter((item) => item.kind === "map");
+  return maps.length === node.items.length ? maps.flatMap(({ entries }) => entries) : undefined;
 }
 
-function expectation(field: DescField): string {
-  const notation = notationOf(field);
-  if (notation === Notation.MEGABYTES) return 'a size such as "64MB" (a bare number is megabytes)';
-  if (notation === Notation.BYTES) return 'a size such as "64KB" (a bare number is bytes)';
-  if (field.scalar === ScalarType.BOOL) return "true or false";
-  if (field.scalar === ScalarType.UINT32 || field.scalar === ScalarType.UINT64) return "a whole number from 0 on";
-  return "text";
+function sectionName(path: string): string {
+  return path === "" ? "to the top of the file" : `to "${path}"`;
 }
 
-/** A value as a message shows it. */
-function shown(node: Node | null, value?: unknown): string {
-  if (isMap(node)) return "keys and values";
-  if (isSeq(node)) return "a list";
-  const shownValue = value ?? (isScalar(node) ? node.value : undefined);
-  if (shownValue === null || shownValue === undefined) return "nothing";
-  return typeof shownValue === "string" ? `"${shownValue}"` : String(shownValue);
+function join(path: string, key: string): string {
+  return path === "" ? key : `${path}.${key}`;
+}
+
+function variablesOf(node: SourceNode): readonly string[] {
+  if (node.kind === "scalar") return node.variables;
+  return node.kind === "list" ? node.items.flatMap(variablesOf) : [];
+}
+
+function isDefault(field: DescField, defaultText: string, value: unknown): boolean {
+  const plain = plainValue(field, value);
+  const text = Array.isArray(plain) ? `[${plain.join(", ")}]` : String(plain);
+  return defaultText !== "" && (text === defaultText || JSON.stringify(plain) === defaultText);
 }

@@ -2,107 +2,90 @@ import { type DescField, type DescMessage, getOption, hasOption } from "@bufbuil
 import { type Duration, durationMs } from "@bufbuild/protobuf/wkt";
 import { type FieldRules, field as fieldRules } from "@bufbuild/protovalidate/gen/buf/validate/validate_pb.js";
 import { ConfigurationSchema } from "../../gen/roadrunner/config/v1/configuration_pb.ts";
-import { Notation, type Setting, setting as settingOption } from "../../gen/roadrunner/config/v1/setting_pb.ts";
+import {
+  Notation,
+  type Setting,
+  section as sectionOption,
+  setting as settingOption,
+} from "../../gen/roadrunner/config/v1/setting_pb.ts";
 
 /** The descriptor of the configuration is the one place that knows keys, types, bounds and defaults. */
-export const CONFIGURATION = ConfigurationSchema;
+export const CONFIGURATION: DescMessage = ConfigurationSchema;
+
+const DURATION_TYPE = "google.protobuf.Duration";
 
 export function settingOf(field: DescField): Setting | undefined {
   return hasOption(field, settingOption) ? getOption(field, settingOption) : undefined;
 }
 
 export function notationOf(field: DescField): Notation {
+  if (field.fieldKind === "message" && field.message.typeName === DURATION_TYPE) return Notation.DURATION;
   return settingOf(field)?.notation ?? Notation.UNSPECIFIED;
 }
 
-/** Limits of a value, in its own unit: numbers as they are, times in milliseconds. */
+/** The message of a section; undefined for a field that holds a value. */
+export function sectionMessageOf(field: DescField): DescMessage | undefined {
+  return field.fieldKind === "message" && notationOf(field) === Notation.UNSPECIFIED ? field.message : undefined;
+}
+
+/** Keys of RoadRunner that this section does not have yet. */
+export function notYetOf(message: DescMessage): readonly string[] {
+  return hasOption(message, sectionOption) ? getOption(message, sectionOption).notYet : [];
+}
+
+/** Limits of a value, in its own unit: numbers as they are, sizes in bytes, times in milliseconds. */
 export interface Bounds {
-  min?: number;
-  max?: number;
-  /** Texts that are allowed; all if absent. */
-  texts?: readonly string[];
+  readonly min: number;
+  readonly max: number;
+  /** Texts that are allowed; all if undefined. */
+  readonly texts: readonly string[] | undefined;
+  readonly pattern: RegExp | undefined;
+  readonly keyPattern: RegExp | undefined;
+  readonly required: boolean;
 }
 
+export const UINT32_MAX = 0xffff_ffff;
+
+/**
+ * Reads the rules that the API's validator applies as well. Loading that one takes longer than everything else here
+ * together, so the few kinds of rules that configurations need are known here.
+ */
 export function boundsOf(field: DescField): Bounds {
-  if (!hasOption(field, fieldRules)) return {};
-  const { type } = getOption(field, fieldRules) as FieldRules;
-  switch (type.case) {
-    case "uint32":
-    case "uint64":
-      return {
-        ...(type.value.greaterThan.case === "gte" && { min: Number(type.value.greaterThan.value) }),
-        ...(type.value.lessThan.case === "lte" && { max: Number(type.value.lessThan.value) }),
-      };
-    case "duration":
-      return {
-        ...(type.value.greaterThan.case === "gte" && { min: durationMs(type.value.greaterThan.value as Duration) }),
-        ...(type.value.lessThan.case === "lte" && { max: durationMs(type.value.lessThan.value as Duration) }),
-      };
-    case "string":
-      return type.value.in.length > 0 ? { texts: type.value.in } : {};
-    default:
-      return {};
+  const rules = hasOption(field, fieldRules) ? (getOption(field, fieldRules) as FieldRules) : undefined;
+  const type = rules?.type;
+  const range = { min: 0, max: notationOf(field) === Notation.UNSPECIFIED ? UINT32_MAX : Number.MAX_SAFE_INTEGER };
+  if (type?.case === "uint32" || type?.case === "uint64" || type?.case === "duration") {
+    const { greaterThan, lessThan } = type.value;
+    if (greaterThan.case === "gte") range.min = limit(greaterThan.value);
+    if (lessThan.case === "lte") range.max = limit(lessThan.value);
   }
+  const text = type?.case === "string" ? type.value : undefined;
+  const keys = type?.case === "map" ? type.value.keys?.type : undefined;
+  return {
+    ...range,
+    texts: text && text.in.length > 0 ? text.in : undefined,
+    pattern: text?.pattern ? new RegExp(text.pattern) : undefined,
+    keyPattern: keys?.case === "string" && keys.value.pattern !== "" ? new RegExp(keys.value.pattern) : undefined,
+    required: rules?.required ?? false,
+  };
 }
 
-/** The field for a key of the file: its name, or the same in camel case. */
-export function fieldOf(message: DescMessage, key: string): DescField | undefined {
-  return message.fields.find((field) => field.name === key || field.jsonName === key);
+function limit(value: number | bigint | Duration): number {
+  return typeof value === "object" ? durationMs(value) : Number(value);
 }
 
-export function keysOf(message: DescMessage): string[] {
-  return message.fields.map((field) => field.name);
-}
-
-/** What RoadRunner knows and this does not do yet, by path. Named in a warning, never an error, never silent. */
-const NOT_YET: Readonly<Record<string, readonly string[]>> = {
-  "": [
-    "amqp",
-    "beanstalk",
-    "boltdb",
-    "centrifuge",
-    "fileserver",
-    "google-pub-sub",
-    "grpc",
-    "jobs",
-    "kafka",
-    "kv",
-    "lock",
-    "memcached",
-    "metrics",
-    "nats",
-    "nsq",
-    "otel",
-    "redis",
-    "reload",
-    "service",
-    "sqs",
-    "status",
-    "tcp",
-    "temporal",
-    "static",
-    "headers",
-    "gzip",
-  ],
-  http: [
-    "cache",
-    "fcgi",
-    "gzip",
-    "headers",
-    "http2",
-    "http3",
-    "new_relic",
-    "otel",
-    "sendfile",
-    "ssl",
-    "static",
-    "trusted_headers",
-    "trusted_subnets",
-    "uploads",
-  ],
-  logs: ["file_logger_options", "format", "time_format", "skip_line_ending"],
-};
-
-export function isNotYet(path: string, key: string): boolean {
-  return NOT_YET[path]?.includes(key) ?? false;
+/** Paths of all sections and keys by name: "num_workers" → "http.pool.num_workers", "pools.<name>.num_workers". */
+export function pathsByKey(message: DescMessage = CONFIGURATION): ReadonlyMap<string, readonly string[]> {
+  const paths = new Map<string, string[]>();
+  const visit = (section: DescMessage, prefix: string) => {
+    for (const field of section.fields) {
+      const path = prefix + field.name;
+      paths.set(field.name, [...(paths.get(field.name) ?? []), path]);
+      const nested = sectionMessageOf(field);
+      if (nested) visit(nested, `${path}.`);
+      else if (field.fieldKind === "map" && field.mapKind === "message") visit(field.message, `${path}.<name>.`);
+    }
+  };
+  visit(message, "");
+  return paths;
 }

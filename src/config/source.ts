@@ -1,75 +1,92 @@
-import {
-  type Document,
-  isMap,
-  LineCounter,
-  type Node,
-  type Pair,
-  type ParsedNode,
-  parseDocument,
-  type Scalar,
-} from "yaml";
+import { LineCounter, type Node, parseDocument } from "yaml";
 import type { Problem } from "./problem.ts";
+import { type MapNode, type Place, problemAt } from "./source-node.ts";
+import { expandTabs } from "./tabs.ts";
+import { YamlConverter } from "./yaml-converter.ts";
 
-/** A top-level key of a file, with what stands under it. */
-export interface Section {
-  readonly key: string;
-  readonly keyNode: Node;
-  readonly value: Node | null;
-  readonly source: Source;
+export interface Parsed {
+  /** Undefined if the text cannot be understood. */
+  readonly root: MapNode | undefined;
+  readonly problems: readonly Problem[];
 }
 
-/** One file, YAML or JSON (which is YAML too), that remembers where everything stood. */
-export class Source {
-  readonly name: string;
-  readonly problems: Problem[] = [];
-  readonly #lines = new LineCounter();
-  readonly #document: Document.Parsed<ParsedNode>;
+type Kind = "file" | "include";
 
-  constructor(name: string, text: string) {
-    this.name = name;
-    this.#document = parseDocument(text, { lineCounter: this.#lines, prettyErrors: false });
-    for (const error of this.#document.errors) {
-      const { line, col } = this.#lines.linePos(error.pos[0]);
-      this.problems.push(
-        this.problem(line, col, "", syntaxMessage(error.code, error.message, text.split("\n")[line - 1] ?? "")),
-      );
-    }
-    const { contents } = this.#document;
-    if (this.problems.length === 0 && contents !== null && !isMap(contents))
-      this.problems.push(this.problem(1, 1, "", 'expected keys and values such as `version: "3"`'));
+/** Reads YAML, or JSON, which is YAML too. All problems of form are found, those of content if the form allows it. */
+export function parseSource(text: string, file: string, kind: Kind): Parsed {
+  const whole: Place = { kind, file, line: 1, column: 1 };
+  const first = parse(text, file, kind);
+  if (!first.codes.includes("TAB_AS_INDENT")) return finish(first, whole);
+  const { places, candidates } = expandTabs(text);
+  const tabs = places.map(({ line, column }) =>
+    problemAt({ ...whole, line, column }, "", "a tab is used to indent, which YAML does not allow: use spaces"),
+  );
+  // What the author meant can be guessed: with spaces in place of the tabs, the other mistakes show too.
+  for (const candidate of candidates) {
+    const again = parse(candidate.text, file, kind, candidate.originalColumn);
+    if (!isReadable(again)) continue;
+    const { root, problems } = finish(again, whole);
+    return { root, problems: [...tabs, ...problems] };
   }
-
-  get sections(): Section[] {
-    const { contents } = this.#document;
-    if (!isMap(contents)) return [];
-    return (contents.items as Pair<Scalar, Node | null>[]).map((pair) => ({
-      key: String(pair.key.value),
-      keyNode: pair.key,
-      value: pair.value,
-      source: this,
-    }));
-  }
-
-  /** Line and column from 1; 0 for what does not stand in the file. */
-  position(node: Node | null | undefined): { line: number; column: number } {
-    if (!node?.range) return { line: 0, column: 0 };
-    const { line, col } = this.#lines.linePos(node.range[0]);
-    return { line, column: col };
-  }
-
-  problem(
-    line: number,
-    column: number,
-    path: string,
-    message: string,
-    severity: Problem["severity"] = "error",
-  ): Problem {
-    return { file: this.name, line, column, path, message, severity };
-  }
+  return { root: undefined, problems: tabs };
 }
 
-function syntaxMessage(code: string, message: string, line: string): string {
-  if (code === "TAB_AS_INDENT" || /^\s*\t/.test(line))
-    return "a tab is used to indent, which YAML does not allow: use spaces";
-  return `this is not valid YAML: ${message.split("\n")[0]}`;
+interface Attempt {
+  readonly contents: Node | null;
+  readonly codes: readonly string[];
+  readonly problems: readonly Problem[];
+  readonly converter: YamlConverter;
+}
+
+function parse(
+  text: string,
+  file: string,
+  kind: Kind,
+  originalColumn = (_line: number, column: number) => column,
+): Attempt {
+  const lineCounter = new LineCounter();
+  const document = parseDocument(text, { lineCounter, prettyErrors: false });
+  const placeAt = (offset: number): Place => {
+    const { line, col } = lineCounter.linePos(offset);
+    return { kind, file, line: Math.max(line, 1), column: originalColumn(line, Math.max(col, 1)) };
+  };
+  return {
+    contents: document.contents as Node | null,
+    codes: document.errors.map(({ code }) => code),
+    problems: document.errors.map((error) =>
+      problemAt(placeAt(error.pos[0]), "", syntaxMessage(error.code, error.message)),
+    ),
+    converter: new YamlConverter(document, placeAt),
+  };
+}
+
+/** A key given twice leaves the form as it is; after any other mistake the rest may be misread. */
+function isReadable({ codes }: Attempt): boolean {
+  return codes.every((code) => code === "DUPLICATE_KEY");
+}
+
+function finish(attempt: Attempt, whole: Place): Parsed {
+  const { contents, converter, problems } = attempt;
+  if (!isReadable(attempt)) return { root: undefined, problems };
+  const root = converter.convert(contents, whole);
+  const found = [...problems, ...converter.problems];
+  if (root.kind === "map") return { root, problems: found };
+  if (root.kind === "scalar" && root.value === null)
+    return { root: { kind: "map", place: whole, entries: [] }, problems: found };
+  const got = root.kind === "list" ? "a list" : "text";
+  const message = `expected keys and values such as \`version: "3"\`, got ${got}`;
+  return { root: undefined, problems: [...found, problemAt(root.place, "", message)] };
+}
+
+const SYNTAX_MESSAGES: Readonly<Record<string, string>> = {
+  DUPLICATE_KEY: "the key is given a second time here: remove one of them",
+  BLOCK_AS_IMPLICIT_KEY: 'a second ": " stands in this line: put the value in quotes, or check the indentation',
+  MULTILINE_IMPLICIT_KEY: "a key and its value stand in several lines: check the indentation",
+  BAD_INDENT: "the indentation does not fit that of the lines above",
+  BAD_SCALAR_START: "a value cannot start with this character: put it in quotes",
+  MULTIPLE_DOCS: "a second document starts here (---): a configuration is one document",
+};
+
+function syntaxMessage(code: string, message: string): string {
+  return SYNTAX_MESSAGES[code] ?? `this is not valid YAML: ${message.split("\n")[0]}`;
 }

@@ -1,48 +1,42 @@
-import type { Message } from "@bufbuild/protobuf";
-import { type ReflectMessage, reflect } from "@bufbuild/protobuf/reflect";
-import { type Duration, durationMs } from "@bufbuild/protobuf/wkt";
+import type { DescMessage } from "@bufbuild/protobuf";
 import { stringify } from "yaml";
-import {
-  type Command,
-  type Configuration,
-  ConfigurationSchema,
-} from "../../gen/roadrunner/config/v1/configuration_pb.ts";
-import { Notation } from "../../gen/roadrunner/config/v1/setting_pb.ts";
-import { notationOf } from "./schema.ts";
-import { formatDuration, formatSize } from "./units.ts";
+import type { Configuration } from "../../gen/roadrunner/config/v1/configuration_pb.ts";
+import { escapeDollars } from "./interpolation.ts";
+import { CONFIGURATION, sectionMessageOf } from "./schema.ts";
+import { plainValue } from "./value.ts";
 
 /** A configuration as the text of a file that means the same. */
 export function writeYaml(configuration: Configuration): string {
-  return stringify(plainConfiguration(configuration), { lineWidth: 0 });
+  return stringify(plainSection(CONFIGURATION, configuration, escapeDollars), { lineWidth: 0 });
 }
 
-/** A configuration as keys and values that mean the same when they are read. */
+/** A configuration as keys and values, in the notation of files. */
 export function plainConfiguration(configuration: Configuration): Record<string, unknown> {
-  return plainSection(reflect(ConfigurationSchema, configuration));
+  return plainSection(CONFIGURATION, configuration, (text) => text);
 }
 
-function plainSection(message: ReflectMessage): Record<string, unknown> {
+function plainSection(schema: DescMessage, message: object, text: (text: string) => string): Record<string, unknown> {
   const plain: Record<string, unknown> = {};
-  for (const field of message.fields) {
-    if (!message.isSet(field)) continue;
-    const value: unknown = message.get(field);
-    plain[field.name] = plainValue(notationOf(field), field.fieldKind, value);
+  for (const field of schema.fields) {
+    const value = (message as Record<string, unknown>)[field.localName];
+    if (value === undefined || (Array.isArray(value) && value.length === 0)) continue;
+    const section = sectionMessageOf(field);
+    if (section) plain[field.name] = plainSection(section, value as object, text);
+    else if (field.fieldKind === "map") {
+      const entries = Object.entries(value as Record<string, object | string>);
+      if (entries.length === 0) continue;
+      plain[field.name] = Object.fromEntries(
+        entries.map(([key, entry]) => [
+          key,
+          field.mapKind === "message" ? plainSection(field.message, entry as object, text) : text(String(entry)),
+        ]),
+      );
+    } else plain[field.name] = mapTexts(plainValue(field, value), text);
   }
   return plain;
 }
 
-function plainValue(notation: Notation, kind: string, value: unknown): unknown {
-  if (notation === Notation.COMMAND) return (value as { message: Command }).message.arguments;
-  if (notation === Notation.DURATION)
-    return formatDuration(durationMs((value as { message: Message }).message as Duration));
-  if (notation === Notation.MEGABYTES || notation === Notation.BYTES) return formatSize(Number(value));
-  if (kind === "message") return plainSection(value as ReflectMessage);
-  if (kind === "list") return [...(value as Iterable<unknown>)];
-  if (kind === "map") {
-    const entries = [...(value as Iterable<[string, unknown]>)];
-    return Object.fromEntries(
-      entries.map(([key, entry]) => [key, typeof entry === "object" ? plainSection(entry as ReflectMessage) : entry]),
-    );
-  }
-  return typeof value === "bigint" ? Number(value) : value;
+function mapTexts(plain: ReturnType<typeof plainValue>, text: (text: string) => string): unknown {
+  if (Array.isArray(plain)) return plain.map(text);
+  return typeof plain === "string" ? text(plain) : plain;
 }

@@ -8,6 +8,8 @@ import { decodeResponseHead, PLAIN_HEAD, type ResponseHead } from "./response-he
 export const WINDOW_BYTES = 256 * 1024;
 /** Credit is given back in portions of this size: a stream of many small pieces must not double its messages. */
 const GRANT_BYTES = WINDOW_BYTES / 4;
+/** Bodies up to here leave in one write with the head. */
+const JOINED_BODY_BYTES = 16 * 1024;
 /** Longest time without progress while a client has bytes to read; RoadRunner's write timeout. */
 const STALL_TIMEOUT_MS = 300_000;
 
@@ -107,8 +109,14 @@ export class ResponseWriter {
       this.#outgoing.writeHead(status, withTrailerNames(headers, trailers));
       this.#outgoing.addTrailers(trailers);
     } else this.#outgoing.writeHead(status, withLength(headers, body.length));
-    this.#outgoing.end(body);
+    this.#endWith(body);
     if (this.#outgoing.writableLength > 0) this.#outgoing.setTimeout(STALL_TIMEOUT_MS);
+  }
+
+  /** Node joins head and body into one write only if the body is a string; Latin-1 keeps every byte as it is. */
+  #endWith(body: Uint8Array): void {
+    if (body.length > JOINED_BODY_BYTES) this.#outgoing.end(body);
+    else this.#outgoing.end(Buffer.from(body.buffer, body.byteOffset, body.length).toString("latin1"), "latin1");
   }
 
   #start(head: ResponseHead, body: Uint8Array): void {

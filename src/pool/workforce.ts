@@ -171,6 +171,7 @@ export class Workforce implements WorkerObserver {
       this.maintain();
       return;
     }
+    if (worker.executions > 0) this.#bootsWork();
     this.#superviseAfterCall(worker);
     // Supervision may have found out that it is one too much.
     if (worker.leaving === "" && !this.#dependencies.owner.workerAvailable(worker)) this.#ready.add(worker);
@@ -270,7 +271,7 @@ export class Workforce implements WorkerObserver {
   admit(worker: Worker): void {
     if (worker.state !== "ready") return;
     const { reporter } = this.#dependencies;
-    this.#failuresInARow = 0;
+    if (this.#failuresInARow > 0) this.#provesItselfByLiving(worker);
     if (this.#failing) {
       this.#failing = false;
       reporter.event("pool.recovered", { message: "the pool has workers again" });
@@ -317,6 +318,22 @@ export class Workforce implements WorkerObserver {
     const idle = this.#ready.values().next();
     if (!idle.done) return this.retire(idle.value, "scale");
     for (const worker of this.#workers.values()) if (worker.leaving === "") return this.retire(worker, "scale");
+  }
+
+  /** Ready is not enough: one that then dies at once would be started again without a pause, for ever. */
+  #provesItselfByLiving(worker: Worker): void {
+    setTimeout(() => {
+      if (worker.state !== "exited") this.#bootsWork();
+    }, YOUNG_WORKER_MS).unref();
+  }
+
+  /** A worker finished a call, or lived for a while: what is missing need not wait any longer. */
+  #bootsWork(): void {
+    if (this.#failuresInARow === 0) return;
+    this.#failuresInARow = 0;
+    clearTimeout(this.#retryTimer);
+    this.#retryTimer = undefined;
+    this.maintain();
   }
 
   #countBootFailure(error: RrError): void {

@@ -13,7 +13,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file roadrunner/config/v1/config_service.proto.
  */
 export const file_roadrunner_config_v1_config_service: GenFile = /*@__PURE__*/
-  fileDesc("Cilyb2FkcnVubmVyL2NvbmZpZy92MS9jb25maWdfc2VydmljZS5wcm90bxIUcm9hZHJ1bm5lci5jb25maWcudjEiEgoQR2V0Q29uZmlnUmVxdWVzdCKTAQoRR2V0Q29uZmlnUmVzcG9uc2USOgoNY29uZmlndXJhdGlvbhgBIAEoCzIjLnJvYWRydW5uZXIuY29uZmlnLnYxLkNvbmZpZ3VyYXRpb24SDAoEeWFtbBgCIAEoCRI0Cgpwcm92ZW5hbmNlGAMgAygLMiAucm9hZHJ1bm5lci5jb25maWcudjEuUHJvdmVuYW5jZSIqCgpQcm92ZW5hbmNlEgwKBHBhdGgYASABKAkSDgoGb3JpZ2luGAIgASgJIkwKFVZhbGlkYXRlQ29uZmlnUmVxdWVzdBIXCgR0ZXh0GAEgASgJQgm6SAZyBBiAgEASGgoIZmlsZW5hbWUYAiABKAlCCLpIBXIDGIAgIkkKFlZhbGlkYXRlQ29uZmlnUmVzcG9uc2USLwoIcHJvYmxlbXMYASADKAsyHS5yb2FkcnVubmVyLmNvbmZpZy52MS5Qcm9ibGVtIo0BCgdQcm9ibGVtEgwKBGZpbGUYASABKAkSDAoEbGluZRgCIAEoDRIOCgZjb2x1bW4YAyABKA0SDAoEcGF0aBgEIAEoCRIPCgdtZXNzYWdlGAUgASgJEjcKCHNldmVyaXR5GAYgASgOMiUucm9hZHJ1bm5lci5jb25maWcudjEuUHJvYmxlbVNldmVyaXR5Km0KD1Byb2JsZW1TZXZlcml0eRIgChxQUk9CTEVNX1NFVkVSSVRZX1VOU1BFQ0lGSUVEEAASHAoYUFJPQkxFTV9TRVZFUklUWV9XQVJOSU5HEAESGgoWUFJPQkxFTV9TRVZFUklUWV9FUlJPUhACMuQBCg1Db25maWdTZXJ2aWNlEmEKCUdldENvbmZpZxImLnJvYWRydW5uZXIuY29uZmlnLnYxLkdldENvbmZpZ1JlcXVlc3QaJy5yb2FkcnVubmVyLmNvbmZpZy52MS5HZXRDb25maWdSZXNwb25zZSIDkAIBEnAKDlZhbGlkYXRlQ29uZmlnEisucm9hZHJ1bm5lci5jb25maWcudjEuVmFsaWRhdGVDb25maWdSZXF1ZXN0Giwucm9hZHJ1bm5lci5jb25maWcudjEuVmFsaWRhdGVDb25maWdSZXNwb25zZSIDkAIBYgZwcm90bzM", [file_buf_validate_validate, file_roadrunner_config_v1_configuration]);
+  fileDesc("Cilyb2FkcnVubmVyL2NvbmZpZy92MS9jb25maWdfc2VydmljZS5wcm90bxIUcm9hZHJ1bm5lci5jb25maWcudjEiEgoQR2V0Q29uZmlnUmVxdWVzdCKTAQoRR2V0Q29uZmlnUmVzcG9uc2USOgoNY29uZmlndXJhdGlvbhgBIAEoCzIjLnJvYWRydW5uZXIuY29uZmlnLnYxLkNvbmZpZ3VyYXRpb24SDAoEeWFtbBgCIAEoCRI0Cgpwcm92ZW5hbmNlGAMgAygLMiAucm9hZHJ1bm5lci5jb25maWcudjEuUHJvdmVuYW5jZSJtCgpQcm92ZW5hbmNlEgwKBHBhdGgYASABKAkSDgoGb3JpZ2luGAIgASgJEg0KBXZhbHVlGAMgASgJEjIKBGtpbmQYBCABKA4yJC5yb2FkcnVubmVyLmNvbmZpZy52MS5Qcm92ZW5hbmNlS2luZCJMChVWYWxpZGF0ZUNvbmZpZ1JlcXVlc3QSFwoEdGV4dBgBIAEoCUIJukgGcgQYgIBAEhoKCGZpbGVuYW1lGAIgASgJQgi6SAVyAxiAICJJChZWYWxpZGF0ZUNvbmZpZ1Jlc3BvbnNlEi8KCHByb2JsZW1zGAEgAygLMh0ucm9hZHJ1bm5lci5jb25maWcudjEuUHJvYmxlbSKNAQoHUHJvYmxlbRIMCgRmaWxlGAEgASgJEgwKBGxpbmUYAiABKA0SDgoGY29sdW1uGAMgASgNEgwKBHBhdGgYBCABKAkSDwoHbWVzc2FnZRgFIAEoCRI3CghzZXZlcml0eRgGIAEoDjIlLnJvYWRydW5uZXIuY29uZmlnLnYxLlByb2JsZW1TZXZlcml0eSrEAQoOUHJvdmVuYW5jZUtpbmQSHwobUFJPVkVOQU5DRV9LSU5EX1VOU1BFQ0lGSUVEEAASGwoXUFJPVkVOQU5DRV9LSU5EX0RFRkFVTFQQARIYChRQUk9WRU5BTkNFX0tJTkRfRklMRRACEh8KG1BST1ZFTkFOQ0VfS0lORF9FTlZJUk9OTUVOVBADEhwKGFBST1ZFTkFOQ0VfS0lORF9PVkVSUklERRAEEhsKF1BST1ZFTkFOQ0VfS0lORF9JTkNMVURFEAUqbQoPUHJvYmxlbVNldmVyaXR5EiAKHFBST0JMRU1fU0VWRVJJVFlfVU5TUEVDSUZJRUQQABIcChhQUk9CTEVNX1NFVkVSSVRZX1dBUk5JTkcQARIaChZQUk9CTEVNX1NFVkVSSVRZX0VSUk9SEAIy5AEKDUNvbmZpZ1NlcnZpY2USYQoJR2V0Q29uZmlnEiYucm9hZHJ1bm5lci5jb25maWcudjEuR2V0Q29uZmlnUmVxdWVzdBonLnJvYWRydW5uZXIuY29uZmlnLnYxLkdldENvbmZpZ1Jlc3BvbnNlIgOQAgEScAoOVmFsaWRhdGVDb25maWcSKy5yb2FkcnVubmVyLmNvbmZpZy52MS5WYWxpZGF0ZUNvbmZpZ1JlcXVlc3QaLC5yb2FkcnVubmVyLmNvbmZpZy52MS5WYWxpZGF0ZUNvbmZpZ1Jlc3BvbnNlIgOQAgFiBnByb3RvMw", [file_buf_validate_validate, file_roadrunner_config_v1_configuration]);
 
 /**
  * No choice to make.
@@ -44,14 +44,14 @@ export type GetConfigResponse = Message<"roadrunner.config.v1.GetConfigResponse"
   configuration?: Configuration | undefined;
 
   /**
-   * The same as the text of a file.
+   * The same as the text of a file, which the server would load to the same configuration.
    *
    * @generated from field: string yaml = 2;
    */
   yaml: string;
 
   /**
-   * Where the values come from, by path.
+   * Where each value comes from, in order of the configuration.
    *
    * @generated from field: repeated roadrunner.config.v1.Provenance provenance = 3;
    */
@@ -79,11 +79,25 @@ export type Provenance = Message<"roadrunner.config.v1.Provenance"> & {
   path: string;
 
   /**
-   * "default", "file:line:column", "-o key=value".
+   * For people: "default", "file:line:column", "file:line:column, ${NAME}", "-o key=value".
    *
    * @generated from field: string origin = 2;
    */
   origin: string;
+
+  /**
+   * The value in force, as it would be written.
+   *
+   * @generated from field: string value = 3;
+   */
+  value: string;
+
+  /**
+   * What gave the key its value.
+   *
+   * @generated from field: roadrunner.config.v1.ProvenanceKind kind = 4;
+   */
+  kind: ProvenanceKind;
 };
 
 /**
@@ -107,7 +121,7 @@ export type ValidateConfigRequest = Message<"roadrunner.config.v1.ValidateConfig
   text: string;
 
   /**
-   * Name to show in front of positions. Default: ".rr.yaml".
+   * Name to show in front of positions. Empty: ".rr.yaml".
    *
    * @generated from field: string filename = 2;
    */
@@ -143,27 +157,27 @@ export const ValidateConfigResponseSchema: GenMessage<ValidateConfigResponse> = 
   messageDesc(file_roadrunner_config_v1_config_service, 4);
 
 /**
- * One thing that is wrong.
+ * Something that is wrong or has no effect.
  *
  * @generated from message roadrunner.config.v1.Problem
  */
 export type Problem = Message<"roadrunner.config.v1.Problem"> & {
   /**
-   * Name of the file.
+   * Name of the file, or "-o key=value" for an override.
    *
    * @generated from field: string file = 1;
    */
   file: string;
 
   /**
-   * From 1. 0: the problem has no place in the file.
+   * From 1. 0: the problem has no place in a file.
    *
    * @generated from field: uint32 line = 2;
    */
   line: number;
 
   /**
-   * From 1.
+   * From 1. 0: the problem has no place in a file.
    *
    * @generated from field: uint32 column = 3;
    */
@@ -177,7 +191,7 @@ export type Problem = Message<"roadrunner.config.v1.Problem"> & {
   path: string;
 
   /**
-   * What is wrong and what was expected.
+   * What is wrong, what was expected, and what to do.
    *
    * @generated from field: string message = 5;
    */
@@ -197,6 +211,68 @@ export type Problem = Message<"roadrunner.config.v1.Problem"> & {
  */
 export const ProblemSchema: GenMessage<Problem> = /*@__PURE__*/
   messageDesc(file_roadrunner_config_v1_config_service, 5);
+
+/**
+ * What gave a key its value.
+ *
+ * @generated from enum roadrunner.config.v1.ProvenanceKind
+ */
+export const ProvenanceKind = {
+  /**
+   * Never sent.
+   *
+   * @generated from enum value: PROVENANCE_KIND_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * The key is absent.
+   *
+   * @generated from enum value: PROVENANCE_KIND_DEFAULT = 1;
+   */
+  DEFAULT: 1,
+
+  /**
+   * It is written in the file.
+   *
+   * @generated from enum value: PROVENANCE_KIND_FILE = 2;
+   */
+  FILE: 2,
+
+  /**
+   * It is written in the file and contains variables of the environment.
+   *
+   * @generated from enum value: PROVENANCE_KIND_ENVIRONMENT = 3;
+   */
+  ENVIRONMENT: 3,
+
+  /**
+   * It was given on the command line: "-o key=value".
+   *
+   * @generated from enum value: PROVENANCE_KIND_OVERRIDE = 4;
+   */
+  OVERRIDE: 4,
+
+  /**
+   * It is written in a file that the file includes.
+   *
+   * @generated from enum value: PROVENANCE_KIND_INCLUDE = 5;
+   */
+  INCLUDE: 5,
+} as const;
+
+/**
+ * What gave a key its value.
+ *
+ * @generated from enum roadrunner.config.v1.ProvenanceKind
+ */
+export type ProvenanceKind = (typeof ProvenanceKind)[keyof typeof ProvenanceKind] | UnknownEnum;
+
+/**
+ * Describes the enum roadrunner.config.v1.ProvenanceKind.
+ */
+export const ProvenanceKindSchema: GenEnum<ProvenanceKind> = /*@__PURE__*/
+  enumDesc(file_roadrunner_config_v1_config_service, 0);
 
 /**
  * How bad a problem is.
@@ -237,7 +313,7 @@ export type ProblemSeverity = (typeof ProblemSeverity)[keyof typeof ProblemSever
  * Describes the enum roadrunner.config.v1.ProblemSeverity.
  */
 export const ProblemSeveritySchema: GenEnum<ProblemSeverity> = /*@__PURE__*/
-  enumDesc(file_roadrunner_config_v1_config_service, 0);
+  enumDesc(file_roadrunner_config_v1_config_service, 1);
 
 /**
  * The configuration, read side.
@@ -246,7 +322,7 @@ export const ProblemSeveritySchema: GenEnum<ProblemSeverity> = /*@__PURE__*/
  */
 export const ConfigService: GenService<{
   /**
-   * The configuration in force: what the file says, with all defaults, and where each value comes from.
+   * The configuration in force: what was written, with all defaults, and where each value comes from.
    *
    * @generated from rpc roadrunner.config.v1.ConfigService.GetConfig
    */
@@ -256,7 +332,8 @@ export const ConfigService: GenService<{
     output: typeof GetConfigResponseSchema;
   },
   /**
-   * Checks a configuration without using it.
+   * Checks a configuration without using it. Files that it includes are read where the server runs; variables are those
+   * of the server's environment. A configuration that is wrong is an answer, not an error.
    *
    * @generated from rpc roadrunner.config.v1.ConfigService.ValidateConfig
    */

@@ -14,23 +14,23 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file roadrunner/config/v1/configuration.proto.
  */
 export const file_roadrunner_config_v1_configuration: GenFile = /*@__PURE__*/
-  fileDesc("Cihyb2FkcnVubmVyL2NvbmZpZy92MS9jb25maWd1cmF0aW9uLnByb3RvEhRyb2FkcnVubmVyLmNvbmZpZy52MSKrBAoNQ29uZmlndXJhdGlvbhInCgd2ZXJzaW9uGAEgASgJQhG6SAVyA1IBM4K1GAUaAyIzIkgAiAEBEiwKBnNlcnZlchgCIAEoCzIcLnJvYWRydW5uZXIuY29uZmlnLnYxLlNlcnZlchImCgNycGMYAyABKAsyGS5yb2FkcnVubmVyLmNvbmZpZy52MS5ScGMSLgoHY29udHJvbBgEIAEoCzIdLnJvYWRydW5uZXIuY29uZmlnLnYxLkNvbnRyb2wSKAoEaHR0cBgFIAEoCzIaLnJvYWRydW5uZXIuY29uZmlnLnYxLkh0dHASPQoFcG9vbHMYBiADKAsyLi5yb2FkcnVubmVyLmNvbmZpZy52MS5Db25maWd1cmF0aW9uLlBvb2xzRW50cnkSKAoEbG9ncxgHIAEoCzIaLnJvYWRydW5uZXIuY29uZmlnLnYxLkxvZ3MSLAoGZW5kdXJlGAggASgLMhwucm9hZHJ1bm5lci5jb25maWcudjEuRW5kdXJlEiYKB2luY2x1ZGUYCSADKAlCFYK1GBEaD1sucnIuaHR0cC55YW1sXRIgCgdlbnZmaWxlGAogASgJQgqCtRgGGgQuZW52SAGIAQEaSAoKUG9vbHNFbnRyeRILCgNrZXkYASABKAkSKQoFdmFsdWUYAiABKAsyGi5yb2FkcnVubmVyLmNvbmZpZy52MS5Qb29sOgI4AUIKCghfdmVyc2lvbkIKCghfZW52ZmlsZSKWBAoGU2VydmVyEkoKB2NvbW1hbmQYASABKAsyHS5yb2FkcnVubmVyLmNvbmZpZy52MS5Db21tYW5kQhqCtRgWEAQaEnBocCBwc3Itd29ya2VyLnBocBIhCgR1c2VyGAIgASgJQg6CtRgKGgh3d3ctZGF0YUgAiAEBEiIKBWdyb3VwGAMgASgJQg6CtRgKGgh3d3ctZGF0YUgBiAEBEkkKA2VudhgEIAMoCzIlLnJvYWRydW5uZXIuY29uZmlnLnYxLlNlcnZlci5FbnZFbnRyeUIVgrUYERoPe0FQUF9FTlY6IHByb2R9Ei8KBXJlbGF5GAUgASgJQhuCtRgXCgVwaXBlcxoOdW5peDovL3JyLnNvY2tIAogBARI4Cg1yZWxheV90aW1lb3V0GAYgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQgaCtRgCEAESLQoHb25faW5pdBgHIAEoCzIcLnJvYWRydW5uZXIuY29uZmlnLnYxLk9uSW5pdBI+Cghwcm90b2NvbBgIIAEoCUInukgWchRSCGdvcmlkZ2UzUghnb3JpZGdlMYK1GAoKCGdvcmlkZ2UzSAOIAQEaKgoIRW52RW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4AUIHCgVfdXNlckIICgZfZ3JvdXBCCAoGX3JlbGF5QgsKCV9wcm90b2NvbCLSAgoGT25Jbml0ElMKB2NvbW1hbmQYASABKAsyHS5yb2FkcnVubmVyLmNvbmZpZy52MS5Db21tYW5kQiOCtRgfEAQaG3BocCBhcnRpc2FuIG1pZ3JhdGUgLS1mb3JjZRI8CgxleGVjX3RpbWVvdXQYAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25CC4K1GAcKAzYwcxABEjIKA2VudhgDIAMoCzIlLnJvYWRydW5uZXIuY29uZmlnLnYxLk9uSW5pdC5FbnZFbnRyeRIRCgR1c2VyGAQgASgJSACIAQESJwoNZXhpdF9vbl9lcnJvchgFIAEoCEILgrUYBwoFZmFsc2VIAYgBARoqCghFbnZFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBQgcKBV91c2VyQhAKDl9leGl0X29uX2Vycm9yIhwKB0NvbW1hbmQSEQoJYXJndW1lbnRzGAEgAygJIkEKA1JwYxIvCgZsaXN0ZW4YASABKAlCGoK1GBYKFHRjcDovLzEyNy4wLjAuMTo2MDAxSACIAQFCCQoHX2xpc3RlbiLYAQoHQ29udHJvbBIvCgZsaXN0ZW4YASABKAlCGoK1GBYKFHRjcDovLzEyNy4wLjAuMTo2MDAySACIAQESOgoQbWF4X21lc3NhZ2Vfc2l6ZRgCIAEoBEIbukgMMgoY/////wcogIAEgrUYCAoENjRNQhACSAGIAQESMAoLZXZlbnRzX2tlcHQYAyABKA1CFrpICCoGGMCEPShkgrUYBwoFMTAwMDBIAogBAUIJCgdfbGlzdGVuQhMKEV9tYXhfbWVzc2FnZV9zaXplQg4KDF9ldmVudHNfa2VwdCLnBgoESHR0cBIqCgdhZGRyZXNzGAEgASgJQhSCtRgQGg4xMjcuMC4wLjE6ODA4MEgAiAEBEigKBHBvb2wYAiABKAsyGi5yb2FkcnVubmVyLmNvbmZpZy52MS5Qb29sEjUKE2ludGVybmFsX2Vycm9yX2NvZGUYAyABKA1CE7pIByoFGNcEKGSCtRgFCgM1MDBIAYgBARItChBtYXhfcmVxdWVzdF9zaXplGAQgASgEQg6CtRgKCgYxMDAwTUIQAkgCiAEBEiIKCHJhd19ib2R5GAUgASgIQguCtRgHCgVmYWxzZUgDiAEBEiUKC2FjY2Vzc19sb2dzGAYgASgIQguCtRgHCgVmYWxzZUgEiAEBEikKCm1pZGRsZXdhcmUYByADKAlCFYK1GBEaD1toZWFkZXJzLCBnemlwXRIoCglmcm9udGVuZHMYCCABKA1CELpIBioEGEAoAYK1GAMKATFIBYgBARI+Cg1jb250ZXh0X2NvZGVjGAkgASgJQiK6SBVyE1IEYXV0b1IEanNvblIFcHJvdG+CtRgGCgRhdXRvSAaIAQESNwoPbWF4X2hlYWRlcl9zaXplGAogASgEQhm6SAoyCBiAgIAIKIAIgrUYCAoENjRLQhADSAeIAQESJQoPbWF4X2Nvbm5lY3Rpb25zGAsgASgNQgeCtRgDCgEwSAiIAQESPgoOaGVhZGVyX3RpbWVvdXQYDCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25CC4K1GAcKAzMwcxABEkEKEWJvZHlfaWRsZV90aW1lb3V0GA0gASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQguCtRgHCgM2MHMQARJCChJrZWVwX2FsaXZlX3RpbWVvdXQYDiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25CC4K1GAcKAzc1cxABQgoKCF9hZGRyZXNzQhYKFF9pbnRlcm5hbF9lcnJvcl9jb2RlQhMKEV9tYXhfcmVxdWVzdF9zaXplQgsKCV9yYXdfYm9keUIOCgxfYWNjZXNzX2xvZ3NCDAoKX2Zyb250ZW5kc0IQCg5fY29udGV4dF9jb2RlY0ISChBfbWF4X2hlYWRlcl9zaXplQhIKEF9tYXhfY29ubmVjdGlvbnMigwgKBFBvb2wSHwoFZGVidWcYASABKAhCC4K1GAcKBWZhbHNlSACIAQESRgoHY29tbWFuZBgCIAEoCzIdLnJvYWRydW5uZXIuY29uZmlnLnYxLkNvbW1hbmRCFoK1GBIQBBoOcGhwIHdvcmtlci5waHASKQoLbnVtX3dvcmtlcnMYAyABKA1CD7pIBSoDGIAQgrUYAxoBNEgBiAEBEh4KCG1heF9qb2JzGAQgASgEQgeCtRgDCgEwSAKIAQESKAoObWF4X3F1ZXVlX3NpemUYBSABKA1CC4K1GAcKBTEwMDAwSAOIAQESQAoQYWxsb2NhdGVfdGltZW91dBgGIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkILgrUYBwoDNjBzEAESPwoPZGVzdHJveV90aW1lb3V0GAcgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQguCtRgHCgM2MHMQARI9Cg1yZXNldF90aW1lb3V0GAggASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQguCtRgHCgM2MHMQARI+Cg5zdHJlYW1fdGltZW91dBgJIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkILgrUYBwoDNjBzEAESNAoKc3VwZXJ2aXNvchgKIAEoCzIgLnJvYWRydW5uZXIuY29uZmlnLnYxLlN1cGVydmlzb3ISQQoRZHluYW1pY19hbGxvY2F0b3IYCyABKAsyJi5yb2FkcnVubmVyLmNvbmZpZy52MS5EeW5hbWljQWxsb2NhdG9yEjkKCnF1ZXVlX3dhaXQYDCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25CCoK1GAYQARoCNXMSPAoMYm9vdF90aW1lb3V0GA0gASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQguCtRgHEAEaAzIwcxI6CgpzdG9wX2dyYWNlGA4gASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQguCtRgHCgMxMHMQARItCgttYXhfd29ya2VycxgPIAEoDUITukgHKgUYgBAoAYK1GAUKAzUwMEgEiAEBEjkKDm1heF9mcmFtZV9zaXplGBAgASgEQhy6SAwyChj/////DyiAgASCtRgJCgUyNTZNQhACSAWIAQESHQoEbW9kZRgRIAEoCUIKgrUYBhoEaHR0cEgGiAEBQggKBl9kZWJ1Z0IOCgxfbnVtX3dvcmtlcnNCCwoJX21heF9qb2JzQhEKD19tYXhfcXVldWVfc2l6ZUIOCgxfbWF4X3dvcmtlcnNCEQoPX21heF9mcmFtZV9zaXplQgcKBV9tb2RlIsACCgpTdXBlcnZpc29yEkYKCndhdGNoX3RpY2sYASABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25CF7pICqoBBzIFEIDh6xeCtRgGCgI1cxABEjIKA3R0bBgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkIKgrUYBgoCMHMQARI3CghpZGxlX3R0bBgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkIKgrUYBgoCMHMQARI3CghleGVjX3R0bBgEIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkIKgrUYBgoCMHMQARIuChFtYXhfd29ya2VyX21lbW9yeRgFIAEoBEIOgrUYCgoBMBACGgMxMjhIAIgBAUIUChJfbWF4X3dvcmtlcl9tZW1vcnki0QEKEER5bmFtaWNBbGxvY2F0b3ISKwoLbWF4X3dvcmtlcnMYASABKA1CEbpIBioEGGQoAYK1GAQKAjEwSACIAQESKQoKc3Bhd25fcmF0ZRgCIAEoDUIQukgGKgQYZCgBgrUYAwoBNUgBiAEBEkYKDGlkbGVfdGltZW91dBgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkIVukgHqgEEMgIIAYK1GAcKAzYwcxABQg4KDF9tYXhfd29ya2Vyc0INCgtfc3Bhd25fcmF0ZSKRBAoETG9ncxJSCgRtb2RlGAEgASgJQj+6SCtyKVILZGV2ZWxvcG1lbnRSCnByb2R1Y3Rpb25SA3Jhd1IEbm9uZVIDb2ZmgrUYDQoLZGV2ZWxvcG1lbnRIAIgBARJTCgVsZXZlbBgCIAEoCUI/ukgycjBSBWRlYnVnUgRpbmZvUgR3YXJuUgVlcnJvclIFcGFuaWNSBmRwYW5pY1IFZmF0YWyCtRgGGgRpbmZvSAGIAQESKwoIZW5jb2RpbmcYAyABKAlCFLpIEXIPUgdjb25zb2xlUgRqc29uSAKIAQESLwoGb3V0cHV0GAQgAygJQh+CtRgbGhlbc3RkZXJyLCAvdmFyL2xvZy9yci5sb2ddEhIKCmVycl9vdXRwdXQYBSADKAkSGAoLbGluZV9lbmRpbmcYBiABKAlIA4gBARJXCghjaGFubmVscxgHIAMoCzIoLnJvYWRydW5uZXIuY29uZmlnLnYxLkxvZ3MuQ2hhbm5lbHNFbnRyeUIbgrUYFxoVe2h0dHA6IHtsZXZlbDogd2Fybn19GksKDUNoYW5uZWxzRW50cnkSCwoDa2V5GAEgASgJEikKBXZhbHVlGAIgASgLMhoucm9hZHJ1bm5lci5jb25maWcudjEuTG9nczoCOAFCBwoFX21vZGVCCAoGX2xldmVsQgsKCV9lbmNvZGluZ0IOCgxfbGluZV9lbmRpbmciwgEKBkVuZHVyZRI8CgxncmFjZV9wZXJpb2QYASABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25CC4K1GAcKAzMwcxABEhgKC3ByaW50X2dyYXBoGAIgASgISACIAQESFgoJbG9nX2xldmVsGAMgASgJSAGIAQESGQoMd2F0Y2hkb2dfc2VjGAQgASgNSAKIAQFCDgoMX3ByaW50X2dyYXBoQgwKCl9sb2dfbGV2ZWxCDwoNX3dhdGNoZG9nX3NlY2IGcHJvdG8z", [file_buf_validate_validate, file_google_protobuf_duration, file_roadrunner_config_v1_setting]);
+  fileDesc("Cihyb2FkcnVubmVyL2NvbmZpZy92MS9jb25maWd1cmF0aW9uLnByb3RvEhRyb2FkcnVubmVyLmNvbmZpZy52MSL7BgoNQ29uZmlndXJhdGlvbhIqCgd2ZXJzaW9uGAEgASgJQhS6SAjIAQFyA1IBM4K1GAUaAyIzIkgAiAEBEjQKBnNlcnZlchgCIAEoCzIcLnJvYWRydW5uZXIuY29uZmlnLnYxLlNlcnZlckIGgrUYAkABEkMKA3JwYxgDIAEoCzIZLnJvYWRydW5uZXIuY29uZmlnLnYxLlJwY0IbgrUYFzIVbm8gUlJfUlBDIGZvciB3b3JrZXJzEjgKB2NvbnRyb2wYBCABKAsyHS5yb2FkcnVubmVyLmNvbmZpZy52MS5Db250cm9sQgiCtRgEQAFQARI3CgRodHRwGAUgASgLMhoucm9hZHJ1bm5lci5jb25maWcudjEuSHR0cEINgrUYCTIHbm8gSFRUUBJxCgVwb29scxgGIAMoCzIuLnJvYWRydW5uZXIuY29uZmlnLnYxLkNvbmZpZ3VyYXRpb24uUG9vbHNFbnRyeUIyukgpmgEmIiRyIjIgXltBLVphLXowLTldW0EtWmEtejAtOV8tXXswLDYyfSSCtRgCUAESMAoEbG9ncxgHIAEoCzIaLnJvYWRydW5uZXIuY29uZmlnLnYxLkxvZ3NCBoK1GAJAARI0CgZlbmR1cmUYCCABKAsyHC5yb2FkcnVubmVyLmNvbmZpZy52MS5FbmR1cmVCBoK1GAJAARIoCgdpbmNsdWRlGAkgAygJQheCtRgTEAUaD1sucnIuaHR0cC55YW1sXRIiCgdlbnZmaWxlGAogASgJQgyCtRgIEAUaBC5lbnZIAYgBARpICgpQb29sc0VudHJ5EgsKA2tleRgBIAEoCRIpCgV2YWx1ZRgCIAEoCzIaLnJvYWRydW5uZXIuY29uZmlnLnYxLlBvb2w6AjgBOsQBgrUYvwEKBGFtcXAKCWJlYW5zdGFsawoGYm9sdGRiCgpjZW50cmlmdWdlCgpmaWxlc2VydmVyCg5nb29nbGUtcHViLXN1YgoEZ3JwYwoEam9icwoFa2Fma2EKAmt2CgRsb2NrCgltZW1jYWNoZWQKBm1lbW9yeQoHbWV0cmljcwoEbmF0cwoDbnNxCgRvdGVsCgVyZWRpcwoGcmVsb2FkCgdzZXJ2aWNlCgNzcXMKBnN0YXR1cwoDdGNwCgh0ZW1wb3JhbEIKCghfdmVyc2lvbkIKCghfZW52ZmlsZSLUBQoGU2VydmVyEisKB2NvbW1hbmQYASADKAlCGoK1GBYQBBoScGhwIHBzci13b3JrZXIucGhwEjkKBHVzZXIYAiABKAlCJoK1GCIaCHd3dy1kYXRhMhZ0aGUgdXNlciBvZiB0aGUgc2VydmVySACIAQESPgoFZ3JvdXAYAyABKAlCKoK1GCYaCHd3dy1kYXRhMhp0aGUgbWFpbiBncm91cCBvZiB0aGUgdXNlckgBiAEBEmsKA2VudhgEIAMoCzIlLnJvYWRydW5uZXIuY29uZmlnLnYxLlNlcnZlci5FbnZFbnRyeUI3grUYMxoxe0FQUF9FTlY6IHByb2QsIERCX0hPU1Q6ICIke0RCX0hPU1Q6LTEyNy4wLjAuMX0ifRIxCgVyZWxheRgFIAEoCUIdgrUYGQoFcGlwZXMQCBoOdW5peDovL3JyLnNvY2tIAogBARKTAQoNcmVsYXlfdGltZW91dBgGIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkJhgrUYXQoDNjBzSlZSb2FkUnVubmVyIGRvZXMgbm90IHJlYWQgaXQgZWl0aGVyIHNpbmNlIDIwMjQuMTogdGhlIGxpbWl0IGlzIGJvb3RfdGltZW91dCBvZiB0aGUgcG9vbBJUCgdvbl9pbml0GAcgASgLMhwucm9hZHJ1bm5lci5jb25maWcudjEuT25Jbml0QiWCtRghMh9ub3RoaW5nIHJ1bnMgYmVmb3JlIHRoZSB3b3JrZXJzEkAKCHByb3RvY29sGAggASgJQim6SBZyFFIIZ29yaWRnZTNSCGdvcmlkZ2UxgrUYDAoIZ29yaWRnZTNQAUgDiAEBGioKCEVudkVudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAFCBwoFX3VzZXJCCAoGX2dyb3VwQggKBl9yZWxheUILCglfcHJvdG9jb2wihgMKBk9uSW5pdBI6Cgdjb21tYW5kGAEgAygJQim6SAPIAQGCtRgfEAQaG3BocCBhcnRpc2FuIG1pZ3JhdGUgLS1mb3JjZRJKCgxleGVjX3RpbWVvdXQYAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25CGbpIC6oBCCIECIDIfjIAgrUYBwoDNjBzOAESSQoDZW52GAMgAygLMiUucm9hZHJ1bm5lci5jb25maWcudjEuT25Jbml0LkVudkVudHJ5QhWCtRgRGg97QVBQX0VOVjogcHJvZH0SOQoEdXNlchgEIAEoCUImgrUYIhoId3d3LWRhdGEyFnRoZSB1c2VyIG9mIHRoZSBzZXJ2ZXJIAIgBARInCg1leGl0X29uX2Vycm9yGAUgASgIQguCtRgHCgVmYWxzZUgBiAEBGioKCEVudkVudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAFCBwoFX3VzZXJCEAoOX2V4aXRfb25fZXJyb3IiVAoDUnBjEkIKBmxpc3RlbhgBIAEoCUItgrUYKQoUdGNwOi8vMTI3LjAuMC4xOjYwMDEQBhoPdW5peDovL3JwYy5zb2NrSACIAQFCCQoHX2xpc3RlbiL4AQoHQ29udHJvbBJLCgZsaXN0ZW4YASABKAlCNoK1GDIKFHRjcDovLzEyNy4wLjAuMTo2MDAyEAYaFnVuaXg6Ly8vcnVuL3JyY3RsLnNvY2tQAUgAiAEBEjwKEG1heF9tZXNzYWdlX3NpemUYAiABKARCHbpIDDIKGICAwP8HKICABIK1GAoKBDY0TUIQAlABSAGIAQESMgoLZXZlbnRzX2tlcHQYAyABKA1CGLpICCoGGMCEPShkgrUYCQoFMTAwMDBQAUgCiAEBQgkKB19saXN0ZW5CEwoRX21heF9tZXNzYWdlX3NpemVCDgoMX2V2ZW50c19rZXB0IpEJCgRIdHRwElwKB2FkZHJlc3MYASABKAlCRoK1GEIQBxoOMTI3LjAuMC4xOjgwODAyLm5vIEhUVFAgbGlzdGVuZXI7IHRoZSBwb29sIGV4aXN0cyBhbGwgdGhlIHNhbWVIAIgBARIwCgRwb29sGAIgASgLMhoucm9hZHJ1bm5lci5jb25maWcudjEuUG9vbEIGgrUYAkABEjcKE2ludGVybmFsX2Vycm9yX2NvZGUYAyABKA1CFbpIByoFGNcEKGSCtRgHCgM1MDA4AUgBiAEBEkAKEG1heF9yZXF1ZXN0X3NpemUYBCABKARCIbpICTIHGICAgICAIIK1GBEKBjEwMDBNQhACGgMyNTY4AUgCiAEBEiIKCHJhd19ib2R5GAUgASgIQguCtRgHCgVmYWxzZUgDiAEBEiUKC2FjY2Vzc19sb2dzGAYgASgIQguCtRgHCgVmYWxzZUgEiAEBEi0KCm1pZGRsZXdhcmUYByADKAlCGYK1GBUKAltdGg9baGVhZGVycywgZ3ppcF0SKgoJZnJvbnRlbmRzGAggASgNQhK6SAYqBBhAKAGCtRgFCgExUAFIBYgBARJACg1jb250ZXh0X2NvZGVjGAkgASgJQiS6SBVyE1IEYXV0b1IEanNvblIFcHJvdG+CtRgICgRhdXRvUAFIBogBARI5Cg9tYXhfaGVhZGVyX3NpemUYCiABKARCG7pICjIIGICAgAgogAiCtRgKCgQ2NEtCEANQAUgHiAEBEicKD21heF9jb25uZWN0aW9ucxgLIAEoDUIJgrUYBQoBMFABSAiIAQESUQoOaGVhZGVyX3RpbWVvdXQYDCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25CHrpIEKoBDSIECICjBTIFEIDC1y+CtRgHCgMzMHNQARJUChFib2R5X2lkbGVfdGltZW91dBgNIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkIeukgQqgENIgQIgKMFMgUQgMLXL4K1GAcKAzYwc1ABElUKEmtlZXBfYWxpdmVfdGltZW91dBgOIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkIeukgQqgENIgQIgKMFMgUQgMLXL4K1GAcKAzc1c1ABOpMBgrUYjgEKBWNhY2hlCgRmY2dpCgRnemlwCgdoZWFkZXJzCgVodHRwMgoFaHR0cDMKCW5ld19yZWxpYwoEb3RlbAoPcHJveHlfaXBfcGFyc2VyCghzZW5kZmlsZQoDc3NsCgZzdGF0aWMKD3RydXN0ZWRfaGVhZGVycwoPdHJ1c3RlZF9zdWJuZXRzCgd1cGxvYWRzQgoKCF9hZGRyZXNzQhYKFF9pbnRlcm5hbF9lcnJvcl9jb2RlQhMKEV9tYXhfcmVxdWVzdF9zaXplQgsKCV9yYXdfYm9keUIOCgxfYWNjZXNzX2xvZ3NCDAoKX2Zyb250ZW5kc0IQCg5fY29udGV4dF9jb2RlY0ISChBfbWF4X2hlYWRlcl9zaXplQhIKEF9tYXhfY29ubmVjdGlvbnMiiwoKBFBvb2wSHwoFZGVidWcYASABKAhCC4K1GAcKBWZhbHNlSACIAQESNwoHY29tbWFuZBgCIAMoCUImgrUYIhAEGg5waHAgd29ya2VyLnBocDIOc2VydmVyLmNvbW1hbmQSNwoLbnVtX3dvcmtlcnMYAyABKA1CHbpIBSoDGJBOgrUYERoBNCoKcHJvY2Vzc29yczgBSAGIAQESMAoIbWF4X2pvYnMYBCABKARCGbpICTIHGICglKWNHYK1GAkKATAaBDEwMDBIAogBARItCg5tYXhfcXVldWVfc2l6ZRgFIAEoDUIQgrUYDAoFMTAwMDAaAzUwMEgDiAEBEk4KEGFsbG9jYXRlX3RpbWVvdXQYBiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25CGbpIC6oBCCIECIDIfjIAgrUYBwoDNjBzOAESTQoPZGVzdHJveV90aW1lb3V0GAcgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQhm6SAuqAQgiBAiAyH4yAIK1GAcKAzYwczgBEksKDXJlc2V0X3RpbWVvdXQYCCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25CGbpIC6oBCCIECIDIfjIAgrUYBwoDNjBzOAESTAoOc3RyZWFtX3RpbWVvdXQYCSABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25CGbpIC6oBCCIECIDIfjIAgrUYBwoDNjBzOAESPAoKc3VwZXJ2aXNvchgKIAEoCzIgLnJvYWRydW5uZXIuY29uZmlnLnYxLlN1cGVydmlzb3JCBoK1GAJAARJnChFkeW5hbWljX2FsbG9jYXRvchgLIAEoCzImLnJvYWRydW5uZXIuY29uZmlnLnYxLkR5bmFtaWNBbGxvY2F0b3JCJIK1GCAyHnRoZSBudW1iZXIgb2Ygd29ya2VycyBpcyBmaXhlZBJbCgpxdWV1ZV93YWl0GAwgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQiy6SAuqAQgiBAiAyH4yAIK1GBoaAjVzIhBhbGxvY2F0ZV90aW1lb3V0OAFQARJeCgxib290X3RpbWVvdXQYDSABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25CLbpIC6oBCCIECIDIfjIAgrUYGxoDMjBzIhBhbGxvY2F0ZV90aW1lb3V0OAFQARJMCgpzdG9wX2dyYWNlGA4gASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQh26SA+qAQwiBAiAowUyBBDAhD2CtRgHCgMxMHNQARIwCgttYXhfd29ya2VycxgPIAEoDUIWukgHKgUYkE4oAYK1GAgKBDIwNDhQAUgEiAEBEjsKDm1heF9mcmFtZV9zaXplGBAgASgEQh66SAwyChiAgMD/DyiAgASCtRgLCgUyNTZNQhACUAFIBYgBARJOCgRtb2RlGBEgASgJQju6SBtyGTIXXltBLVphLXowLTlfLi8tXXswLDY0fSSCtRgZGgRodHRwMg90aGUgcG9vbCdzIG5hbWVQAUgGiAEBQggKBl9kZWJ1Z0IOCgxfbnVtX3dvcmtlcnNCCwoJX21heF9qb2JzQhEKD19tYXhfcXVldWVfc2l6ZUIOCgxfbWF4X3dvcmtlcnNCEQoPX21heF9mcmFtZV9zaXplQgcKBV9tb2RlIvMCCgpTdXBlcnZpc29yEkcKCndhdGNoX3RpY2sYASABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25CGLpIC6oBCCIECICjBTIAgrUYBgoCNXM4ARI8CgN0dGwYAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25CFLpIBaoBAjIAgrUYCAoCMHMaAjFoEkIKCGlkbGVfdHRsGAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQhW6SAWqAQIyAIK1GAkKAjBzGgMxMG0SSAoIZXhlY190dGwYBCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25CG7pIC6oBCCIECIDIfjIAgrUYCQoCMHMaAzYwcxI6ChFtYXhfd29ya2VyX21lbW9yeRgFIAEoBEIaukgJMgcYgICAgIAggrUYCgoBMBACGgMxMjhIAIgBAUIUChJfbWF4X3dvcmtlcl9tZW1vcnki1wEKEER5bmFtaWNBbGxvY2F0b3ISKwoLbWF4X3dvcmtlcnMYASABKA1CEbpIBCoCGGSCtRgGCgIxMDgBSACIAQESKQoKc3Bhd25fcmF0ZRgCIAEoDUIQukgEKgIYZIK1GAUKATU4AUgBiAEBEkwKDGlkbGVfdGltZW91dBgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkIbukgNqgEKIgQIgMh+MgIIAYK1GAcKAzYwczgBQg4KDF9tYXhfd29ya2Vyc0INCgtfc3Bhd25fcmF0ZSLEBgoETG9ncxJSCgRtb2RlGAEgASgJQj+6SCtyKVILZGV2ZWxvcG1lbnRSCnByb2R1Y3Rpb25SA3Jhd1IEbm9uZVIDb2ZmgrUYDQoLZGV2ZWxvcG1lbnRIAIgBARJTCgVsZXZlbBgCIAEoCUI/ukgycjBSBWRlYnVnUgRpbmZvUgR3YXJuUgVlcnJvclIFcGFuaWNSBmRwYW5pY1IFZmF0YWyCtRgGCgRpbmZvSAGIAQESYQoIZW5jb2RpbmcYAyABKAlCSrpIEXIPUgdjb25zb2xlUgRqc29ugrUYMhoEanNvbjIqanNvbiBpbiBtb2RlIHByb2R1Y3Rpb24sIGNvbnNvbGUgb3RoZXJ3aXNlSAKIAQESOQoGb3V0cHV0GAQgAygJQimCtRglCghbc3RkZXJyXRoZW3N0ZGVyciwgL3Zhci9sb2cvcnIubG9nXRJLCgplcnJfb3V0cHV0GAUgAygJQjeCtRgzCghbc3RkZXJyXUonZmFpbHVyZXMgb2YgdGhlIGxvZyBpdHNlbGYgZ28gdG8gc3RkZXJyEkAKC2xpbmVfZW5kaW5nGAYgASgJQiaCtRgiCgQiXG4iShpsaW5lcyBlbmQgd2l0aCBhIGxpbmUgZmVlZEgDiAEBElcKCGNoYW5uZWxzGAcgAygLMigucm9hZHJ1bm5lci5jb25maWcudjEuTG9ncy5DaGFubmVsc0VudHJ5QhuCtRgXGhV7aHR0cDoge2xldmVsOiB3YXJufX0SXQoTZmlsZV9sb2dnZXJfb3B0aW9ucxgIIAEoCzInLnJvYWRydW5uZXIuY29uZmlnLnYxLkZpbGVMb2dnZXJPcHRpb25zQheCtRgTMhFsb2dzIGdvIHRvIG91dHB1dBpRCg1DaGFubmVsc0VudHJ5EgsKA2tleRgBIAEoCRIvCgV2YWx1ZRgCIAEoCzIgLnJvYWRydW5uZXIuY29uZmlnLnYxLkxvZ0NoYW5uZWw6AjgBOiuCtRgnCgZmb3JtYXQKEHNraXBfbGluZV9lbmRpbmcKC3RpbWVfZm9ybWF0QgcKBV9tb2RlQggKBl9sZXZlbEILCglfZW5jb2RpbmdCDgoMX2xpbmVfZW5kaW5nIuoBCgpMb2dDaGFubmVsEl8KBWxldmVsGAEgASgJQku6SDJyMFIFZGVidWdSBGluZm9SBHdhcm5SBWVycm9yUgVwYW5pY1IGZHBhbmljUgVmYXRhbIK1GBIaBHdhcm4yCmxvZ3MubGV2ZWxIAIgBATpxgrUYbQoIZW5jb2RpbmcKCmVycl9vdXRwdXQKE2ZpbGVfbG9nZ2VyX29wdGlvbnMKBmZvcm1hdAoLbGluZV9lbmRpbmcKBG1vZGUKBm91dHB1dAoQc2tpcF9saW5lX2VuZGluZwoLdGltZV9mb3JtYXRCCAoGX2xldmVsIu8DChFGaWxlTG9nZ2VyT3B0aW9ucxJDCgpsb2dfb3V0cHV0GAEgASgJQiqCtRgmEAUaDy92YXIvbG9nL3JyLmxvZzIRbG9ncyBnbyB0byBvdXRwdXRIAIgBARJSCghtYXhfc2l6ZRgCIAEoDUI7grUYNwoDMTAwSjBmaWxlcyBhcmUgbm90IHJvdGF0ZWQ6IHVzZSBsb2dyb3RhdGUgb3IgdGhlIGxpa2VIAYgBARJQCgdtYXhfYWdlGAMgASgNQjqCtRg2CgIyNEowZmlsZXMgYXJlIG5vdCByb3RhdGVkOiB1c2UgbG9ncm90YXRlIG9yIHRoZSBsaWtlSAKIAQESVAoLbWF4X2JhY2t1cHMYBCABKA1COoK1GDYKAjEwSjBmaWxlcyBhcmUgbm90IHJvdGF0ZWQ6IHVzZSBsb2dyb3RhdGUgb3IgdGhlIGxpa2VIA4gBARJUCghjb21wcmVzcxgFIAEoCEI9grUYOQoFZmFsc2VKMGZpbGVzIGFyZSBub3Qgcm90YXRlZDogdXNlIGxvZ3JvdGF0ZSBvciB0aGUgbGlrZUgEiAEBQg0KC19sb2dfb3V0cHV0QgsKCV9tYXhfc2l6ZUIKCghfbWF4X2FnZUIOCgxfbWF4X2JhY2t1cHNCCwoJX2NvbXByZXNzIqADCgZFbmR1cmUSSgoMZ3JhY2VfcGVyaW9kGAEgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQhm6SAuqAQgiBAiAyH4yAIK1GAcKAzMwczgBEkMKC3ByaW50X2dyYXBoGAIgASgIQimCtRglCgVmYWxzZUocdGhlcmUgYXJlIG5vIHBsdWdpbnMgdG8gZHJhd0gAiAEBEoYBCglsb2dfbGV2ZWwYAyABKAlCbrpIMnIwUgVkZWJ1Z1IEaW5mb1IEd2FyblIFZXJyb3JSBXBhbmljUgZkcGFuaWNSBWZhdGFsgrUYNQoFZXJyb3JKLHRoZXJlIGlzIG5vIHBsdWdpbiBjb250YWluZXI6IHNlZSBsb2dzLmxldmVsSAGIAQESTQoMd2F0Y2hkb2dfc2VjGAQgASgNQjKCtRguCgEwSilzaWducyBvZiBsaWZlIHRvIHN5c3RlbWQgYXJlIG5vdCBzZW50IHlldEgCiAEBQg4KDF9wcmludF9ncmFwaEIMCgpfbG9nX2xldmVsQg8KDV93YXRjaGRvZ19zZWNiBnByb3RvMw", [file_buf_validate_validate, file_google_protobuf_duration, file_roadrunner_config_v1_setting]);
 
 /**
- * The configuration file, `.rr.yaml`. Names and meanings are RoadRunner's; what RoadRunner does not have says so.
+ * The configuration file, `.rr.yaml`. Names and meanings are those of RoadRunner.
  *
  * @generated from message roadrunner.config.v1.Configuration
  */
 export type Configuration = Message<"roadrunner.config.v1.Configuration"> & {
   /**
-   * Version of the file's format. Required: "3".
+   * Version of the file's format, in quotes. Required: "3".
    *
    * @generated from field: optional string version = 1;
    */
   version?: string | undefined;
 
   /**
-   * How workers are started. Required if there is any pool without a command of its own.
+   * How workers are started.
    *
    * @generated from field: roadrunner.config.v1.Server server = 2;
    */
@@ -44,21 +44,21 @@ export type Configuration = Message<"roadrunner.config.v1.Configuration"> & {
   rpc?: Rpc | undefined;
 
   /**
-   * Where operators reach the server. Not in RoadRunner.
+   * Where operators and other clients reach the server over gRPC.
    *
    * @generated from field: roadrunner.config.v1.Control control = 4;
    */
   control?: Control | undefined;
 
   /**
-   * Serves HTTP. Absent: no HTTP.
+   * Serves HTTP.
    *
    * @generated from field: roadrunner.config.v1.Http http = 5;
    */
   http?: Http | undefined;
 
   /**
-   * Further pools by name, for calls over gRPC. Not in RoadRunner.
+   * More pools by name, for calls over gRPC. Names have letters, digits, "-" and "_"; "http" is that of http.pool.
    *
    * @generated from field: map<string, roadrunner.config.v1.Pool> pools = 6;
    */
@@ -79,8 +79,8 @@ export type Configuration = Message<"roadrunner.config.v1.Configuration"> & {
   endure?: Endure | undefined;
 
   /**
-   * Files whose sections replace those of this one; later files win. Relative to the working directory; each must
-   * carry the same version.
+   * Files whose sections take the place of those of this one, and of overrides; later files win. Relative to the working
+   * directory. Each must have the same version; what it includes itself is not followed.
    *
    * @generated from field: repeated string include = 9;
    */
@@ -108,42 +108,44 @@ export const ConfigurationSchema: GenMessage<Configuration> = /*@__PURE__*/
  */
 export type Server = Message<"roadrunner.config.v1.Server"> & {
   /**
-   * The command of a worker. Text is split at white space, without a shell; a list is used as it is.
+   * The command of a worker. Text is split at white space, without a shell; a list is used as it is. Required, unless
+   * every pool has its own.
    *
-   * @generated from field: roadrunner.config.v1.Command command = 1;
+   * @generated from field: repeated string command = 1;
    */
-  command?: Command | undefined;
+  command: string[];
 
   /**
-   * Name or id of the user that workers run as. Absent: the user of the server. Needs root.
+   * Name or id of the user that workers run as. Needs root.
    *
    * @generated from field: optional string user = 2;
    */
   user?: string | undefined;
 
   /**
-   * Name or id of the group that workers run as. Absent: the user's.
+   * Name or id of the group that workers run as. Needs root.
    *
    * @generated from field: optional string group = 3;
    */
   group?: string | undefined;
 
   /**
-   * Added to the environment of workers. Names become upper case; $NAME in values is replaced.
+   * Added to the environment of workers. Names become upper case. As in RoadRunner true becomes "1" and false "0".
    *
    * @generated from field: map<string, string> env = 4;
    */
   env: { [key: string]: string };
 
   /**
-   * How requests reach workers: "pipes", "unix://path" or "tcp://host:port".
+   * How requests reach workers: "pipes", "unix://path" or "tcp://host:port". With pipes the standard output of workers
+   * carries the frames.
    *
    * @generated from field: optional string relay = 5;
    */
   relay?: string | undefined;
 
   /**
-   * Accepted and without effect, as in RoadRunner since 2024.1.
+   * How long a worker had to connect.
    *
    * @generated from field: google.protobuf.Duration relay_timeout = 6;
    */
@@ -157,7 +159,7 @@ export type Server = Message<"roadrunner.config.v1.Server"> & {
   onInit?: OnInit | undefined;
 
   /**
-   * What workers speak: "goridge3" (RoadRunner 2 and later) or "goridge1" (RoadRunner 1). Not in RoadRunner.
+   * What workers speak: "goridge3" (RoadRunner 2 and later) or "goridge1" (RoadRunner 1).
    *
    * @generated from field: optional string protocol = 8;
    */
@@ -172,17 +174,17 @@ export const ServerSchema: GenMessage<Server> = /*@__PURE__*/
   messageDesc(file_roadrunner_config_v1_configuration, 1);
 
 /**
- * A command that runs once.
+ * A command that runs once, before the first worker starts.
  *
  * @generated from message roadrunner.config.v1.OnInit
  */
 export type OnInit = Message<"roadrunner.config.v1.OnInit"> & {
   /**
-   * The command; written like server.command. Required.
+   * The command, written like server.command. Required.
    *
-   * @generated from field: roadrunner.config.v1.Command command = 1;
+   * @generated from field: repeated string command = 1;
    */
-  command?: Command | undefined;
+  command: string[];
 
   /**
    * It is killed after this time.
@@ -192,21 +194,21 @@ export type OnInit = Message<"roadrunner.config.v1.OnInit"> & {
   execTimeout?: Duration | undefined;
 
   /**
-   * Added to its environment.
+   * Added to its environment, written like server.env.
    *
    * @generated from field: map<string, string> env = 3;
    */
   env: { [key: string]: string };
 
   /**
-   * Name or id of the user that it runs as.
+   * Name or id of the user that it runs as. Needs root.
    *
    * @generated from field: optional string user = 4;
    */
   user?: string | undefined;
 
   /**
-   * The server does not start if it fails.
+   * The server does not start if the command fails. Otherwise that is a warning in the log.
    *
    * @generated from field: optional bool exit_on_error = 5;
    */
@@ -221,34 +223,14 @@ export const OnInitSchema: GenMessage<OnInit> = /*@__PURE__*/
   messageDesc(file_roadrunner_config_v1_configuration, 2);
 
 /**
- * A command and its arguments.
- *
- * @generated from message roadrunner.config.v1.Command
- */
-export type Command = Message<"roadrunner.config.v1.Command"> & {
-  /**
-   * The program first.
-   *
-   * @generated from field: repeated string arguments = 1;
-   */
-  arguments: string[];
-};
-
-/**
- * Describes the message roadrunner.config.v1.Command.
- * Use `create(CommandSchema)` to create a new message.
- */
-export const CommandSchema: GenMessage<Command> = /*@__PURE__*/
-  messageDesc(file_roadrunner_config_v1_configuration, 3);
-
-/**
- * Calls from PHP code.
+ * Calls from PHP code to the server.
  *
  * @generated from message roadrunner.config.v1.Rpc
  */
 export type Rpc = Message<"roadrunner.config.v1.Rpc"> & {
   /**
-   * Address: "tcp://host:port" or "unix://path". Workers find it in RR_RPC.
+   * The address that workers find in RR_RPC. PHP cannot connect to all interfaces or to an IPv6 address: workers get
+   * 127.0.0.1 or localhost then.
    *
    * @generated from field: optional string listen = 1;
    */
@@ -260,7 +242,7 @@ export type Rpc = Message<"roadrunner.config.v1.Rpc"> & {
  * Use `create(RpcSchema)` to create a new message.
  */
 export const RpcSchema: GenMessage<Rpc> = /*@__PURE__*/
-  messageDesc(file_roadrunner_config_v1_configuration, 4);
+  messageDesc(file_roadrunner_config_v1_configuration, 3);
 
 /**
  * The gRPC API.
@@ -269,14 +251,14 @@ export const RpcSchema: GenMessage<Rpc> = /*@__PURE__*/
  */
 export type Control = Message<"roadrunner.config.v1.Control"> & {
   /**
-   * Address: "tcp://host:port" or "unix://path". Whoever reaches it controls the server.
+   * Where it listens. Whoever reaches it controls the server.
    *
    * @generated from field: optional string listen = 1;
    */
   listen?: string | undefined;
 
   /**
-   * Largest message in either direction.
+   * Largest message in either direction. A bare number is megabytes.
    *
    * @generated from field: optional uint64 max_message_size = 2;
    */
@@ -295,16 +277,16 @@ export type Control = Message<"roadrunner.config.v1.Control"> & {
  * Use `create(ControlSchema)` to create a new message.
  */
 export const ControlSchema: GenMessage<Control> = /*@__PURE__*/
-  messageDesc(file_roadrunner_config_v1_configuration, 5);
+  messageDesc(file_roadrunner_config_v1_configuration, 4);
 
 /**
- * The HTTP frontends.
+ * The HTTP frontends and the pool behind them.
  *
  * @generated from message roadrunner.config.v1.Http
  */
 export type Http = Message<"roadrunner.config.v1.Http"> & {
   /**
-   * Address: "host:port"; ":port" means all interfaces.
+   * Where HTTP is served: "host:port"; ":port" means all interfaces; port 0 lets the system choose.
    *
    * @generated from field: optional string address = 1;
    */
@@ -318,14 +300,14 @@ export type Http = Message<"roadrunner.config.v1.Http"> & {
   pool?: Pool | undefined;
 
   /**
-   * Status of a response when the application reports an error.
+   * Status of a response when the application or the server failed.
    *
    * @generated from field: optional uint32 internal_error_code = 3;
    */
   internalErrorCode?: number | undefined;
 
   /**
-   * Largest body of a request.
+   * Largest body of a request; beyond it the answer is 413. A bare number is megabytes.
    *
    * @generated from field: optional uint64 max_request_size = 4;
    */
@@ -353,7 +335,7 @@ export type Http = Message<"roadrunner.config.v1.Http"> & {
   middleware: string[];
 
   /**
-   * Number of frontend processes. Not in RoadRunner, as all keys below.
+   * Number of frontend processes.
    *
    * @generated from field: optional uint32 frontends = 8;
    */
@@ -361,14 +343,14 @@ export type Http = Message<"roadrunner.config.v1.Http"> & {
 
   /**
    * Encoding of what workers get beside the body: "json", "proto", or "auto", which looks at what Composer installed:
-   * spiral/roadrunner-http 4 and later needs "proto".
+   * spiral/roadrunner-http 4 and later gets "proto", everything else "json".
    *
    * @generated from field: optional string context_codec = 9;
    */
   contextCodec?: string | undefined;
 
   /**
-   * Largest head of a request; beyond it the answer is 431.
+   * Largest head of a request; beyond it the answer is 431. A bare number is bytes.
    *
    * @generated from field: optional uint64 max_header_size = 10;
    */
@@ -408,7 +390,7 @@ export type Http = Message<"roadrunner.config.v1.Http"> & {
  * Use `create(HttpSchema)` to create a new message.
  */
 export const HttpSchema: GenMessage<Http> = /*@__PURE__*/
-  messageDesc(file_roadrunner_config_v1_configuration, 6);
+  messageDesc(file_roadrunner_config_v1_configuration, 5);
 
 /**
  * A pool of workers.
@@ -417,21 +399,22 @@ export const HttpSchema: GenMessage<Http> = /*@__PURE__*/
  */
 export type Pool = Message<"roadrunner.config.v1.Pool"> & {
   /**
-   * A fresh worker serves each call, so that changed code shows at once. Slow: for development.
+   * A fresh worker serves each call, so that changed code shows at once; num_workers, max_jobs and max_queue_size do not
+   * count then, and error pages show the reason. Slow: for development.
    *
    * @generated from field: optional bool debug = 1;
    */
   debug?: boolean | undefined;
 
   /**
-   * The command of this pool's workers. Absent: server.command.
+   * The command of this pool's workers, written like server.command.
    *
-   * @generated from field: roadrunner.config.v1.Command command = 2;
+   * @generated from field: repeated string command = 2;
    */
-  command?: Command | undefined;
+  command: string[];
 
   /**
-   * How many workers. Absent: as many as the machine has processors.
+   * How many workers.
    *
    * @generated from field: optional uint32 num_workers = 3;
    */
@@ -445,7 +428,7 @@ export type Pool = Message<"roadrunner.config.v1.Pool"> & {
   maxJobs?: bigint | undefined;
 
   /**
-   * Calls that may wait for a worker; further ones are refused at once. 0: any number. RoadRunner's default is 0.
+   * Calls that may wait for a worker; further ones are refused at once. 0: any number, which is RoadRunner's default.
    *
    * @generated from field: optional uint32 max_queue_size = 5;
    */
@@ -459,7 +442,7 @@ export type Pool = Message<"roadrunner.config.v1.Pool"> & {
   allocateTimeout?: Duration | undefined;
 
   /**
-   * Longest wait for running calls when the server stops.
+   * Longest wait for running calls when the pool ends.
    *
    * @generated from field: google.protobuf.Duration destroy_timeout = 7;
    */
@@ -487,49 +470,49 @@ export type Pool = Message<"roadrunner.config.v1.Pool"> & {
   supervisor?: Supervisor | undefined;
 
   /**
-   * Adds workers while calls wait. Absent: the number is fixed.
+   * Adds workers while calls wait.
    *
    * @generated from field: roadrunner.config.v1.DynamicAllocator dynamic_allocator = 11;
    */
   dynamicAllocator?: DynamicAllocator | undefined;
 
   /**
-   * Longest wait of a call for a worker. Absent: allocate_timeout. Not in RoadRunner, as all keys below.
+   * Longest wait of a call for a worker.
    *
    * @generated from field: google.protobuf.Duration queue_wait = 12;
    */
   queueWait?: Duration | undefined;
 
   /**
-   * Longest boot of a worker. Absent: allocate_timeout.
+   * Longest boot of a worker.
    *
    * @generated from field: google.protobuf.Duration boot_timeout = 13;
    */
   bootTimeout?: Duration | undefined;
 
   /**
-   * Time between the stop message, SIGTERM and SIGKILL when a worker is to end.
+   * Time between the steps that end a worker: stop message, SIGTERM, SIGKILL.
    *
    * @generated from field: google.protobuf.Duration stop_grace = 14;
    */
   stopGrace?: Duration | undefined;
 
   /**
-   * Largest number that the pool may be scaled to.
+   * Largest number of workers that the pool may be scaled to. RoadRunner's limit is 500.
    *
    * @generated from field: optional uint32 max_workers = 15;
    */
   maxWorkers?: number | undefined;
 
   /**
-   * Largest single frame that a worker may send.
+   * Largest single frame that a worker may send. A bare number is megabytes.
    *
    * @generated from field: optional uint64 max_frame_size = 16;
    */
   maxFrameSize?: bigint | undefined;
 
   /**
-   * What workers find in RR_MODE. Absent: the pool's name.
+   * What workers find in RR_MODE. Frameworks choose by it what they run.
    *
    * @generated from field: optional string mode = 17;
    */
@@ -541,7 +524,7 @@ export type Pool = Message<"roadrunner.config.v1.Pool"> & {
  * Use `create(PoolSchema)` to create a new message.
  */
 export const PoolSchema: GenMessage<Pool> = /*@__PURE__*/
-  messageDesc(file_roadrunner_config_v1_configuration, 7);
+  messageDesc(file_roadrunner_config_v1_configuration, 6);
 
 /**
  * Limits at which workers are replaced.
@@ -557,28 +540,28 @@ export type Supervisor = Message<"roadrunner.config.v1.Supervisor"> & {
   watchTick?: Duration | undefined;
 
   /**
-   * Age. 0: no limit, here and below.
+   * Age after which a worker is replaced. 0: no limit, here and below.
    *
    * @generated from field: google.protobuf.Duration ttl = 2;
    */
   ttl?: Duration | undefined;
 
   /**
-   * Time without a call, counted after the first one.
+   * Time without a call after which a worker is replaced; only workers that had a call.
    *
    * @generated from field: google.protobuf.Duration idle_ttl = 3;
    */
   idleTtl?: Duration | undefined;
 
   /**
-   * Time of one call; the worker is killed then.
+   * Longest time of one call; the worker is killed then.
    *
    * @generated from field: google.protobuf.Duration exec_ttl = 4;
    */
   execTtl?: Duration | undefined;
 
   /**
-   * Resident memory.
+   * Resident memory after which a worker is replaced. A bare number is megabytes.
    *
    * @generated from field: optional uint64 max_worker_memory = 5;
    */
@@ -590,7 +573,7 @@ export type Supervisor = Message<"roadrunner.config.v1.Supervisor"> & {
  * Use `create(SupervisorSchema)` to create a new message.
  */
 export const SupervisorSchema: GenMessage<Supervisor> = /*@__PURE__*/
-  messageDesc(file_roadrunner_config_v1_configuration, 8);
+  messageDesc(file_roadrunner_config_v1_configuration, 7);
 
 /**
  * Adds workers while calls wait.
@@ -625,7 +608,7 @@ export type DynamicAllocator = Message<"roadrunner.config.v1.DynamicAllocator"> 
  * Use `create(DynamicAllocatorSchema)` to create a new message.
  */
 export const DynamicAllocatorSchema: GenMessage<DynamicAllocator> = /*@__PURE__*/
-  messageDesc(file_roadrunner_config_v1_configuration, 9);
+  messageDesc(file_roadrunner_config_v1_configuration, 8);
 
 /**
  * Logs.
@@ -634,53 +617,61 @@ export const DynamicAllocatorSchema: GenMessage<DynamicAllocator> = /*@__PURE__*
  */
 export type Logs = Message<"roadrunner.config.v1.Logs"> & {
   /**
-   * A preset: "development" (for people, all levels), "production" (JSON from info on), "raw" (messages only), "none".
+   * A preset: "development" (lines for people), "production" (JSON), "raw" (messages only), "none" or "off" (nothing).
    *
    * @generated from field: optional string mode = 1;
    */
   mode?: string | undefined;
 
   /**
-   * Least level: "debug", "info", "warn", "error", "fatal" (also "panic", "dpanic"). Absent: info.
+   * Least level that is written. "panic" and "dpanic" mean "fatal". RoadRunner's default is "debug", which costs a line
+   * for each request.
    *
    * @generated from field: optional string level = 2;
    */
   level?: string | undefined;
 
   /**
-   * "console" or "json". Absent: as the mode says.
+   * "console" (lines for people) or "json".
    *
    * @generated from field: optional string encoding = 3;
    */
   encoding?: string | undefined;
 
   /**
-   * "stdout", "stderr" or paths of files. Absent: stderr.
+   * "stdout", "stderr" or paths of files. Files get JSON.
    *
    * @generated from field: repeated string output = 4;
    */
   output: string[];
 
   /**
-   * Accepted and without effect: the log's own errors go to stderr.
+   * Where failures of the log itself would go.
    *
    * @generated from field: repeated string err_output = 5;
    */
   errOutput: string[];
 
   /**
-   * Accepted and without effect: lines end with a line feed.
+   * What ends a line.
    *
    * @generated from field: optional string line_ending = 6;
    */
   lineEnding?: string | undefined;
 
   /**
-   * Other settings for single parts: "http", "server", "control", ... Only the level has an effect.
+   * Settings of single parts of the server: "http", "server", "control", ...
    *
-   * @generated from field: map<string, roadrunner.config.v1.Logs> channels = 7;
+   * @generated from field: map<string, roadrunner.config.v1.LogChannel> channels = 7;
    */
-  channels: { [key: string]: Logs };
+  channels: { [key: string]: LogChannel };
+
+  /**
+   * A log file instead of output.
+   *
+   * @generated from field: roadrunner.config.v1.FileLoggerOptions file_logger_options = 8;
+   */
+  fileLoggerOptions?: FileLoggerOptions | undefined;
 };
 
 /**
@@ -688,7 +679,77 @@ export type Logs = Message<"roadrunner.config.v1.Logs"> & {
  * Use `create(LogsSchema)` to create a new message.
  */
 export const LogsSchema: GenMessage<Logs> = /*@__PURE__*/
+  messageDesc(file_roadrunner_config_v1_configuration, 9);
+
+/**
+ * Settings of the log lines of one part of the server.
+ *
+ * @generated from message roadrunner.config.v1.LogChannel
+ */
+export type LogChannel = Message<"roadrunner.config.v1.LogChannel"> & {
+  /**
+   * Least level that is written.
+   *
+   * @generated from field: optional string level = 1;
+   */
+  level?: string | undefined;
+};
+
+/**
+ * Describes the message roadrunner.config.v1.LogChannel.
+ * Use `create(LogChannelSchema)` to create a new message.
+ */
+export const LogChannelSchema: GenMessage<LogChannel> = /*@__PURE__*/
   messageDesc(file_roadrunner_config_v1_configuration, 10);
+
+/**
+ * A log file.
+ *
+ * @generated from message roadrunner.config.v1.FileLoggerOptions
+ */
+export type FileLoggerOptions = Message<"roadrunner.config.v1.FileLoggerOptions"> & {
+  /**
+   * The file, which gets JSON. It takes the place of logs.output.
+   *
+   * @generated from field: optional string log_output = 1;
+   */
+  logOutput?: string | undefined;
+
+  /**
+   * Megabytes after which a file was put aside.
+   *
+   * @generated from field: optional uint32 max_size = 2;
+   */
+  maxSize?: number | undefined;
+
+  /**
+   * Days after which a file put aside was deleted.
+   *
+   * @generated from field: optional uint32 max_age = 3;
+   */
+  maxAge?: number | undefined;
+
+  /**
+   * How many files put aside were kept.
+   *
+   * @generated from field: optional uint32 max_backups = 4;
+   */
+  maxBackups?: number | undefined;
+
+  /**
+   * Files put aside were compressed.
+   *
+   * @generated from field: optional bool compress = 5;
+   */
+  compress?: boolean | undefined;
+};
+
+/**
+ * Describes the message roadrunner.config.v1.FileLoggerOptions.
+ * Use `create(FileLoggerOptionsSchema)` to create a new message.
+ */
+export const FileLoggerOptionsSchema: GenMessage<FileLoggerOptions> = /*@__PURE__*/
+  messageDesc(file_roadrunner_config_v1_configuration, 11);
 
 /**
  * Time limits of the server as a whole.
@@ -704,21 +765,21 @@ export type Endure = Message<"roadrunner.config.v1.Endure"> & {
   gracePeriod?: Duration | undefined;
 
   /**
-   * Accepted and without effect.
+   * Printed a graph of RoadRunner's plugins.
    *
    * @generated from field: optional bool print_graph = 2;
    */
   printGraph?: boolean | undefined;
 
   /**
-   * Accepted and without effect: see logs.
+   * Level of the log of RoadRunner's plugin container.
    *
    * @generated from field: optional string log_level = 3;
    */
   logLevel?: string | undefined;
 
   /**
-   * Accepted and without effect.
+   * Seconds between signs of life to systemd.
    *
    * @generated from field: optional uint32 watchdog_sec = 4;
    */
@@ -730,5 +791,5 @@ export type Endure = Message<"roadrunner.config.v1.Endure"> & {
  * Use `create(EndureSchema)` to create a new message.
  */
 export const EndureSchema: GenMessage<Endure> = /*@__PURE__*/
-  messageDesc(file_roadrunner_config_v1_configuration, 11);
+  messageDesc(file_roadrunner_config_v1_configuration, 12);
 

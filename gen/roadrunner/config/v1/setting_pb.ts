@@ -4,7 +4,7 @@
 
 import type { GenEnum, GenExtension, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import { enumDesc, extDesc, fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
-import type { FieldOptions } from "@bufbuild/protobuf/wkt";
+import type { FieldOptions, MessageOptions } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_descriptor } from "@bufbuild/protobuf/wkt";
 import type { Message, UnknownEnum } from "@bufbuild/protobuf";
 
@@ -12,16 +12,16 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file roadrunner/config/v1/setting.proto.
  */
 export const file_roadrunner_config_v1_setting: GenFile = /*@__PURE__*/
-  fileDesc("CiJyb2FkcnVubmVyL2NvbmZpZy92MS9zZXR0aW5nLnByb3RvEhRyb2FkcnVubmVyLmNvbmZpZy52MSJdCgdTZXR0aW5nEg8KB2RlZmF1bHQYASABKAkSMAoIbm90YXRpb24YAiABKA4yHi5yb2FkcnVubmVyLmNvbmZpZy52MS5Ob3RhdGlvbhIPCgdleGFtcGxlGAMgASgJKn0KCE5vdGF0aW9uEhgKFE5PVEFUSU9OX1VOU1BFQ0lGSUVEEAASFQoRTk9UQVRJT05fRFVSQVRJT04QARIWChJOT1RBVElPTl9NRUdBQllURVMQAhISCg5OT1RBVElPTl9CWVRFUxADEhQKEE5PVEFUSU9OX0NPTU1BTkQQBDpYCgdzZXR0aW5nEh0uZ29vZ2xlLnByb3RvYnVmLkZpZWxkT3B0aW9ucxjQhgMgASgLMh0ucm9hZHJ1bm5lci5jb25maWcudjEuU2V0dGluZ1IHc2V0dGluZ2IGcHJvdG8z", [file_google_protobuf_descriptor]);
+  fileDesc("CiJyb2FkcnVubmVyL2NvbmZpZy92MS9zZXR0aW5nLnByb3RvEhRyb2FkcnVubmVyLmNvbmZpZy52MSLvAQoHU2V0dGluZxIPCgdkZWZhdWx0GAEgASgJEjAKCG5vdGF0aW9uGAIgASgOMh4ucm9hZHJ1bm5lci5jb25maWcudjEuTm90YXRpb24SDwoHZXhhbXBsZRgDIAEoCRITCgtkZWZhdWx0X2tleRgEIAEoCRIWCg5kZWZhdWx0X2ZpZ3VyZRgFIAEoCRIUCgxkZWZhdWx0X25vdGUYBiABKAkSFwoPemVyb19pc19kZWZhdWx0GAcgASgIEg8KB2ltcGxpZWQYCCABKAgSFgoOd2l0aG91dF9lZmZlY3QYCSABKAkSCwoDb3duGAogASgIIhoKB1NlY3Rpb24SDwoHbm90X3lldBgBIAMoCSrVAQoITm90YXRpb24SGAoUTk9UQVRJT05fVU5TUEVDSUZJRUQQABIVChFOT1RBVElPTl9EVVJBVElPThABEhYKEk5PVEFUSU9OX01FR0FCWVRFUxACEhIKDk5PVEFUSU9OX0JZVEVTEAMSFAoQTk9UQVRJT05fQ09NTUFORBAEEhEKDU5PVEFUSU9OX1BBVEgQBRIUChBOT1RBVElPTl9BRERSRVNTEAYSGQoVTk9UQVRJT05fSFRUUF9BRERSRVNTEAcSEgoOTk9UQVRJT05fUkVMQVkQCDpYCgdzZXR0aW5nEh0uZ29vZ2xlLnByb3RvYnVmLkZpZWxkT3B0aW9ucxjQhgMgASgLMh0ucm9hZHJ1bm5lci5jb25maWcudjEuU2V0dGluZ1IHc2V0dGluZzpaCgdzZWN0aW9uEh8uZ29vZ2xlLnByb3RvYnVmLk1lc3NhZ2VPcHRpb25zGNCGAyABKAsyHS5yb2FkcnVubmVyLmNvbmZpZy52MS5TZWN0aW9uUgdzZWN0aW9uYgZwcm90bzM", [file_google_protobuf_descriptor]);
 
 /**
- * What the loader and the reference page know of a setting beyond its type and bounds.
+ * What the loader and the reference page know of a key beyond its type and bounds.
  *
  * @generated from message roadrunner.config.v1.Setting
  */
 export type Setting = Message<"roadrunner.config.v1.Setting"> & {
   /**
-   * Value when the key is absent, as it would be written. Empty: none, the comment says what absence means.
+   * Value when the key is absent, as it would be written. Empty: none.
    *
    * @generated from field: string default = 1;
    */
@@ -35,11 +35,61 @@ export type Setting = Message<"roadrunner.config.v1.Setting"> & {
   notation: Notation;
 
   /**
-   * A value to show.
+   * A value to show, as it would be written.
    *
    * @generated from field: string example = 3;
    */
   example: string;
+
+  /**
+   * Key beside this one whose value is the default. Empty: none.
+   *
+   * @generated from field: string default_key = 4;
+   */
+  defaultKey: string;
+
+  /**
+   * Name of a figure of the machine that is the default: "processors". Empty: none.
+   *
+   * @generated from field: string default_figure = 5;
+   */
+  defaultFigure: string;
+
+  /**
+   * What absence means, in words, where none of the above says it. Empty: nothing to say.
+   *
+   * @generated from field: string default_note = 6;
+   */
+  defaultNote: string;
+
+  /**
+   * 0 stands for the default, as in RoadRunner.
+   *
+   * @generated from field: bool zero_is_default = 7;
+   */
+  zeroIsDefault: boolean;
+
+  /**
+   * The section is in effect, with its defaults, without being written.
+   *
+   * @generated from field: bool implied = 8;
+   */
+  implied: boolean;
+
+  /**
+   * The key is accepted and has no effect, and this is why. Empty: it has one. A value that differs from the default
+   * gives a warning.
+   *
+   * @generated from field: string without_effect = 9;
+   */
+  withoutEffect: string;
+
+  /**
+   * RoadRunner has no such key.
+   *
+   * @generated from field: bool own = 10;
+   */
+  own: boolean;
 };
 
 /**
@@ -50,7 +100,28 @@ export const SettingSchema: GenMessage<Setting> = /*@__PURE__*/
   messageDesc(file_roadrunner_config_v1_setting, 0);
 
 /**
- * How a setting is written in the file.
+ * What the loader knows of a section.
+ *
+ * @generated from message roadrunner.config.v1.Section
+ */
+export type Section = Message<"roadrunner.config.v1.Section"> & {
+  /**
+   * Keys that RoadRunner has here and this server does not have yet. They give a warning and have no effect.
+   *
+   * @generated from field: repeated string not_yet = 1;
+   */
+  notYet: string[];
+};
+
+/**
+ * Describes the message roadrunner.config.v1.Section.
+ * Use `create(SectionSchema)` to create a new message.
+ */
+export const SectionSchema: GenMessage<Section> = /*@__PURE__*/
+  messageDesc(file_roadrunner_config_v1_setting, 1);
+
+/**
+ * How the value of a key is written in the file, where its type alone does not say it.
  *
  * @generated from enum roadrunner.config.v1.Notation
  */
@@ -63,36 +134,66 @@ export const Notation = {
   UNSPECIFIED: 0,
 
   /**
-   * A time: "1m30s", "500ms"; a bare number is seconds.
+   * A time: "1m30s", "500ms". A bare number is seconds. Also the notation of every google.protobuf.Duration.
    *
    * @generated from enum value: NOTATION_DURATION = 1;
    */
   DURATION: 1,
 
   /**
-   * A size: "64KB", "1MiB"; a bare number is megabytes, as in RoadRunner.
+   * A size: "64KB", "1.5GiB"; units are powers of 1024. A bare number is megabytes, as in RoadRunner. The message has
+   * bytes.
    *
    * @generated from enum value: NOTATION_MEGABYTES = 2;
    */
   MEGABYTES: 2,
 
   /**
-   * A size: "64KB", "1MiB"; a bare number is bytes.
+   * A size: "64KB", "1.5GiB"; units are powers of 1024. A bare number is bytes.
    *
    * @generated from enum value: NOTATION_BYTES = 3;
    */
   BYTES: 3,
 
   /**
-   * A command: text that is split at white space, or a list that is used as it is.
+   * A program and its arguments: text that is split at white space, without a shell and without quotes, or a list that
+   * is used as it is. The message has the list.
    *
    * @generated from enum value: NOTATION_COMMAND = 4;
    */
   COMMAND: 4,
+
+  /**
+   * A file. Relative paths start from the working directory.
+   *
+   * @generated from enum value: NOTATION_PATH = 5;
+   */
+  PATH: 5,
+
+  /**
+   * Where to listen: "tcp://host:port", "host:port", ":port" (all interfaces) or "unix://path".
+   *
+   * @generated from enum value: NOTATION_ADDRESS = 6;
+   */
+  ADDRESS: 6,
+
+  /**
+   * Where to listen: "host:port" or ":port" (all interfaces).
+   *
+   * @generated from enum value: NOTATION_HTTP_ADDRESS = 7;
+   */
+  HTTP_ADDRESS: 7,
+
+  /**
+   * How frames travel: "pipes", "unix://path" or "tcp://host:port".
+   *
+   * @generated from enum value: NOTATION_RELAY = 8;
+   */
+  RELAY: 8,
 } as const;
 
 /**
- * How a setting is written in the file.
+ * How the value of a key is written in the file, where its type alone does not say it.
  *
  * @generated from enum roadrunner.config.v1.Notation
  */
@@ -105,10 +206,18 @@ export const NotationSchema: GenEnum<Notation> = /*@__PURE__*/
   enumDesc(file_roadrunner_config_v1_setting, 0);
 
 /**
- * On every field of the configuration that has something to say here.
+ * On every key of the configuration that has something to say here.
  *
  * @generated from extension: roadrunner.config.v1.Setting setting = 50000;
  */
 export const setting: GenExtension<FieldOptions, Setting> = /*@__PURE__*/
   extDesc(file_roadrunner_config_v1_setting, 0);
+
+/**
+ * On every section that lacks keys of RoadRunner.
+ *
+ * @generated from extension: roadrunner.config.v1.Section section = 50000;
+ */
+export const section: GenExtension<MessageOptions, Section> = /*@__PURE__*/
+  extDesc(file_roadrunner_config_v1_setting, 1);
 

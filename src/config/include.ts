@@ -1,0 +1,101 @@
+import { resolve } from "node:path";
+import { type Environment, interpolateTree } from "./interpolation.ts";
+import type { Problem } from "./problem.ts";
+import type { FileReader } from "./read-file.ts";
+import { parseSource } from "./source.ts";
+import {
+  entryOf,
+  isEmpty,
+  type MapNode,
+  type Place,
+  problemAt,
+  type SourceNode,
+  sameKey,
+  shown,
+} from "./source-node.ts";
+
+export interface IncludeContext {
+  /** Names of files start from here. */
+  readonly workingDirectory: string;
+  readonly env: Environment;
+  readonly readFile: FileReader;
+  readonly problems: Problem[];
+}
+
+/** These say something of the file that they stand in. */
+const KEYS_OF_THE_FILE = ["version", "include", "envfile"];
+
+/**
+ * Sections of included files take the place of those of the root, also of what `-o` changed in them; later files win.
+ * Each file must have the version of the root. Files that they include themselves are not followed.
+ */
+export function includeFiles(root: MapNode, context: IncludeContext): MapNode {
+  const include = entryOf(root, "include");
+  if (!include || isEmpty(include.node)) return root;
+  let result = root;
+  for (const { name, place } of namesOf(include.node, context.problems)) {
+    const included = readIncluded(name, place, root, context);
+    if (included) result = replaceSections(result, included, context.problems);
+  }
+  return result;
+}
+
+function namesOf(node: SourceNode, problems: Problem[]): { name: string; place: Place }[] {
+  const items = node.kind === "list" ? node.items : [node];
+  return items.flatMap((item) => {
+    if (item.kind === "scalar" && typeof item.value === "string" && item.value !== "")
+      return [{ name: item.value, place: item.place }];
+    problems.push(problemAt(item.place, "include", `expected the path of a file, got ${shown(item)}`));
+    return [];
+  });
+}
+
+function readIncluded(name: string, place: Place, root: MapNode, context: IncludeContext): MapNode | undefined {
+  const { workingDirectory, env, readFile, problems } = context;
+  const read = readFile(resolve(workingDirectory, name));
+  if ("error" in read) {
+    problems.push(problemAt(place, "include", `${read.error}; paths start from the working directory`));
+    return undefined;
+  }
+  const parsed = parseSource(read.text, name, "include");
+  problems.push(...parsed.problems);
+  if (!parsed.root) return undefined;
+  const tree = interpolateTree(parsed.root, env, problems);
+  const version = entryOf(tree, "version")?.node;
+  const [own, expected] = [versionText(version), versionText(entryOf(root, "version")?.node)];
+  if (own !== expected)
+    problems.push(
+      problemAt(
+        version?.place ?? tree.place,
+        "version",
+        `expected ${expected}, the version of the file that includes this one, got ${own}`,
+      ),
+    );
+  for (const key of ["include", "envfile"]) {
+    const entry = entryOf(tree, key);
+    if (entry) problems.push(problemAt(entry.keyPlace, key, "it has no effect in an included file", "warning"));
+  }
+  return tree;
+}
+
+function versionText(node: SourceNode | undefined): string {
+  return node ? shown(node) : "none";
+}
+
+function replaceSections(root: MapNode, included: MapNode, problems: Problem[]): MapNode {
+  const sections = included.entries.filter(({ key }) => !KEYS_OF_THE_FILE.includes(key.toLowerCase()));
+  const kept = root.entries.filter((entry) => {
+    const by = sections.find(({ key }) => sameKey(key, entry.key));
+    for (const place of by ? overridesIn(entry.node) : [])
+      problems.push(
+        problemAt(place, "", `it has no effect: ${by!.keyPlace.file} replaces the section "${entry.key}"`, "warning"),
+      );
+    return !by;
+  });
+  return { ...root, entries: [...kept, ...sections] };
+}
+
+function overridesIn(node: SourceNode): Place[] {
+  if (node.kind === "map") return node.entries.flatMap((entry) => overridesIn(entry.node));
+  return node.place.kind === "override" ? [node.place] : [];
+}

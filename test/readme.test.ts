@@ -1,0 +1,235 @@
+import { spawn } from "node:child_process";
+import { readdirSync, readFileSync } from "node:fs";
+import { dirname, join, relative } from "node:path";
+import { expect } from "chai";
+import { checkConfiguration } from "../src/config/load.ts";
+import { type Child, ended, Lines, ROOT, spawnRrctl } from "./e2e/cli-server.ts";
+import { needsPhp, skip } from "./support/php.ts";
+
+/**
+ * What the documentation shows is true: commands in blocks marked with `<!-- run -->` are run against a real server, in
+ * their order; where a block shows output, the real output has the same form; configurations are read by the loader;
+ * links lead somewhere.
+ */
+
+/** Paths of the pages, from the root. */
+const PAGES = [
+  "README.md",
+  ...["src/README.md", "proto/README.md", "php/README.md", "examples/README.md"],
+  ...readdirSync(join(ROOT, "docs"))
+    .filter((name) => name.endsWith(".md"))
+    .map((name) => `docs/${name}`),
+];
+const COMMAND_LIMIT_MS = 60_000;
+
+interface Block {
+  language: string;
+  text: string;
+  line: number;
+  /** In the comment before the block: "run", or "run if: <shell command>". */
+  mark: string | undefined;
+}
+
+function blocksOf(page: string): Block[] {
+  const text = readFileSync(join(ROOT, page), "utf8");
+  const found = text.matchAll(/(?:^<!-- (run.*?) -->\n)?^```(\w*)\n([\s\S]*?)^```$/gm);
+  return [...found].map((match) => ({
+    mark: match[1],
+    language: match[2]!,
+    text: match[3]!,
+    line: text.slice(0, match.index).split("\n").length,
+  }));
+}
+
+describe("README.md", function () {
+  this.timeout(COMMAND_LIMIT_MS);
+  let server: Child;
+  let prelude: string;
+
+  before(async function () {
+    needsPhp(this);
+    const demo = join(ROOT, "php/examples/demo");
+    const overrides = ["-o", "http.address=127.0.0.1:0", "-o", "control.listen=tcp://127.0.0.1:0"];
+    server = spawnRrctl(["serve", "-w", demo, "-c", join(demo, ".rr.yaml"), ...overrides], { cwd: ROOT });
+    server.stdout.resume();
+    const lines = new Lines(server.stderr);
+    const control = /\/\/(\S+)/.exec(await lines.until((line) => /^ {2}control +/.test(line)))![1]!;
+    const http = lines.seen.flatMap((line) => /^ {2}http +http:\/\/(\S+)/.exec(line)?.[1] ?? [])[0]!;
+    void lines.until(() => false).catch(() => undefined);
+    prelude = shellPrelude(control, http);
+  });
+
+  after(async () => {
+    if (!server) return;
+    const exit = ended(server);
+    server.kill("SIGTERM");
+    expect(await exit).to.equal(0);
+  });
+
+  const blocks = blocksOf("README.md").filter(({ mark }) => mark !== undefined);
+
+  it("has blocks that can be run", () => {
+    expect(blocks.filter(({ language }) => language === "sh")).to.have.length.above(2);
+    expect(blocks.filter(({ language }) => language === "console")).to.have.length.above(0);
+  });
+
+  for (const block of blocks) {
+    const name = block.text.split("\n")[0];
+    it(`line ${block.line}: ${name}`, async function () {
+      const condition = /^run if: (.*)$/.exec(block.mark!)?.[1];
+      if (condition && (await shell(`${prelude}\n${condition}`)).exitCode !== 0)
+        return skip(this, `this fails here: ${condition}`);
+      if (block.language === "console") await runConsole(block, prelude);
+      else {
+        const { exitCode, out } = await shell(`${prelude}\nset -e\n${block.text}`);
+        expect(exitCode, out).to.equal(0);
+      }
+    });
+  }
+});
+
+/** What makes the commands of the page reach this checkout's program and this test's server. */
+function shellPrelude(control: string, http: string): string {
+  const node = JSON.stringify(process.execPath);
+  const tsx = JSON.stringify(import.meta.resolve("tsx"));
+  return `
+shopt -s expand_aliases
+export RRCTL_ADDRESS=${control}
+rrctl() { ${node} --import ${tsx} cli/main.ts "$@"; }
+npx() {
+  local program=$1; shift
+  case $program in
+    rrctl) rrctl "\${@//127.0.0.1:6002/${control}}" ;;
+    buf) ${node} node_modules/@bufbuild/buf/bin/buf "\${@//127.0.0.1:6002/${control}}" ;;
+    *) echo "npx $program: not known to the test" >&2; return 1 ;;
+  esac
+}
+curl() { command curl --fail --silent --show-error "\${@//127.0.0.1:8080/${http}}"; }
+grpcurl() { command grpcurl "\${@//127.0.0.1:6002/${control}}"; }
+# The first Python that has gRPC: version managers put others before the system's.
+python3() {
+  local one
+  for one in python3 /usr/bin/python3; do
+    command $one -c "import grpc" 2>/dev/null && { command $one "\${@//127.0.0.1:6002/${control}}"; return; }
+  done
+  return 1
+}
+alias alias=:
+`;
+}
+
+interface ShellResult {
+  exitCode: number | null;
+  /** Standard output and standard error as they came. */
+  out: string;
+}
+
+function shell(script: string): Promise<ShellResult> {
+  const child = spawn("bash", ["-c", `exec 2>&1\n${script}`], { cwd: ROOT, stdio: ["ignore", "pipe", "ignore"] });
+  let out = "";
+  child.stdout.on("data", (chunk) => {
+    out += chunk;
+  });
+  const timer = setTimeout(() => child.kill("SIGKILL"), COMMAND_LIMIT_MS);
+  return new Promise((resolve, reject) => {
+    child.once("error", reject);
+    child.once("close", (exitCode) => {
+      clearTimeout(timer);
+      resolve({ exitCode, out });
+    });
+  });
+}
+
+async function runConsole({ text }: Block, prelude: string): Promise<void> {
+  for (const part of text.split(/^\$ /m).slice(1)) {
+    const [command, ...shown] = part.trimEnd().split("\n");
+    const { out } = await shell(`${prelude}\n${command}`);
+    const real = out.trimEnd().split("\n");
+    expect(real.length, `lines of "${command}":\n${out}`).to.equal(shown.length);
+    for (const [at, line] of shown.entries())
+      expect(formOf(real[at]!), `output of "${command}"`).to.match(patternOf(line));
+  }
+}
+
+/** A line without what differs from run to run: numbers, times and the width of columns. */
+function formOf(line: string): string {
+  return line
+    .replace(/\bnow\b/g, "0 seconds ago")
+    .replace(/\bseconds?\b/g, "seconds")
+    .replace(/\d[\d.:]*( ?(ms|µs|s)\b)?/g, "0")
+    .replace(/ +/g, " ")
+    .trim();
+}
+
+/** "…" stands for anything. */
+function patternOf(line: string): RegExp {
+  const literal = formOf(line).replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
+  return new RegExp(`^${literal.replaceAll(/(, )?…/g, ".*")}$`);
+}
+
+describe("documentation", () => {
+  for (const page of PAGES) {
+    it(`${page}: links lead to what is there`, () => {
+      const text = readFileSync(join(ROOT, page), "utf8").replace(/^```[\s\S]*?^```$/gm, "");
+      const links = [...text.matchAll(/\]\(([^)\s]+)\)/g)].map((match) => match[1]!);
+      const broken = links.filter((link) => !/^https?:/.test(link) && !linkLeadsSomewhere(page, link));
+      expect(broken).to.deep.equal([]);
+    });
+  }
+
+  const snippets = PAGES.flatMap((page) =>
+    blocksOf(page)
+      .filter(({ language, text }) => language === "yaml" && /^version: "3"/m.test(text))
+      .map(({ text, line }) => ({ name: `${page}, line ${line}`, text, directory: join(ROOT, dirname(page)) })),
+  );
+  const files = [...filesNamed(join(ROOT, "examples")), ...filesNamed(join(ROOT, "php/examples"))].map((file) => ({
+    name: relative(ROOT, file),
+    text: readFileSync(file, "utf8"),
+    directory: dirname(file),
+  }));
+
+  it("shows configurations and has files of them", () => {
+    expect(snippets).to.have.length.above(1);
+    expect(files).to.have.length.above(3);
+  });
+
+  for (const { name, text, directory } of [...snippets, ...files])
+    it(`${name} is a configuration without faults`, () => {
+      const { problems } = checkConfiguration({ cwd: directory, text, env: {} });
+      expect(problems.map(({ line, message }) => `line ${line}: ${message}`)).to.deep.equal([]);
+    });
+});
+
+function linkLeadsSomewhere(page: string, link: string): boolean {
+  const [path, anchor] = link.split("#") as [string, string | undefined];
+  const target = path === "" ? join(ROOT, page) : join(ROOT, dirname(page), path);
+  try {
+    if (path !== "" && !path.endsWith(".md"))
+      return readdirSync(dirname(target)).includes(target.split("/").at(-1)!) || readdirSync(target).length > 0;
+    const text = readFileSync(target, "utf8");
+    return anchor === undefined || anchorsOf(text).has(anchor);
+  } catch {
+    return false;
+  }
+}
+
+/** As the usual renderers name headings. */
+function anchorsOf(text: string): Set<string> {
+  const headings = [...text.matchAll(/^#+ (.*)$/gm)].map((match) => match[1]!);
+  return new Set(
+    headings.map((heading) =>
+      heading
+        .toLowerCase()
+        .replace(/[^\w\- ]/g, "")
+        .replaceAll(" ", "-"),
+    ),
+  );
+}
+
+function filesNamed(directory: string): string[] {
+  return readdirSync(directory, { withFileTypes: true }).flatMap((entry) => {
+    const path = join(directory, entry.name);
+    if (entry.isDirectory()) return filesNamed(path);
+    return entry.name.endsWith(".rr.yaml") ? [path] : [];
+  });
+}
