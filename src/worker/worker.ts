@@ -1,6 +1,6 @@
 import type { Clock } from "../clock.ts";
 import type { PoolOptions } from "../config/options.ts";
-import { RrError } from "../errors.ts";
+import { type ErrorReason, RrError } from "../errors.ts";
 import {
   isStopRequest,
   type WorkerMessageListener,
@@ -16,6 +16,7 @@ import { StreamRelay } from "../relay/stream-relay.ts";
 import { explainBootFailure } from "./boot-failure.ts";
 import type { Execution } from "./execution.ts";
 import { explainExit } from "./exit-explanation.ts";
+import { RollingDeadline } from "./rolling-deadline.ts";
 import { transition, type WorkerState } from "./worker-state.ts";
 
 /** What a pool gives all its workers. */
@@ -97,8 +98,7 @@ export class Worker implements WorkerMessageListener {
   #moreAfterFrame = false;
   #pongOwed = false;
   #idleToReport = false;
-  #execTimer: NodeJS.Timeout | undefined;
-  #execDeadlineMs = 0;
+  readonly #execDeadline: RollingDeadline;
   #streamStopSent = false;
   #abandonTimer: NodeJS.Timeout | undefined;
   /** Text on the channel before the worker was ready: PHP reports a missing script there. */
@@ -126,6 +126,9 @@ export class Worker implements WorkerMessageListener {
     this.generation = identity.generation;
     this.startedAtMs = identity.startedAtMs;
     this.executionsMax = identity.executionsMax;
+    this.#execDeadline = new RollingDeadline(environment.options.supervisor.execTtlMs, environment.clock, () =>
+      this.#execTimedOut(),
+    );
     this.#reader = environment.protocol.createReader(this, environment.options.frameBytesMax);
     void child.exited.then((exit) => this.#ended(exit));
   }
@@ -183,7 +186,7 @@ export class Worker implements WorkerMessageListener {
     this.#abandoned = false;
     this.#streamStopSent = false;
     this.executionStartedAtMs = this.#environment.clock.monotonicMs();
-    if (this.#environment.options.supervisor.execTtlMs > 0) this.#armExecTimer();
+    this.#execDeadline.start();
     this.#relay!.write(this.#environment.protocol.encodeRequest(execution.request));
   }
 
@@ -201,10 +204,14 @@ export class Worker implements WorkerMessageListener {
     if (this.#state !== "working" || this.#abandoned) return;
     this.#abandoned = true;
     if (this.#streaming) this.#sendStreamStop();
-    const { streamTimeoutMs, name } = this.#environment.options;
+    const { streamTimeoutMs } = this.#environment.options;
     this.#abandonTimer = setTimeout(() => {
-      const message = `worker ${this.pid} of pool "${name}" was still busy ${streamTimeoutMs} ms after its caller had left (pool.stream_timeout)`;
-      this.kill(new RrError("WORKER_EXITED", message, { metadata: { pool: name, pid: this.pid } }));
+      this.kill(
+        this.#problem(
+          "WORKER_EXITED",
+          `was still busy ${streamTimeoutMs} ms after its caller had left (pool.stream_timeout)`,
+        ),
+      );
     }, streamTimeoutMs);
     this.#resumeReading();
   }
@@ -229,7 +236,7 @@ export class Worker implements WorkerMessageListener {
       if (await this.#goneWithin(graceMs)) return;
       this.#environment.log.warn({ pid: this.pid }, `worker ${this.pid} ignored SIGTERM: killing it`);
     }
-    this.kill(new RrError("WORKER_EXITED", `worker ${this.pid} was killed: ${reason}`));
+    this.kill(this.#problem("WORKER_EXITED", `was killed: ${reason}`));
     await this.exited;
   }
 
@@ -256,7 +263,7 @@ export class Worker implements WorkerMessageListener {
     if (!more && !this.#answered && isStopRequest(reply.context, reply.body.length)) return this.#stopRequested();
     this.#moreAfterFrame = reply.more;
     this.#streaming ||= reply.more;
-    if (more && this.#environment.options.supervisor.execTtlMs > 0) this.#armExecTimer();
+    if (more) this.#execDeadline.start();
     const goOn = this.#part({ context: reply.context, body: reply.body, codec: reply.codec, more });
     if (!more) return;
     if (this.#abandoned) this.#sendStreamStop();
@@ -275,15 +282,11 @@ export class Worker implements WorkerMessageListener {
   error(text: string): void {
     if (this.#state !== "working") return this.#surplus(text, true);
     const execution = this.#execution!;
-    const { name } = this.#environment.options;
     this.#finish();
-    if (!this.#abandoned)
-      execution.failed(
-        new RrError("WORKER_ERROR", text || "the application answered with an empty error", {
-          metadata: { pool: name, pid: this.pid },
-        }),
-        this.#answered,
-      );
+    if (this.#abandoned) return;
+    const metadata = { pool: this.#environment.options.name, pid: this.pid };
+    const message = text || "the application answered with an empty error";
+    execution.failed(new RrError("WORKER_ERROR", message, { metadata }), this.#answered);
   }
 
   stray(bytes: Buffer): void {
@@ -302,21 +305,13 @@ export class Worker implements WorkerMessageListener {
       this.#child.signal("SIGKILL");
       return;
     }
-    const { name } = this.#environment.options;
-    this.kill(
-      new RrError(
-        "PROTOCOL_VIOLATION",
-        `worker ${this.pid} of pool "${name}" broke the protocol: ${problem}: ${printable(bytes)}`,
-        {
-          metadata: { pool: name, pid: this.pid, bytes: printable(bytes) },
-        },
-      ),
-    );
+    const shown = printable(bytes);
+    this.kill(this.#problem("PROTOCOL_VIOLATION", `broke the protocol: ${problem}: ${shown}`, { bytes: shown }));
   }
 
   async #becomeReady(signal: AbortSignal): Promise<void> {
     const { options, protocol, socketListener } = this.#environment;
-    const abort = () => this.kill(new RrError("CANCELLED", `the boot of worker ${this.pid} was given up`));
+    const abort = () => this.kill(this.#problem("CANCELLED", "was not needed any more before it was ready"));
     const timer = setTimeout(() => {
       this.#bootTimedOut = true;
       this.#child.signal("SIGKILL");
@@ -405,6 +400,7 @@ export class Worker implements WorkerMessageListener {
     this.#execution = undefined;
     this.executions++;
     this.lastUsedAtMs = this.#environment.clock.monotonicMs();
+    this.#execDeadline.stop();
     clearTimeout(this.#abandonTimer);
     this.#pongOwed = false;
     this.#state = transition(this.#state, "ready");
@@ -423,16 +419,8 @@ export class Worker implements WorkerMessageListener {
     if (this.#state !== "ready") return;
     this.#observer.surplusAnswer(this, text, isError);
     if (isError) return;
-    const { name } = this.#environment.options;
-    this.kill(
-      new RrError(
-        "PROTOCOL_VIOLATION",
-        `worker ${this.pid} of pool "${name}" answered although nothing was asked: its next answers could reach the wrong caller`,
-        {
-          metadata: { pool: name, pid: this.pid },
-        },
-      ),
-    );
+    const danger = "answered although nothing was asked: its next answers could reach the wrong caller";
+    this.kill(this.#problem("PROTOCOL_VIOLATION", danger));
   }
 
   #sendPong(): void {
@@ -449,33 +437,14 @@ export class Worker implements WorkerMessageListener {
     if (streamStop) this.#relay!.write([streamStop]);
   }
 
-  /**
-   * One timer for all calls: it looks at the deadline when it fires and sleeps on, so that a call costs no timer of
-   * its own.
-   */
-  #armExecTimer(): void {
-    const { execTtlMs } = this.#environment.options.supervisor;
-    this.#execDeadlineMs = this.#environment.clock.monotonicMs() + execTtlMs;
-    this.#execTimer ??= setTimeout(() => this.#checkExecDeadline(), execTtlMs);
-  }
-
-  #checkExecDeadline(): void {
-    this.#execTimer = undefined;
+  #execTimedOut(): void {
     if (this.#state !== "working") return;
-    const { name, supervisor } = this.#environment.options;
-    const leftMs = this.#execDeadlineMs - this.#environment.clock.monotonicMs();
-    if (leftMs > 0.5) {
-      this.#execTimer = setTimeout(() => this.#checkExecDeadline(), leftMs);
-      return;
-    }
+    // A caller that does not take the reply is not the worker's fault; the time starts anew.
+    if (this.#readingPaused) return this.#execDeadline.start();
+    const { execTtlMs } = this.#environment.options.supervisor;
+    const limit = `execution limit of ${execTtlMs} ms (pool.supervisor.exec_ttl)`;
     this.kill(
-      new RrError(
-        "EXEC_TIMEOUT",
-        `worker ${this.pid} of pool "${name}" did not answer within the execution limit of ${supervisor.execTtlMs} ms (pool.supervisor.exec_ttl) and was killed`,
-        {
-          metadata: { pool: name, pid: this.pid, limit_ms: supervisor.execTtlMs },
-        },
-      ),
+      this.#problem("EXEC_TIMEOUT", `did not answer within the ${limit} and was killed`, { limit_ms: execTtlMs }),
     );
   }
 
@@ -487,7 +456,7 @@ export class Worker implements WorkerMessageListener {
     if (this.#gone) return;
     setTimeout(() => {
       if (this.#state !== "exited")
-        this.kill(new RrError("PROTOCOL_VIOLATION", `worker ${this.pid} closed its channel but did not end`));
+        this.kill(this.#problem("PROTOCOL_VIOLATION", "closed its channel but did not end"));
     }, EXIT_AFTER_CLOSE_MS).unref();
   }
 
@@ -520,7 +489,7 @@ export class Worker implements WorkerMessageListener {
     const wasReady = this.bootTimeMs > 0;
     this.#execution = undefined;
     this.#state = transition(this.#state, "exited");
-    clearTimeout(this.#execTimer);
+    this.#execDeadline.close();
     clearTimeout(this.#abandonTimer);
     this.#relay?.destroy();
     if (wasReady) this.#observer.exited(this, exit);
@@ -536,6 +505,13 @@ export class Worker implements WorkerMessageListener {
       exit,
       lastOutput: this.#child.lastOutput,
     });
+  }
+
+  /** "worker 12 of pool "http" ..." */
+  #problem(reason: ErrorReason, text: string, values: Record<string, string | number> = {}): RrError {
+    const { name } = this.#environment.options;
+    const metadata = { pool: name, pid: this.pid, ...values };
+    return new RrError(reason, `worker ${this.pid} of pool "${name}" ${text}`, { metadata });
   }
 
   #goneWithin(limitMs: number): Promise<boolean> {
