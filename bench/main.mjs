@@ -2,11 +2,11 @@
 // unless something does not work at all. The load comes from processes on the same machine, so figures are for
 // comparison within one run only.
 //
-// RR_OFFICIAL_PACKAGES=/path measures RoadRunner's own PHP packages too: a directory in which Composer has installed
-// spiral/roadrunner-worker, spiral/roadrunner-http and nyholm/psr7.
+// RoadRunner's own PHP packages are measured too where they are: spiral/roadrunner-worker, spiral/roadrunner-http and
+// nyholm/psr7, in vendor/ of the directory RR_OFFICIAL_PACKAGES or where the compatibility suite has put them.
 import { execFile } from "node:child_process";
-import { existsSync } from "node:fs";
-import { cpus } from "node:os";
+import { existsSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { cpus, loadavg, tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs, promisify } from "node:util";
 import { runMain, setUp, step } from "../scripts/setup.mjs";
@@ -17,6 +17,8 @@ import { megabytes, microseconds, milliseconds, rate, ratio, renderTable } from 
 const PHP_PROCESSES = 2;
 const CONNECTIONS = [1, 32, 128];
 const COMPARED_CONNECTIONS = 32;
+/** Above it something else runs on the machine. */
+const LOAD_AVERAGE_QUIET = 0.5;
 const OURS = "our worker";
 const OFFICIAL = "official worker";
 const FPM = "nginx + php-fpm";
@@ -26,36 +28,44 @@ const run = promisify(execFile);
 async function main() {
   const { values } = parseArgs({ options: { quick: { type: "boolean", default: false } } });
   setUp({ php: true });
+  // Before figures count: Node compiles what is used often, and its memory finds its size.
   const plan = values.quick
-    ? { seconds: 2, warmUpSeconds: 0.5, starts: 1 }
-    : { seconds: 5, warmUpSeconds: 1, starts: 3 };
+    ? { seconds: 2, warmUpSeconds: 2, repeats: 1 }
+    : { seconds: 5, warmUpSeconds: 4, repeats: 3 };
+  const [loadBefore] = loadavg();
   const official = officialWorkers();
   const rows = [
     ...(await measurePools(plan, official)),
     ...(await measureDispatch(plan)),
     ...(await measureHttp(plan, official)),
   ];
+  if (loadBefore > LOAD_AVERAGE_QUIET)
+    notes.push(
+      `The machine was busy with other things (load average ${loadBefore.toFixed(1)}): all figures are too low.`,
+    );
   process.stdout.write(`\n${await machine()}\n\n${renderTable(rows)}`);
   for (const note of notes) process.stdout.write(`\n${note}\n`);
 }
 
 const notes = [];
 
-/** Commands and scripts of workers with RoadRunner's own packages, or undefined. */
+/** Scripts of workers with RoadRunner's own packages and where these are, or undefined. */
 function officialWorkers() {
-  const directory = process.env.RR_OFFICIAL_PACKAGES;
-  const autoload = directory && join(directory, "vendor", "autoload.php");
-  if (!autoload || !existsSync(autoload)) {
+  const place = process.env.RR_OFFICIAL_PACKAGES ?? join(ROOT, ".cache", "official");
+  // The place itself, or sets of versions in it, as the compatibility suite installs them: the last one is the newest.
+  const names = existsSync(place) ? readdirSync(place).sort().reverse() : [];
+  const vendor = [".", ...names]
+    .map((name) => join(place, name, "vendor"))
+    .find((path) => existsSync(join(path, "autoload.php")));
+  if (!vendor) {
     notes.push(
-      autoload
-        ? `The official worker was not measured: there is no ${autoload}.`
-        : "The official worker was not measured: RR_OFFICIAL_PACKAGES names no directory with its packages.",
+      `The official worker was not measured: there are no packages of RoadRunner in ${place} (RR_OFFICIAL_PACKAGES).`,
     );
     return undefined;
   }
-  const head = `<?php\nrequire ${JSON.stringify(autoload)};\n`;
+  const head = "<?php\nrequire __DIR__ . '/vendor/autoload.php';\n";
   return {
-    directory,
+    vendor,
     echo: `${head}$worker = Spiral\\RoadRunner\\Worker::create();
 while ($payload = $worker->waitPayload()) {
     $worker->respond($payload);
@@ -71,8 +81,6 @@ while ($request = $psr7->waitRequest()) {
 }
 
 async function measurePools(plan, official) {
-  const { mkdtempSync, rmSync, writeFileSync } = await import("node:fs");
-  const { tmpdir } = await import("node:os");
   const rows = [];
   const measure = async (of, script) => {
     step(`Pool executions, ${of}`);
@@ -83,6 +91,7 @@ async function measurePools(plan, official) {
   if (!official) return rows;
   const directory = mkdtempSync(join(tmpdir(), "rr-bench-"));
   writeFileSync(join(directory, "echo.php"), official.echo);
+  symlinkSync(official.vendor, join(directory, "vendor"));
   await measure(OFFICIAL, join(directory, "echo.php"));
   rmSync(directory, { recursive: true, force: true });
   return rows;
@@ -110,12 +119,19 @@ async function measureDispatch(plan) {
   return rows;
 }
 
-/** Runs a load script to its end. */
-async function load(script, options) {
-  const { stdout } = await run(process.execPath, [join(ROOT, "bench", script), JSON.stringify(options)]);
-  const result = JSON.parse(stdout);
-  if (result.failed > 0) notes.push(`${script} ${JSON.stringify(options)}: ${result.failed} calls failed.`);
-  return result;
+/**
+ * Runs a load script and resolves with the median of its results: on few processors the rate of the same thing can
+ * double or halve by where the system happens to run whom.
+ */
+async function load(script, { repeats, ...options }) {
+  const results = [];
+  while (results.length < repeats) {
+    const { stdout } = await run(process.execPath, [join(ROOT, "bench", script), JSON.stringify(options)]);
+    const result = JSON.parse(stdout);
+    if (result.failed > 0) notes.push(`${script} ${JSON.stringify(options)}: ${result.failed} calls failed.`);
+    results.push(result);
+  }
+  return results.sort((one, other) => one.perSecond - other.perSecond)[Math.floor(repeats / 2)];
 }
 
 function figures({ perSecond, p50Ms, p99Ms }) {
@@ -133,12 +149,13 @@ async function measureHttp(plan, official) {
   else results.set(FPM, await measureServer(await startFpm(PHP_PROCESSES), FPM, plan));
   results.set(OURS, await measureServer(await startServer({ http: hello }), OURS, plan));
   if (official) {
-    const files = { "psr7.php": official.psr7 };
-    results.set(OFFICIAL, await measureServer(await startServer({ http: "php psr7.php", files }), OFFICIAL, plan));
+    const { psr7, vendor } = official;
+    const server = await startServer({ http: "php psr7.php", files: { "psr7.php": psr7 }, links: { vendor } });
+    results.set(OFFICIAL, await measureServer(server, OFFICIAL, plan));
   }
   const starts = [results.get(OURS).firstResponseMs];
-  while (starts.length < plan.starts) {
-    step(`Start, ${starts.length + 1} of ${plan.starts}`);
+  while (starts.length < plan.repeats) {
+    step(`Start, ${starts.length + 1} of ${plan.repeats}`);
     const server = await startServer({ http: hello });
     starts.push(server.firstResponseMs);
     await server.stop();

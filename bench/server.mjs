@@ -1,6 +1,6 @@
 // A server as users start it: `rrctl serve` from the build, with a configuration of its own in a temporary directory.
 import { spawn } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { get } from "node:http";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
@@ -17,9 +17,9 @@ const POLL_MS = 3;
 
 /**
  * Starts a server and waits until it serves. `http` and `pools` are commands of PHP workers; each pool has two.
- * `files` are written beside the configuration.
+ * `files` are written beside the configuration, `links` are made there.
  */
-export async function startServer({ http, pools = {}, files = {}, workers = 2 }) {
+export async function startServer({ http, pools = {}, files = {}, links = {}, workers = 2 }) {
   const directory = mkdtempSync(join(tmpdir(), "rr-bench-"));
   const port = http ? await freePort() : undefined;
   const poolLines = Object.entries(pools).flatMap(([name, command]) => [
@@ -41,6 +41,7 @@ export async function startServer({ http, pools = {}, files = {}, workers = 2 })
   ].join("\n");
   for (const [name, text] of Object.entries({ ".rr.yaml": configuration, ...files }))
     writeFileSync(join(directory, name), text);
+  for (const [name, target] of Object.entries(links)) symlinkSync(target, join(directory, name));
 
   const startedAtMs = performance.now();
   const child = spawn(process.execPath, [join(ROOT, "dist", "cli", "main.js"), "serve"], {

@@ -9,6 +9,7 @@ import { Notation } from "../gen/roadrunner/config/v1/setting_pb.ts";
 import {
   boundsOf,
   CONFIGURATION,
+  DURATION_MS_MAX,
   notationOf,
   notYetOf,
   sectionMessageOf,
@@ -123,7 +124,8 @@ function typeText(field) {
 }
 
 function rangeText(min, max, format) {
-  const bounded = max !== Number.MAX_SAFE_INTEGER && (max !== UINT32_MAX || format !== String);
+  const bounded =
+    max !== Number.MAX_SAFE_INTEGER && max !== DURATION_MS_MAX && (max !== UINT32_MAX || format !== String);
   if (bounded) return `, ${format(min)} to ${format(max)}`;
   return min > 0 ? `, at least ${format(min)}` : "";
 }
@@ -164,24 +166,24 @@ export function configurationSchema() {
       for (const key of notYetOf(message))
         properties[key] = { description: "RoadRunner has this, this server does not yet: it has no effect." };
     }
-    return { $ref: `#/definitions/${message.name}` };
+    return { $ref: `#/$defs/${message.name}` };
   };
   schemaOf(CONFIGURATION);
   const { [CONFIGURATION.name]: root, ...others } = definitions;
   const schema = {
-    $schema: "http://json-schema.org/draft-07/schema#",
+    $schema: "https://json-schema.org/draft/2020-12/schema",
     $comment: "Generated from proto/roadrunner/config/v1/configuration.proto by `npm run gen`: change it there.",
     title: "Configuration of rrctl (.rr.yaml)",
     ...root,
     type: "object",
     required: CONFIGURATION.fields.filter((field) => boundsOf(field).required).map(({ name }) => name),
     patternProperties: { "^x-": {} },
-    definitions: others,
+    $defs: others,
   };
   return `${JSON.stringify(schema, undefined, 2)}\n`;
 }
 
-const VARIABLE = { $ref: "#/definitions/variable" };
+const VARIABLE = { $ref: "#/$defs/variable" };
 const TEXT_LIKE = { type: ["string", "number", "boolean", "null"] };
 const TEXTS = { type: "array", items: { type: ["string", "number", "boolean"] } };
 
@@ -203,7 +205,7 @@ function valueSchema(field, schemaOf) {
   const section = sectionMessageOf(field);
   if (section) return { allOf: [schemaOf(section)] };
   if (notation === Notation.COMMAND)
-    return { anyOf: [{ type: "string", minLength: 1 }, { ...TEXTS, minItems: 1 }, { type: "null" }] };
+    return { anyOf: [{ type: "string" }, { ...TEXTS, minItems: 1 }, { type: "null" }] };
   if (field.fieldKind === "list") return { anyOf: [TEXTS, TEXT_LIKE] };
   if (field.fieldKind === "map") {
     const values = field.mapKind === "message" ? schemaOf(field.message) : TEXT_LIKE;
@@ -234,10 +236,10 @@ function valueSchema(field, schemaOf) {
   if (field.scalar === ScalarType.BOOL)
     return { anyOf: [{ type: ["boolean", "null"] }, { enum: ["true", "false", "1", "0", 1, 0] }, VARIABLE] };
   if (field.scalar === ScalarType.UINT32 || field.scalar === ScalarType.UINT64) {
-    const least = settingOf(field)?.zeroIsDefault ? 0 : min;
     return {
       anyOf: [
-        { type: ["integer", "null"], minimum: least, maximum: max },
+        { type: ["integer", "null"], minimum: min, maximum: max },
+        ...(settingOf(field)?.zeroIsDefault && min > 0 ? [{ enum: [0] }] : []),
         { type: "string", pattern: "^\\d+$" },
         VARIABLE,
       ],

@@ -95,8 +95,9 @@ export class Core {
   async stop(timeoutMs: number): Promise<void> {
     this.#control.state = "stopping";
     this.#events.record("server.draining", { message: "the server stops" });
-    await this.#frontends?.stop(timeoutMs);
+    // First: as long as anyone holds the socket the kernel takes connections, and nobody would answer them.
     this.#httpSocket?.close();
+    await this.#frontends?.stop(timeoutMs);
     await Promise.all(this.#pools.map((pool) => pool.stop(timeoutMs)));
     this.#events.record("server.stopped", { message: "all workers have ended" });
     this.#rpc?.close();

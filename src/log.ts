@@ -7,6 +7,8 @@ type Fields = Record<string, unknown>;
 
 /** One event, one line: stable fields for programs, a message for people. */
 export interface Log {
+  /** Whether lines of `debug` go anywhere: for who would have to gather fields first. */
+  readonly debugEnabled: boolean;
   debug(fields: Fields, message: string): void;
   info(fields: Fields, message: string): void;
   warn(fields: Fields, message: string): void;
@@ -49,6 +51,7 @@ export function createLog(settings: LogSettings): Log {
 
 function wrap(logger: pino.Logger, channelLevels: Readonly<Record<string, string>>): Log {
   return {
+    debugEnabled: logger.isLevelEnabled("debug"),
     debug: (fields, message) => logger.debug(fields, message),
     info: (fields, message) => logger.info(fields, message),
     warn: (fields, message) => logger.warn(fields, message),
@@ -61,6 +64,7 @@ function wrap(logger: pino.Logger, channelLevels: Readonly<Record<string, string
 }
 
 export const silentLog: Log = {
+  debugEnabled: false,
   debug: () => {},
   info: () => {},
   warn: () => {},

@@ -1,6 +1,7 @@
 import { createRegistry, type DescFile, type DescService, toBinary } from "@bufbuild/protobuf";
 import { FileDescriptorProtoSchema } from "@bufbuild/protobuf/wkt";
 import { Status } from "nice-grpc-common";
+import { file_google_rpc_error_details } from "../../gen/google/rpc/error_details_pb.ts";
 import type { ServerReflectionRequest } from "../../gen/grpc/reflection/v1/reflection_pb.ts";
 
 /**
@@ -15,6 +16,8 @@ export function reflectionService(services: readonly DescService[]) {
     file.dependencies.forEach(collect);
   };
   for (const service of services) collect(service.file);
+  // No service mentions the details of errors, but clients want to read them.
+  collect(file_google_rpc_error_details);
   const registry = createRegistry(...files.values());
 
   const answer = ({ messageRequest }: ServerReflectionRequest) => {

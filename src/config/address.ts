@@ -1,6 +1,7 @@
 import { isIP, isIPv6 } from "node:net";
 import { resolve } from "node:path";
 import type { Address, RelayOptions } from "./options.ts";
+import { quoted } from "./source-node.ts";
 
 type TcpAddress = Extract<Address, { kind: "tcp" }>;
 type Failure = { readonly error: string };
@@ -37,7 +38,7 @@ export function parseRelay(text: string, directory: string): RelayOptions | Fail
 }
 
 function unexpected(expected: string, text: string, { error }: Failure): Failure {
-  return { error: `expected ${expected}, got ${JSON.stringify(text)}${error === "" ? "" : `: ${error}`}` };
+  return { error: `expected ${expected}, got ${quoted(text)}${error === "" ? "" : `: ${error}`}` };
 }
 
 function parseUnix(path: string): Address | Failure {

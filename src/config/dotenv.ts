@@ -20,7 +20,8 @@ export function parseDotenv(text: string, env: Readonly<Record<string, string | 
   const badLines: number[] = [];
   const lines = text.replace(/^\uFEFF/, "").split(/\r?\n/);
   for (let index = 0; index < lines.length; index++) {
-    const line = lines[index]!.trim();
+    // What stands at the end may belong to a value in quotes that goes on in the next line.
+    const line = lines[index]!.trimStart();
     if (line === "" || line.startsWith("#")) continue;
     const assignment = ASSIGNMENT.exec(line);
     const written = assignment && writtenValue(line.slice(assignment[0].length), lines.slice(index + 1));

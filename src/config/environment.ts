@@ -3,7 +3,7 @@ import { parseDotenv } from "./dotenv.ts";
 import { type Environment, interpolate } from "./interpolation.ts";
 import type { Problem } from "./problem.ts";
 import type { FileReader } from "./read-file.ts";
-import { entryOf, type MapNode, type Place, problemAt } from "./source-node.ts";
+import { entryOf, type MapNode, type Place, problemAt, textOf } from "./source-node.ts";
 
 export interface EnvironmentContext {
   readonly env: Environment;
@@ -30,8 +30,8 @@ export function extendedEnvironment(root: MapNode, context: EnvironmentContext):
   }
   const envfile = entryOf(root, "envfile")?.node;
   // What is no text is reported with the rest of the file.
-  if (envfile?.kind !== "scalar" || typeof envfile.value !== "string") return result;
-  const path = interpolate(envfile.value, result).text;
+  if (envfile?.kind !== "scalar" || envfile.value === null) return result;
+  const path = interpolate(textOf(envfile), result).text;
   return path === "" ? result : withFile(result, resolve(dirname(file), path), envfile.place, "envfile", context);
 }
 

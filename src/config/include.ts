@@ -12,6 +12,7 @@ import {
   type SourceNode,
   sameKey,
   shown,
+  textOf,
 } from "./source-node.ts";
 
 export interface IncludeContext {
@@ -33,21 +34,21 @@ export function includeFiles(root: MapNode, context: IncludeContext): MapNode {
   const include = entryOf(root, "include");
   if (!include || isEmpty(include.node)) return root;
   let result = root;
-  for (const { name, place } of namesOf(include.node, context.problems)) {
+  for (const { name, place } of namesOf(include.node)) {
     const included = readIncluded(name, place, root, context);
     if (included) result = replaceSections(result, included, context.problems);
   }
   return result;
 }
 
-function namesOf(node: SourceNode, problems: Problem[]): { name: string; place: Place }[] {
-  const items = node.kind === "list" ? node.items : [node];
-  return items.flatMap((item) => {
-    if (item.kind === "scalar" && typeof item.value === "string" && item.value !== "")
-      return [{ name: item.value, place: item.place }];
-    problems.push(problemAt(item.place, "include", `expected the path of a file, got ${shown(item)}`));
-    return [];
-  });
+/** What is no path is reported with the rest of the file. */
+function namesOf(node: SourceNode): { name: string; place: Place }[] {
+  if (node.kind === "list") return node.items.flatMap(namesOf);
+  if (node.kind !== "scalar" || node.value === null) return [];
+  const names = textOf(node)
+    .split(",")
+    .map((name) => name.trim());
+  return names.filter((name) => name !== "").map((name) => ({ name, place: node.place }));
 }
 
 function readIncluded(name: string, place: Place, root: MapNode, context: IncludeContext): MapNode | undefined {

@@ -13,6 +13,9 @@ export interface Interpolation {
   readonly unclosed: boolean;
 }
 
+/** Defaults in defaults; what is deeper stays as it is. */
+const DEPTH_MAX = 10;
+
 /**
  * Replaces $NAME, ${NAME} and ${NAME:-default}. What is not set becomes empty; with a default, what is not set or empty
  * becomes the default, in which variables are replaced too. As in RoadRunner "${}" and a "${" without an end vanish and
@@ -23,7 +26,9 @@ export function interpolate(text: string, env: Environment): Interpolation {
   const missing: string[] = [];
   let unclosed = false;
 
-  const expand = (part: string): string => {
+  const expand = (part: string, depth: number): string => {
+    if (depth > DEPTH_MAX) return part;
+    const ends = closingBraces(part);
     let result = "";
     let at = 0;
     for (let dollar = part.indexOf("$"); dollar >= 0; dollar = part.indexOf("$", at)) {
@@ -31,13 +36,13 @@ export function interpolate(text: string, env: Environment): Interpolation {
       const name = /^[A-Za-z_][A-Za-z0-9_]*/.exec(part.slice(dollar + 1))?.[0];
       const next = part[dollar + 1];
       if (name !== undefined) {
-        result += valueOfReference(name);
+        result += valueOfReference(name, depth);
         at = dollar + 1 + name.length;
       } else if (next === "{") {
-        const end = closingBrace(part, dollar + 2);
-        if (end < 0) unclosed = true;
-        else result += valueOfReference(part.slice(dollar + 2, end));
-        at = end < 0 ? dollar + 2 : end + 1;
+        const end = ends.get(dollar);
+        if (end === undefined) unclosed = true;
+        else result += valueOfReference(part.slice(dollar + 2, end), depth);
+        at = end === undefined ? dollar + 2 : end + 1;
       } else {
         result += "$";
         at = dollar + (next === "$" ? 2 : 1);
@@ -46,28 +51,29 @@ export function interpolate(text: string, env: Environment): Interpolation {
     return result + part.slice(at);
   };
 
-  const valueOfReference = (reference: string): string => {
+  const valueOfReference = (reference: string, depth: number): string => {
     if (reference === "") return "";
     const separator = reference.indexOf(":-");
     const name = separator < 0 ? reference : reference.slice(0, separator);
     variables.push(name);
     const value = env[name];
-    if (separator >= 0) return value === undefined || value === "" ? expand(reference.slice(separator + 2)) : value;
+    if (separator >= 0) return value || expand(reference.slice(separator + 2), depth + 1);
     if (value === undefined) missing.push(name);
     return value ?? "";
   };
 
-  return { text: expand(text), variables, missing, unclosed };
+  return { text: expand(text, 0), variables, missing, unclosed };
 }
 
-/** The "}" that ends a reference, past those of references in its default. -1: none. */
-function closingBrace(text: string, from: number): number {
-  let depth = 0;
-  for (let at = from; at < text.length; at++) {
-    if (text.startsWith("${", at)) depth++;
-    else if (text[at] === "}" && depth-- === 0) return at;
+/** Where the "}" of each "${" is, by the place of its dollar sign. */
+function closingBraces(text: string): ReadonlyMap<number, number> {
+  const ends = new Map<number, number>();
+  const open: number[] = [];
+  for (let at = 0; at < text.length; at++) {
+    if (text.startsWith("${", at)) open.push(at);
+    else if (text[at] === "}" && open.length > 0) ends.set(open.pop()!, at);
   }
-  return -1;
+  return ends;
 }
 
 /** Text that means itself: the reverse of `interpolate`. */

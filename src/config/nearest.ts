@@ -1,9 +1,13 @@
+/** No key is as long; comparing costs the product of both lengths. */
+const LENGTH_MAX = 50;
+
 /**
  * The candidate that was probably meant by a word: the one that is spelled most like it if it is near enough, else the
  * only one that contains it.
  */
 export function nearest(word: string, candidates: readonly string[]): string | undefined {
   const plain = normalized(word);
+  if (plain.length > LENGTH_MAX) return undefined;
   let best: string | undefined;
   let bestDistance = Math.max(1, Math.round(plain.length / 3)) + 1;
   for (const candidate of candidates) {

@@ -1,8 +1,19 @@
 import { create, type DescField, type DescMessage, type Message } from "@bufbuild/protobuf";
+import { Notation } from "../../gen/roadrunner/config/v1/setting_pb.ts";
 import { nearest } from "./nearest.ts";
 import type { Problem } from "./problem.ts";
-import { boundsOf, notYetOf, pathsByKey, sectionMessageOf, settingOf } from "./schema.ts";
-import { type Entry, isEmpty, type MapNode, type Place, problemAt, type SourceNode, shown } from "./source-node.ts";
+import { boundsOf, notationOf, notYetOf, pathsByKey, sectionMessageOf, settingOf } from "./schema.ts";
+import {
+  type Entry,
+  isEmpty,
+  type MapNode,
+  type Place,
+  problemAt,
+  quoted,
+  type SourceNode,
+  shown,
+  textOf,
+} from "./source-node.ts";
 import { isZero, plainValue, readValue } from "./value.ts";
 
 /** Fields of a message by their local names, to make it of. */
@@ -26,7 +37,7 @@ export class Reader {
   readonly #places = new Map<string, Place>();
   /** Keys that were probably meant by unknown ones: that these are missing needs no further word. */
   readonly #meant = new Set<string>();
-  readonly #pathsByKey = pathsByKey();
+  #pathsByKey: ReturnType<typeof pathsByKey> | undefined;
   readonly #foreignSections: readonly string[];
 
   /** `foreignSections`: names of top-level sections that RoadRunner gives a meaning to because of others in this file. */
@@ -65,7 +76,7 @@ export class Reader {
 
   #section(message: DescMessage, node: MapNode, path: string): Init {
     const init: Init = {};
-    const seen = new Set<string>();
+    const seen = new Map<string, string>();
     for (const entry of node.entries) {
       const name = entry.key.toLowerCase();
       const field = message.fields.find((candidate) => candidate.name === name);
@@ -74,11 +85,21 @@ export class Reader {
         continue;
       }
       const fieldPath = join(path, field.name);
-      if (seen.has(name)) this.reportAt(fieldPath, `the key is given a second time as ${entry.key}: remove one`);
-      seen.add(name);
-      this.#places.set(fieldPath, entry.node.kind === "map" ? entry.keyPlace : entry.node.place);
+      // The same letters a second time are a problem of the form, and reported as such.
+      const other = seen.get(name);
+      if (other !== undefined && other !== entry.key)
+        this.report(
+          entry.keyPlace,
+          fieldPath,
+          `the key is given a second time, as ${other} and ${entry.key}: remove one`,
+        );
+      seen.set(name, entry.key);
+      this.#places.set(
+        fieldPath,
+        entry.node.kind === "map" || isAbsent(field, entry.node) ? entry.keyPlace : entry.node.place,
+      );
       // A key without anything behind it is as good as absent, as in RoadRunner.
-      if (isEmpty(entry.node)) continue;
+      if (isAbsent(field, entry.node)) continue;
       const value = this.#field(field, entry.node, fieldPath);
       if (value !== undefined) init[field.localName] = value;
     }
@@ -111,7 +132,7 @@ export class Reader {
     if (node.kind === "scalar" && node.value === "" && node.variables.length > 0) return undefined;
     const read = readValue(field, node);
     if ("error" in read) {
-      this.report(node.place, path, read.error);
+      this.report((read.part ?? node).place, path, read.error);
       return undefined;
     }
     if (read.note !== undefined) this.report(node.place, path, read.note, "warning");
@@ -135,7 +156,7 @@ export class Reader {
       const entryPath = `${path}.${key}`;
       this.#places.set(entryPath, keyPlace);
       if (keyPattern && !keyPattern.test(key))
-        this.report(keyPlace, entryPath, `${JSON.stringify(key)} is no name: use letters, digits, "-" and "_"`);
+        this.report(keyPlace, entryPath, `${quoted(key)} is no name: use letters, digits, "-" and "_"`);
       const read =
         field.mapKind === "message"
           ? this.#mapSection(field.message, value, entryPath)
@@ -157,7 +178,7 @@ export class Reader {
     this.sources.set(path, { place: node.place, variables: node.variables });
     if (node.value === null) return "";
     if (typeof node.value === "boolean") return node.value ? "1" : "0";
-    return typeof node.value === "string" ? node.value : node.text;
+    return textOf(node);
   }
 
   #unknown(message: DescMessage, { key, keyPlace }: Entry, parent: string): void {
@@ -172,10 +193,11 @@ export class Reader {
       this.report(keyPlace, path, `RoadRunner has this ${what}, this server does not yet: it has no effect`, "warning");
       return;
     }
-    this.report(keyPlace, path, `unknown key ${JSON.stringify(key)}${this.#hint(message, name, parent, notYet)}`);
+    this.report(keyPlace, path, `unknown key ${quoted(key)}${this.#hint(message, name, parent, notYet)}`);
   }
 
   #hint(message: DescMessage, name: string, parent: string, notYet: readonly string[]): string {
+    this.#pathsByKey ??= pathsByKey();
     const elsewhere = (this.#pathsByKey.get(name) ?? []).map((path) => path.slice(0, -name.length - 1));
     if (elsewhere.length > 0) return `; it belongs ${elsewhere.map(sectionName).join(" or ")}`;
     const known = message.fields.map((field) => field.name);
@@ -184,6 +206,11 @@ export class Reader {
     this.#meant.add(join(parent, meant));
     return `; did you mean "${meant}"?`;
   }
+}
+
+/** Nothing is written behind the key. A command that is "" is none either: files have it to show that the key exists. */
+function isAbsent(field: DescField, node: SourceNode): boolean {
+  return isEmpty(node) || (notationOf(field) === Notation.COMMAND && node.kind === "scalar" && node.value === "");
 }
 
 /** RoadRunner reads a list of maps as one map: `env: [{A: 1}, {B: 2}]`. */

@@ -45,6 +45,14 @@ export interface Bounds {
 }
 
 export const UINT32_MAX = 0xffff_ffff;
+/** 10,000 years: protobuf has no longer Duration. */
+export const DURATION_MS_MAX = 315_576_000_000_000;
+
+/** The largest value where no rule sets one. */
+const UNBOUNDED: Readonly<Record<number, number>> = {
+  [Notation.UNSPECIFIED]: UINT32_MAX,
+  [Notation.DURATION]: DURATION_MS_MAX,
+};
 
 /**
  * Reads the rules that the API's validator applies as well. Loading that one takes longer than everything else here
@@ -53,7 +61,7 @@ export const UINT32_MAX = 0xffff_ffff;
 export function boundsOf(field: DescField): Bounds {
   const rules = hasOption(field, fieldRules) ? (getOption(field, fieldRules) as FieldRules) : undefined;
   const type = rules?.type;
-  const range = { min: 0, max: notationOf(field) === Notation.UNSPECIFIED ? UINT32_MAX : Number.MAX_SAFE_INTEGER };
+  const range = { min: 0, max: UNBOUNDED[notationOf(field)] ?? Number.MAX_SAFE_INTEGER };
   if (type?.case === "uint32" || type?.case === "uint64" || type?.case === "duration") {
     const { greaterThan, lessThan } = type.value;
     if (greaterThan.case === "gte") range.min = limit(greaterThan.value);
@@ -75,7 +83,7 @@ function limit(value: number | bigint | Duration): number {
 }
 
 /** Paths of all sections and keys by name: "num_workers" → "http.pool.num_workers", "pools.<name>.num_workers". */
-export function pathsByKey(message: DescMessage = CONFIGURATION): ReadonlyMap<string, readonly string[]> {
+export function pathsByKey(): ReadonlyMap<string, readonly string[]> {
   const paths = new Map<string, string[]>();
   const visit = (section: DescMessage, prefix: string) => {
     for (const field of section.fields) {
@@ -86,6 +94,6 @@ export function pathsByKey(message: DescMessage = CONFIGURATION): ReadonlyMap<st
       else if (field.fieldKind === "map" && field.mapKind === "message") visit(field.message, `${path}.<name>.`);
     }
   };
-  visit(message, "");
+  visit(CONFIGURATION, "");
   return paths;
 }

@@ -62,14 +62,27 @@ export function isEmpty(node: SourceNode): boolean {
   return node.kind === "scalar" && node.value === null;
 }
 
+/** A value as text, numbers as they were written: 0755 is "0755". */
+export function textOf(node: ScalarNode): string {
+  return typeof node.value === "string" ? node.value : node.text;
+}
+
 /** What a message says that it got. */
 export function shown(node: SourceNode): string {
   if (node.kind === "map") return "keys and values";
   if (node.kind === "list") return "a list";
   if (node.value === null) return "nothing";
-  const value = typeof node.value === "string" ? JSON.stringify(node.value) : node.text;
+  const value = typeof node.value === "string" ? quoted(node.value) : node.text;
   const source = node.variables.map((name) => `\${${name}}`).join(", ");
   return source === "" ? value : `${value} (from ${source})`;
+}
+
+const SHOWN_CHARACTERS_MAX = 100;
+
+/** A text in quotes, cut where it would fill the screen. */
+export function quoted(text: string): string {
+  const cut = text.length > SHOWN_CHARACTERS_MAX ? `${text.slice(0, SHOWN_CHARACTERS_MAX)}…` : text;
+  return JSON.stringify(cut);
 }
 
 export function problemAt(

@@ -1,4 +1,5 @@
 import { LineCounter, type Node, parseDocument } from "yaml";
+import { NESTING_MAX, nestsDeeperThan } from "./nesting.ts";
 import type { Problem } from "./problem.ts";
 import { type MapNode, type Place, problemAt } from "./source-node.ts";
 import { expandTabs } from "./tabs.ts";
@@ -15,6 +16,8 @@ type Kind = "file" | "include";
 /** Reads YAML, or JSON, which is YAML too. All problems of form are found, those of content if the form allows it. */
 export function parseSource(text: string, file: string, kind: Kind): Parsed {
   const whole: Place = { kind, file, line: 1, column: 1 };
+  if (nestsDeeperThan(NESTING_MAX, text))
+    return { root: undefined, problems: [problemAt(whole, "", `expected at most ${NESTING_MAX} levels of nesting`)] };
   const first = parse(text, file, kind);
   if (!first.codes.includes("TAB_AS_INDENT")) return finish(first, whole);
   const { places, candidates } = expandTabs(text);
@@ -24,7 +27,7 @@ export function parseSource(text: string, file: string, kind: Kind): Parsed {
   // What the author meant can be guessed: with spaces in place of the tabs, the other mistakes show too.
   for (const candidate of candidates) {
     const again = parse(candidate.text, file, kind, candidate.originalColumn);
-    if (!isReadable(again)) continue;
+    if (again.codes.length > 0) continue;
     const { root, problems } = finish(again, whole);
     return { root, problems: [...tabs, ...problems] };
   }
@@ -45,7 +48,8 @@ function parse(
   originalColumn = (_line: number, column: number) => column,
 ): Attempt {
   const lineCounter = new LineCounter();
-  const document = parseDocument(text, { lineCounter, prettyErrors: false });
+  // Whether keys are unique is looked at below: the library compares each key with each.
+  const document = parseDocument(text, { lineCounter, prettyErrors: false, uniqueKeys: false });
   const placeAt = (offset: number): Place => {
     const { line, col } = lineCounter.linePos(offset);
     return { kind, file, line: Math.max(line, 1), column: originalColumn(line, Math.max(col, 1)) };
@@ -53,33 +57,39 @@ function parse(
   return {
     contents: document.contents as Node | null,
     codes: document.errors.map(({ code }) => code),
-    problems: document.errors.map((error) =>
-      problemAt(placeAt(error.pos[0]), "", syntaxMessage(error.code, error.message)),
-    ),
+    problems: document.errors.map(({ code, message, pos: [start] }) => {
+      const place = placeAt(start);
+      return problemAt(
+        place,
+        "",
+        syntaxMessage(
+          code,
+          message,
+          text
+            .slice(0, start + 1)
+            .split("\n")
+            .at(-1)!,
+        ),
+      );
+    }),
     converter: new YamlConverter(document, placeAt),
   };
 }
 
-/** A key given twice leaves the form as it is; after any other mistake the rest may be misread. */
-function isReadable({ codes }: Attempt): boolean {
-  return codes.every((code) => code === "DUPLICATE_KEY");
-}
-
-function finish(attempt: Attempt, whole: Place): Parsed {
-  const { contents, converter, problems } = attempt;
-  if (!isReadable(attempt)) return { root: undefined, problems };
+function finish({ contents, codes, converter, problems }: Attempt, whole: Place): Parsed {
+  // After a mistake of form the rest may be misread.
+  if (codes.length > 0) return { root: undefined, problems };
   const root = converter.convert(contents, whole);
-  const found = [...problems, ...converter.problems];
-  if (root.kind === "map") return { root, problems: found };
+  if (converter.tooLarge) return { root: undefined, problems: converter.problems };
+  if (root.kind === "map") return { root, problems: converter.problems };
   if (root.kind === "scalar" && root.value === null)
-    return { root: { kind: "map", place: whole, entries: [] }, problems: found };
+    return { root: { kind: "map", place: whole, entries: [] }, problems: converter.problems };
   const got = root.kind === "list" ? "a list" : "text";
   const message = `expected keys and values such as \`version: "3"\`, got ${got}`;
-  return { root: undefined, problems: [...found, problemAt(root.place, "", message)] };
+  return { root: undefined, problems: [...converter.problems, problemAt(root.place, "", message)] };
 }
 
 const SYNTAX_MESSAGES: Readonly<Record<string, string>> = {
-  DUPLICATE_KEY: "the key is given a second time here: remove one of them",
   BLOCK_AS_IMPLICIT_KEY: 'a second ": " stands in this line: put the value in quotes, or check the indentation',
   MULTILINE_IMPLICIT_KEY: "a key and its value stand in several lines: check the indentation",
   BAD_INDENT: "the indentation does not fit that of the lines above",
@@ -87,6 +97,8 @@ const SYNTAX_MESSAGES: Readonly<Record<string, string>> = {
   MULTIPLE_DOCS: "a second document starts here (---): a configuration is one document",
 };
 
-function syntaxMessage(code: string, message: string): string {
+/** `before`: the line up to and with the character at which the parser stopped. */
+function syntaxMessage(code: string, message: string, before: string): string {
+  if (/[[{].*\$\{$/.test(before)) return "a variable inside [ ] or { } needs quotes around its text";
   return SYNTAX_MESSAGES[code] ?? `this is not valid YAML: ${message.split("\n")[0]}`;
 }

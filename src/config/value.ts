@@ -3,11 +3,17 @@ import { type Duration, DurationSchema, durationMs } from "@bufbuild/protobuf/wk
 import { Notation } from "../../gen/roadrunner/config/v1/setting_pb.ts";
 import { nearest } from "./nearest.ts";
 import { boundsOf, notationOf, settingOf, UINT32_MAX } from "./schema.ts";
-import { type ScalarNode, type SourceNode, shown } from "./source-node.ts";
+import { type ScalarNode, type SourceNode, shown, textOf } from "./source-node.ts";
 import { formatDuration, formatSize, MEGABYTE, parseDuration, parseSize } from "./units.ts";
 
 /** What a key was given, or why it means nothing. `note` is worth a warning. */
-export type ReadValue = { readonly value: unknown; readonly note?: string } | { readonly error: string };
+export type ReadValue =
+  | { readonly value: unknown; readonly note?: string }
+  | {
+      readonly error: string;
+      /** The part that is wrong, if it is not the whole. */
+      readonly part?: SourceNode;
+    };
 
 /** What was written for a key that holds one value or a list of texts, as the field of the message has it. */
 export function readValue(field: DescField, node: SourceNode): ReadValue {
@@ -45,7 +51,7 @@ function readCommand(node: SourceNode): ReadValue {
   const expected = 'expected a command, such as "php worker.php" or [php, worker.php]';
   if (node.kind === "list") {
     const wrong = node.items.find((item) => item.kind !== "scalar" || item.value === null);
-    if (wrong) return { error: `${expected}, got ${shown(wrong)} in the list` };
+    if (wrong) return { error: `${expected}, got ${shown(wrong)} in the list`, part: wrong };
     const parts = node.items.map((item) => textOf(item as ScalarNode));
     return parts.length > 0 && parts[0] !== "" ? { value: parts } : { error: `${expected}, got an empty list` };
   }
@@ -64,7 +70,7 @@ function readTexts(node: SourceNode): ReadValue {
     return { value: items.map((item) => item.trim()).filter((item) => item !== "") };
   }
   const wrong = node.items.find((item) => item.kind !== "scalar" || item.value === null);
-  if (wrong) return { error: `expected text in the list, got ${shown(wrong)}` };
+  if (wrong) return { error: `expected text in the list, got ${shown(wrong)}`, part: wrong };
   return { value: node.items.map((item) => textOf(item as ScalarNode)) };
 }
 
@@ -78,9 +84,15 @@ function readDuration(field: DescField, node: ScalarNode): ReadValue {
   }
   const error = rangeError(field, ms, formatDuration, node);
   if (error !== undefined) return { error };
-  const seconds = Math.floor(ms / 1000);
-  const value = create(DurationSchema, { seconds: BigInt(seconds), nanos: Math.round((ms - seconds * 1000) * 1e6) });
+  const value = durationOf(ms);
   return bare && ms !== 0 ? { value, note: `a number without a unit is read as seconds: write "${text}s"` } : { value };
+}
+
+function durationOf(ms: number): Duration {
+  const seconds = Math.floor(ms / 1000);
+  const nanos = Math.round((ms - seconds * 1000) * 1e6);
+  // Less than half a nanosecond below a whole second is that second: nanos end at 999999999.
+  return create(DurationSchema, nanos < 1e9 ? { seconds: BigInt(seconds), nanos } : { seconds: BigInt(seconds + 1) });
 }
 
 function readSize(field: DescField, node: ScalarNode, notation: Notation): ReadValue {
@@ -116,11 +128,6 @@ function readText(field: DescField, node: ScalarNode): ReadValue {
   if (known !== undefined) return { value: known };
   const meant = texts.length > 1 ? nearest(text, texts) : undefined;
   return unexpected(field, node, meant === undefined ? "" : `; did you mean "${meant}"?`);
-}
-
-/** Numbers as they were written: 0755 is "0755". */
-function textOf(node: ScalarNode): string {
-  return typeof node.value === "string" ? node.value : node.text;
 }
 
 function rangeError(

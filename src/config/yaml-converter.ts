@@ -1,18 +1,21 @@
-import { type Alias, isAlias, isMap, isScalar, isSeq, type Node, type Pair, type parseDocument } from "yaml";
+import { type Alias, isAlias, isMap, isScalar, isSeq, type Node, type Pair, type parseDocument, visit } from "yaml";
 import type { Problem } from "./problem.ts";
-import { type Entry, type Place, problemAt, type ScalarNode, type SourceNode } from "./source-node.ts";
+import { type Entry, type Place, problemAt, quoted, type ScalarNode, type SourceNode } from "./source-node.ts";
 
 /** Files nest a handful of levels; aliases may nest without end. */
 const DEPTH_MAX = 50;
 /** Far above any real file. Aliases of aliases can make billions of nodes of a few lines. */
-const NODES_MAX = 100_000;
+const NODES_MAX = 20_000;
 
 /** Nodes of the YAML library to ours, with aliases and merge keys replaced by what they stand for. */
 export class YamlConverter {
   readonly problems: Problem[] = [];
   readonly #document: ReturnType<typeof parseDocument>;
   readonly #placeAt: (offset: number) => Place;
+  /** Set when there is no use in what was converted. */
+  tooLarge = false;
   #nodes = 0;
+  #targets: ReadonlyMap<Alias, Node> | undefined;
 
   constructor(document: ReturnType<typeof parseDocument>, placeAt: (offset: number) => Place) {
     this.#document = document;
@@ -23,8 +26,7 @@ export class YamlConverter {
   convert(node: Node | null, parent: Place, depth = 0): SourceNode {
     const place = node?.range ? this.#placeAt(node.range[0]) : parent;
     if (node === null) return nothing(place);
-    if (depth > DEPTH_MAX || this.#nodes >= NODES_MAX) return this.#tooLarge(place);
-    this.#nodes++;
+    if (this.tooLarge || depth > DEPTH_MAX || ++this.#nodes > NODES_MAX) return this.#stop(place);
     if (isAlias(node)) return this.#alias(node, place, depth);
     if (isMap(node)) return { kind: "map", place, entries: this.#entries(node.items as Pair[], place, depth) };
     if (isSeq(node)) {
@@ -37,16 +39,16 @@ export class YamlConverter {
     return { kind: "scalar", place, value: known, text: source ?? String(value), variables: [] };
   }
 
-  #tooLarge(place: Place): ScalarNode {
-    // Said once: everything that is left of the file would say it again.
-    if (this.#nodes !== Number.POSITIVE_INFINITY)
+  #stop(place: Place): ScalarNode {
+    if (!this.tooLarge)
       this.problems.push(problemAt(place, "", "too deep or too large: does an alias (*name) contain itself?"));
-    this.#nodes = Number.POSITIVE_INFINITY;
+    this.tooLarge = true;
     return nothing(place);
   }
 
   #alias(node: Alias, place: Place, depth: number): SourceNode {
-    const target = node.resolve(this.#document);
+    this.#targets ??= aliasTargets(this.#document);
+    const target = this.#targets.get(node);
     if (target) return this.convert(target, place, depth + 1);
     this.problems.push(problemAt(place, "", `*${node.source} names no anchor: there is no &${node.source} above it`));
     return nothing(place);
@@ -55,7 +57,9 @@ export class YamlConverter {
   #entries(pairs: readonly Pair[], place: Place, depth: number): Entry[] {
     const entries: Entry[] = [];
     const merged: Entry[] = [];
+    const keys = new Set<string>();
     for (const pair of pairs) {
+      if (this.tooLarge) break;
       const keyNode = pair.key as Node | null;
       const keyPlace = keyNode?.range ? this.#placeAt(keyNode.range[0]) : place;
       if (!isScalar(keyNode)) {
@@ -64,13 +68,36 @@ export class YamlConverter {
       }
       const key = keyNode.source ?? String(keyNode.value);
       const node = this.convert(pair.value as Node | null, keyPlace, depth + 1);
-      if (key === "<<") merged.push(...mergedEntries(node));
-      else entries.push({ key, keyPlace, node });
+      if (key === "<<") {
+        merged.push(...mergedEntries(node));
+        continue;
+      }
+      if (keys.has(key)) this.problems.push(problemAt(keyPlace, "", `the key ${quoted(key)} is given a second time`));
+      keys.add(key);
+      entries.push({ key, keyPlace, node });
     }
     // What is written beside a merge key stands above what it brings along.
-    for (const entry of merged) if (!entries.some(({ key }) => key === entry.key)) entries.push(entry);
+    for (const entry of merged) {
+      if (keys.has(entry.key)) continue;
+      keys.add(entry.key);
+      entries.push(entry);
+    }
     return entries;
   }
+}
+
+/** What each alias stands for: the last anchor of its name above it. One pass, where the library would search for each. */
+function aliasTargets(document: ReturnType<typeof parseDocument>): Map<Alias, Node> {
+  const anchors = new Map<string, Node>();
+  const targets = new Map<Alias, Node>();
+  visit(document, {
+    Node(_key, node) {
+      const target = isAlias(node) ? anchors.get(node.source) : undefined;
+      if (target && isAlias(node)) targets.set(node, target);
+      else if (!isAlias(node) && node.anchor) anchors.set(node.anchor, node as Node);
+    },
+  });
+  return targets;
 }
 
 function mergedEntries(node: SourceNode): readonly Entry[] {

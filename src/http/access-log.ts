@@ -25,7 +25,7 @@ export type AccessLog = (record: AccessRecord) => void;
 /** One line per request, with RoadRunner's field names: "http access log" if asked for, a short one for debugging else. */
 export function createAccessLog(log: Log, accessLogs: boolean): AccessLog {
   if (accessLogs) return (record) => log.info({ ...shortFields(record), ...longFields(record) }, "http access log");
-  return (record) => log.debug(shortFields(record), "http log");
+  return log.debugEnabled ? (record) => log.debug(shortFields(record), "http log") : () => {};
 }
 
 function shortFields(record: AccessRecord): Record<string, unknown> {

@@ -386,7 +386,7 @@ export class Pool implements CallOwner, WorkforceOwner {
     if (before <= 1)
       throw new RrError(
         "FAILED_PRECONDITION",
-        `pool "${this.name}" has ${before} worker, and the last one is not removed: pause the pool instead`,
+        `pool "${this.name}" has ${before === 1 ? "only one worker" : "no workers"}, and the last one is not removed: pause the pool instead`,
         {
           metadata: { pool: this.name },
         },

@@ -67,6 +67,38 @@ function parentEnds(
   return stdio === "channel" ? [ends[0]!, ends[1]!, ends[2]!] : [null, ends[0]!, ends[1]!];
 }
 
+/**
+ * Groups by pid, with how to clean up after them. They must not outlive this process, however it ends: a worker in the
+ * middle of a call would not notice.
+ */
+const liveGroups = new Map<number, () => void>();
+
+function keepUntilExit(child: NodeChildProcess, cleanUp: () => void): void {
+  if (liveGroups.size === 0) process.on("exit", killLiveGroups);
+  liveGroups.set(child.pid!, cleanUp);
+  child.once("exit", () => {
+    cleanUp();
+    liveGroups.delete(child.pid!);
+    if (liveGroups.size === 0) process.off("exit", killLiveGroups);
+  });
+}
+
+function killLiveGroups(): void {
+  for (const [pid, cleanUp] of liveGroups) {
+    signalGroup(pid, "SIGKILL");
+    cleanUp();
+  }
+}
+
+/** A group that is gone already is no error. */
+function signalGroup(pid: number, signal: "SIGTERM" | "SIGKILL"): void {
+  try {
+    process.kill(process.platform === "win32" ? pid : -pid, signal);
+  } catch {
+    // The group is gone.
+  }
+}
+
 /** A process and its group. */
 export class ChildProcess {
   readonly pid: number;
@@ -144,7 +176,7 @@ export class ChildProcess {
         reject(notStarted(options, error));
       });
     });
-    child.once("exit", removePipes);
+    keepUntilExit(child, removePipes);
     // A later failure to send a signal or message is not worth a crash.
     child.on("error", () => {});
     return new ChildProcess(child, stdin, stdout, outputs, lastLines);
@@ -179,12 +211,7 @@ export class ChildProcess {
 
   /** Signals the whole group; a process that is gone already is no error. */
   signal(signal: "SIGTERM" | "SIGKILL"): void {
-    try {
-      if (process.platform === "win32") this.#child.kill(signal);
-      else process.kill(-this.pid, signal);
-    } catch {
-      // The group is gone.
-    }
+    signalGroup(this.pid, signal);
   }
 }
 

@@ -14,6 +14,7 @@ export function memoryLog(): { log: Log; lines: LogLine[] } {
       lines.push({ level, message, fields: { ...inherited, ...fields } });
     };
     return {
+      debugEnabled: true,
       debug: at("debug"),
       info: at("info"),
       warn: at("warn"),

@@ -157,7 +157,14 @@ export function memoryLog(): { log: Log; lines: LogLine[] } {
   const at = (level: string) => (fields: Record<string, unknown>, message: string) => {
     lines.push({ level, message, fields });
   };
-  const log: Log = { debug: at("debug"), info: at("info"), warn: at("warn"), error: at("error"), child: () => log };
+  const log: Log = {
+    debugEnabled: true,
+    debug: at("debug"),
+    info: at("info"),
+    warn: at("warn"),
+    error: at("error"),
+    child: () => log,
+  };
   return { log, lines };
 }
 

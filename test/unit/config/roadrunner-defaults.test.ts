@@ -1,0 +1,124 @@
+import { availableParallelism } from "node:os";
+import { expect } from "chai";
+import { CONFIGURATION, notYetOf, settingOf } from "../../../src/config/schema.ts";
+import { allKeys } from "./descriptor-walk.ts";
+import { check, load } from "./support.ts";
+
+/** Absent: the key has no value then. */
+const NONE = undefined;
+
+/** RoadRunner's keys and what it takes for those that are absent, as its reference says. */
+const ROADRUNNER: Readonly<Record<string, string | undefined>> = {
+  "server.command": NONE,
+  "server.user": NONE,
+  "server.group": NONE,
+  "server.env": NONE,
+  "server.relay": "pipes",
+  "server.relay_timeout": NONE,
+  "server.on_init.command": NONE,
+  "server.on_init.exec_timeout": "60s",
+  "server.on_init.env": NONE,
+  "server.on_init.user": NONE,
+  "server.on_init.exit_on_error": "false",
+  "rpc.listen": "tcp://127.0.0.1:6001",
+  "http.address": NONE,
+  "http.pool.debug": "false",
+  "http.pool.command": NONE,
+  "http.pool.num_workers": String(availableParallelism()),
+  "http.pool.max_jobs": "0",
+  "http.pool.max_queue_size": "0",
+  "http.pool.allocate_timeout": "60s",
+  "http.pool.destroy_timeout": "60s",
+  "http.pool.reset_timeout": "60s",
+  "http.pool.stream_timeout": "60s",
+  "http.pool.supervisor.watch_tick": "5s",
+  "http.pool.supervisor.ttl": "0s",
+  "http.pool.supervisor.idle_ttl": "0s",
+  "http.pool.supervisor.exec_ttl": "0s",
+  "http.pool.supervisor.max_worker_memory": "0",
+  "http.pool.dynamic_allocator.max_workers": "10",
+  "http.pool.dynamic_allocator.spawn_rate": "5",
+  "http.pool.dynamic_allocator.idle_timeout": "60s",
+  "http.internal_error_code": "500",
+  "http.max_request_size": "1000MB",
+  "http.raw_body": "false",
+  "http.access_logs": "false",
+  "http.middleware": NONE,
+  "logs.mode": "development",
+  "logs.level": "debug",
+  "logs.encoding": NONE,
+  "logs.output": '["stderr"]',
+  "logs.err_output": '["stderr"]',
+  "logs.line_ending": "\n",
+  "logs.channels": NONE,
+  "logs.file_logger_options.log_output": "the folder for temporary files",
+  "logs.file_logger_options.max_size": "100",
+  "logs.file_logger_options.max_age": "24",
+  "logs.file_logger_options.max_backups": "10",
+  "logs.file_logger_options.compress": "false",
+  "endure.grace_period": "30s",
+  "endure.print_graph": "false",
+  "endure.log_level": "error",
+  "endure.watchdog_sec": "0",
+  include: NONE,
+  envfile: NONE,
+};
+
+/** Where the default is another one on purpose. */
+const DIFFERENT: Readonly<Record<string, { ours: string | undefined; reason: string }>> = {
+  "http.pool.max_queue_size": { ours: "10000", reason: "memory has to be bounded without a setting" },
+  "logs.level": { ours: "info", reason: "debug costs a line for each request" },
+  "server.relay_timeout": { ours: "60s", reason: "what samples have; it has no effect in either" },
+  "logs.file_logger_options.log_output": { ours: NONE, reason: "a log in the folder for temporary files gets lost" },
+};
+
+const EVERY_SECTION = `version: "3"
+server: {on_init: {command: x}}
+rpc: {}
+http: {pool: {dynamic_allocator: {}, command: x}}
+logs: {file_logger_options: {}}
+`;
+/** What has to be written for the rest to be there. */
+const WRITTEN = ["version", "server.on_init.command", "http.pool.command"];
+
+describe("config defaults of RoadRunner", () => {
+  const values = new Map(load(EVERY_SECTION).provenance.map(({ path, value }) => [path, value]));
+
+  for (const [path, theirs] of Object.entries(ROADRUNNER).filter(([path]) => !WRITTEN.includes(path))) {
+    const difference = DIFFERENT[path];
+    const ours = difference ? difference.ours : theirs;
+    const why = difference ? `, not ${JSON.stringify(theirs) ?? "absent"}: ${difference.reason}` : "";
+    it(`${path} is ${JSON.stringify(ours) ?? "absent"}${why}`, () => {
+      expect(values.get(path)).to.equal(ours === "[]" ? NONE : ours);
+    });
+  }
+
+  it("lists only what differs", () => {
+    for (const [path, { ours }] of Object.entries(DIFFERENT)) expect(ours, path).not.to.equal(ROADRUNNER[path]);
+  });
+
+  it("covers every key that is not our own", () => {
+    const theirs = allKeys()
+      .filter(({ field, path }) => path[0] !== "pools" && !path.includes("name") && !settingOf(field)?.own)
+      .map(({ path }) => path.join("."));
+    const leaves = theirs.filter(
+      (path) => !theirs.some((other) => other.startsWith(`${path}.`)) && !allKeys().some((key) => isOwn(key, path)),
+    );
+    expect(Object.keys(ROADRUNNER).sort()).to.deep.equal(leaves.filter((path) => path !== "version").sort());
+  });
+
+  for (const section of notYetOf(CONFIGURATION))
+    for (const value of ["{}", "", "[a]", "{a: {b: 1}}", '"$NOT_SET"'])
+      it(`the section ${section} is a warning, never an error: ${JSON.stringify(value)}`, () => {
+        const { errors, warnings } = check(`version: "3"\n${section}: ${value}\n`);
+        expect(errors).to.deep.equal([]);
+        expect(warnings).to.include(
+          `.rr.yaml:2:1: ${section}: RoadRunner has this section, this server does not yet: it has no effect`,
+        );
+      });
+});
+
+/** A key of a section that is our own as a whole. */
+function isOwn({ field, path }: ReturnType<typeof allKeys>[number], other: string): boolean {
+  return settingOf(field)?.own === true && other.startsWith(`${path.join(".")}.`);
+}
