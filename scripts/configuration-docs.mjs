@@ -47,8 +47,8 @@ export function configurationPage({ page, table, code }) {
 }
 
 const INTRODUCTION = `The server reads \`.rr.yaml\` of the directory that it is started in, or the file given by \`-c\`. The file is YAML or JSON;
-names and meanings are those of RoadRunner's version 3, keys marked *own* are not in RoadRunner. The smallest file that
-serves HTTP:
+names and meanings are those of RoadRunner's version 3, keys marked *own* are not in RoadRunner; what behaves differently
+on purpose is listed in [moving from RoadRunner](roadrunner.md). The smallest file that serves HTTP:
 
 \`\`\`yaml
 version: "3"

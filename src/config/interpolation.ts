@@ -96,8 +96,8 @@ function interpolateNode(node: SourceNode, env: Environment, problems: Problem[]
   if (typeof node.value !== "string" || !node.value.includes("$")) return node;
   const { text, variables, missing, unclosed } = interpolate(node.value, env);
   const warn = (message: string) => problems.push(problemAt(node.place, "", message, "warning"));
-  for (const name of missing)
+  for (const name of new Set(missing))
     warn(`the variable ${name} is not set and empty here; \${${name}:-value} gives it a default`);
   if (unclosed) warn("a dollar sign and brace have no closing brace here: they are left out");
-  return { ...node, value: text, text, variables };
+  return { ...node, value: text, text, variables: [...new Set(variables)] };
 }

@@ -69,6 +69,9 @@ export function loadConfiguration(source: ConfigurationSource): LoadedConfigurat
   );
 }
 
+/** More help nobody. */
+const PROBLEMS_MAX = 1000;
+
 /** As `loadConfiguration`, but hands out all problems, warnings included, instead of throwing. */
 export function checkConfiguration(source: ConfigurationSource): { loaded?: LoadedConfiguration; problems: Problem[] } {
   const name = source.file ?? DEFAULT_FILE;
@@ -81,7 +84,7 @@ export function checkConfiguration(source: ConfigurationSource): { loaded?: Load
   }
   const parsed = parseSource(read.text, name, "file");
   const problems = [...parsed.problems];
-  if (!parsed.root) return { problems: problems.sort(byPosition) };
+  if (!parsed.root) return { problems: firstOf(problems) };
 
   const { cwd, dotenv } = source;
   const workingDirectory = source.workingDirectory ?? dirname(file);
@@ -101,20 +104,34 @@ export function checkConfiguration(source: ConfigurationSource): { loaded?: Load
     report: (path, text, severity) => reader.reportAt(path, text, severity),
     reportMissing: (path, text) => reader.reportMissing(path, text),
   });
-  problems.push(...reader.problems);
-  problems.sort(byPosition);
+  const found = firstOf([...problems, ...reader.problems]);
   const provenance = provenanceOf(message, reader.sources);
   const loaded: LoadedConfiguration = {
     configuration,
     message,
     provenance,
     origins: new Map(provenance.map(({ path, origin }) => [path, origin])),
-    warnings: problems
+    warnings: found
       .filter(({ severity }) => severity === "warning")
       .map((problem) => ({ ...problem, text: problemText(problem) })),
     env,
   };
-  return { loaded, problems };
+  return { loaded, problems: found };
+}
+
+/** In order. Errors stay whatever is left out, so that a file with one is not taken for right. */
+function firstOf(problems: readonly Problem[]): Problem[] {
+  const sorted = [...problems].sort(byPosition);
+  if (sorted.length <= PROBLEMS_MAX) return sorted;
+  const errorsFirst = [...sorted].sort(
+    (one, other) => Number(one.severity > other.severity) - Number(one.severity < other.severity),
+  );
+  const kept = new Set(errorsFirst.slice(0, PROBLEMS_MAX));
+  const more = `and ${sorted.length - PROBLEMS_MAX} more`;
+  return [
+    ...sorted.filter((problem) => kept.has(problem)),
+    { ...errorsFirst[0]!, line: 0, column: 0, path: "", message: more },
+  ];
 }
 
 /** Variables of a section that has no effect are no reason to warn. */

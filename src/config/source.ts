@@ -16,6 +16,8 @@ type Kind = "file" | "include";
 /** Reads YAML, or JSON, which is YAML too. All problems of form are found, those of content if the form allows it. */
 export function parseSource(text: string, file: string, kind: Kind): Parsed {
   const whole: Place = { kind, file, line: 1, column: 1 };
+  if (text.length > TEXT_LENGTH_MAX)
+    return { root: undefined, problems: [problemAt(whole, "", `expected at most ${TEXT_LENGTH_MAX} characters`)] };
   if (nestsDeeperThan(NESTING_MAX, text))
     return { root: undefined, problems: [problemAt(whole, "", `expected at most ${NESTING_MAX} levels of nesting`)] };
   const first = parse(text, file, kind);
@@ -33,6 +35,12 @@ export function parseSource(text: string, file: string, kind: Kind): Parsed {
   }
   return { root: undefined, problems: tabs };
 }
+
+/** Far above any real file; the parser takes seconds for a megabyte made to keep it busy. */
+const TEXT_LENGTH_MAX = 256 * 1024;
+
+/** After the first mistakes of form the others mostly follow from them. */
+const SYNTAX_PROBLEMS_MAX = 20;
 
 interface Attempt {
   readonly contents: Node | null;
@@ -57,20 +65,9 @@ function parse(
   return {
     contents: document.contents as Node | null,
     codes: document.errors.map(({ code }) => code),
-    problems: document.errors.map(({ code, message, pos: [start] }) => {
-      const place = placeAt(start);
-      return problemAt(
-        place,
-        "",
-        syntaxMessage(
-          code,
-          message,
-          text
-            .slice(0, start + 1)
-            .split("\n")
-            .at(-1)!,
-        ),
-      );
+    problems: document.errors.slice(0, SYNTAX_PROBLEMS_MAX).map(({ code, message, pos: [start] }) => {
+      const before = text.slice(text.lastIndexOf("\n", start - 1) + 1, start + 1);
+      return problemAt(placeAt(start), "", syntaxMessage(code, message, before));
     }),
     converter: new YamlConverter(document, placeAt),
   };

@@ -133,25 +133,38 @@ describe("config source", () => {
     }
   });
 
-  it("ends with as many keys, variables and letters as fit into a megabyte", () => {
-    const keys = Array.from({ length: 50_000 }, (_, at) => `k${at}: 1\n`).join("");
-    expect(errorsWith(keys).join()).to.contain("too deep or too large");
-    const [unknown] = errorsWith(`${"k".repeat(100_000)}: 1\n`);
-    expect(unknown).to.have.length.below(300);
-    expect(errorsWith(`rpc: {listen: "${"${".repeat(200_000)}"}\n`)).to.have.length(1);
-    expect(errorsWith(`rpc: {listen: "${"${A:-".repeat(100_000)}${"}".repeat(100_000)}"}\n`)).to.have.length(1);
+  it("refuses files that are larger than any configuration", () => {
+    expect(errorsWith("#".repeat(300_000))).to.deep.equal([".rr.yaml:1:1: expected at most 262144 characters"]);
   });
+
+  for (const [name, more, expected] of [
+    ["keys", Array.from({ length: 25_000 }, (_, at) => `k${at}: 1\n`).join(""), /too deep or too large/],
+    [
+      "unknown keys",
+      Array.from({ length: 10_000 }, (_, at) => `k${at}: 1\n`).join(""),
+      /unknown key.*\n.*and 9001 more/s,
+    ],
+    ["list items", `x-a: [${"1,".repeat(100_000)}]\n`, /too deep or too large/],
+    ["aliases", `x-a: &a 1\nx-b: [${"*a,".repeat(80_000)}]\n`, /too deep or too large/],
+    ["open variables", `rpc: {listen: "${"${".repeat(100_000)}"}\n`, /^[^\n]{1,400}$/],
+    ["nested variables", `rpc: {listen: "${"${A:-".repeat(40_000)}${"}".repeat(40_000)}"}\n`, /^[^\n]{1,400}$/],
+    ["variables that are not set", `rpc: {listen: "${"$A".repeat(100_000)}"}\n`, /^$/],
+    ["mistakes of form", "]\n".repeat(20_000), /^([^\n]+\n){19}[^\n]+$/],
+  ] as const)
+    it(`ends with as many ${name} as fit into a file`, () => {
+      expect(errorsWith(more).join("\n")).to.match(expected);
+    });
 
   for (const [name, text] of [
     ["brackets", `x: ${"[".repeat(100_000)}`],
     ["brackets that close", `x: ${"[".repeat(50_000)}${"]".repeat(50_000)}`],
     ["braces over lines", "{a:\n".repeat(20_000)],
-    ["indentation", Array.from({ length: 1000 }, (_, level) => `${" ".repeat(level)}a:`).join("\n")],
+    ["indentation", Array.from({ length: 400 }, (_, level) => `${" ".repeat(level)}a:`).join("\n")],
     ["brackets between texts that would close them", `x: ${'[ "]", '.repeat(20_000)}`],
     ["brackets after a quote in a text", `x: [a", ${"[".repeat(20_000)}`],
     ["dashes", "- ".repeat(50_000)],
     ["question marks", "? ".repeat(50_000)],
-    ["lists of lists in lines", Array.from({ length: 1000 }, (_, level) => `${" ".repeat(level)}- a:`).join("\n")],
+    ["lists of lists in lines", Array.from({ length: 400 }, (_, level) => `${" ".repeat(level)}- a:`).join("\n")],
   ] as const)
     it(`refuses ${name} by the thousand`, () => {
       expect(check(text).errors).to.deep.equal([".rr.yaml:1:1: expected at most 100 levels of nesting"]);
