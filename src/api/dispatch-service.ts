@@ -21,6 +21,7 @@ export function dispatchService(
   dispatcher: Dispatcher,
   limits: { payloadBytesMax: number; messageBytesMax: number },
   streams: OpenStreams,
+  stopping: AbortSignal,
 ) {
   return {
     async dispatch(request: DispatchRequest, context: CallContext) {
@@ -44,15 +45,17 @@ export function dispatchService(
       context.header.set("rr-dispatch-stream", "open");
       context.sendHeader();
       const session = new DispatchSession(dispatcher, limits.payloadBytesMax);
+      // A stream has no end of its own: without this one a frontend elsewhere would keep the server from ending.
+      const signal = AbortSignal.any([context.signal, stopping]);
       const abort = () => session.close();
-      context.signal.addEventListener("abort", abort);
+      signal.addEventListener("abort", abort);
       streams.dispatchStreams++;
       void session.consume(requests);
       try {
         yield* session.output();
       } finally {
         streams.dispatchStreams--;
-        context.signal.removeEventListener("abort", abort);
+        signal.removeEventListener("abort", abort);
         session.close();
       }
     },

@@ -56,7 +56,7 @@ export function createApiServer(dependencies: ApiDependencies): ApiServer {
   const streams: OpenStreams = { dispatchStreams: 0 };
   const limits = { payloadBytesMax, messageBytesMax };
   const implementations: readonly (readonly [GenService<GenServiceMethods>, unknown])[] = [
-    [DispatchService, dispatchService(dispatcher, limits, streams)],
+    [DispatchService, dispatchService(dispatcher, limits, streams, stopping.signal)],
     [PoolService, poolService(dispatcher, stopping.signal)],
     [WorkerService, workerService(dispatcher)],
     [ServerService, serverService(control, dispatcher)],
@@ -83,15 +83,22 @@ export function createApiServer(dependencies: ApiDependencies): ApiServer {
     },
     async close(timeoutMs) {
       stopping.abort();
-      await Promise.all(
-        servers.map(async (server) => {
-          const timer = setTimeout(() => server.forceShutdown(), timeoutMs);
-          await server.shutdown();
-          clearTimeout(timer);
-        }),
-      );
+      await Promise.all(servers.map((server) => shutDown(server, timeoutMs)));
     },
   };
+}
+
+/** Settles in time whatever clients do: grpc-js finds its connections for a forced end only with channelz on. */
+async function shutDown(server: ReturnType<typeof createServer>, timeoutMs: number): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<void>((resolve) => {
+    timer = setTimeout(() => {
+      server.forceShutdown();
+      resolve();
+    }, timeoutMs);
+  });
+  await Promise.race([server.shutdown(), late]);
+  clearTimeout(timer);
 }
 
 function requestMessages(services: readonly DescService[]): Map<string, DescMessage> {
