@@ -7,6 +7,7 @@ import { goridge3 } from "../goridge/goridge3.ts";
 import type { ExitStatus } from "../process/child-process.ts";
 import { readMemoryBytes } from "../process/resources.ts";
 import { SocketListener } from "../relay/socket-listener.ts";
+import { describeExit } from "../worker/exit-explanation.ts";
 import { Worker, type WorkerEnvironment, type WorkerObserver } from "../worker/worker.ts";
 import { ConcurrencyLimit } from "./concurrency-limit.ts";
 import type { PoolFigures } from "./pool-figures.ts";
@@ -336,6 +337,12 @@ export class Workforce implements WorkerObserver {
     this.maintain();
   }
 
+  #diedIdle(worker: Worker, exit: ExitStatus): RrError {
+    const { name } = this.#dependencies.options;
+    const message = `worker ${worker.pid} of pool "${name}" ended with ${describeExit(exit)} as soon as it was ready`;
+    return new RrError("BOOT_FAILED", message, { metadata: { pool: name, pid: worker.pid } });
+  }
+
   #countBootFailure(error: RrError): void {
     this.#failuresInARow++;
     this.#lastBootError = error;
@@ -357,8 +364,11 @@ export class Workforce implements WorkerObserver {
     figures.countEnded(reason);
     reporter.workerExited(worker, exit, reason, error);
     const readyMs = clock.monotonicMs() - worker.startedAtMs - worker.bootTimeMs;
-    // One that dies at once, again and again, must not be started as fast as it dies.
-    if (worker.leaving === "" && worker.executions === 0 && readyMs < YOUNG_WORKER_MS) this.#countBootFailure(error);
+    const neverCalled = worker.executionStartedAtMs === 0;
+    // One that dies at once, again and again, must not be started as fast as it dies. One that dies of its first call
+    // is another matter: it boots, and a page that crashes must not keep the others from being served.
+    if (worker.leaving === "" && neverCalled && readyMs < YOUNG_WORKER_MS)
+      this.#countBootFailure(this.#diedIdle(worker, exit));
     this.maintain();
   }
 

@@ -50,6 +50,8 @@ const EXIT_AFTER_CLOSE_MS = 1_000;
  * since a child of the worker may hold the channel open.
  */
 const READ_AFTER_EXIT_MS = 200;
+/** What an idle worker prints so soon after an answer was printed for that call. */
+const OUTPUT_AFTER_ANSWER_MS = 50;
 const TEXT_KEPT_BYTES = 2048;
 const NO_BYTES: Buffer = Buffer.alloc(0);
 
@@ -73,7 +75,7 @@ export class Worker implements WorkerMessageListener {
   executions = 0;
   /** Monotonic; undefined before the first call. */
   lastUsedAtMs: number | undefined;
-  /** Monotonic; meaningful while it works. */
+  /** Monotonic; when its latest call began, 0 before the first one. */
   executionStartedAtMs = 0;
   /** Why it is leaving, or will after its call: "max_jobs", "ttl", "reset", ... "" if it stays. */
   leaving = "";
@@ -88,6 +90,7 @@ export class Worker implements WorkerMessageListener {
   #relay: Relay | undefined;
   #state: WorkerState = "booting";
   #execution: Execution | undefined;
+  #lastRequestId = "";
   /** Parts of the present reply were handed on. */
   #answered = false;
   /** The present reply is a stream: frames with "more" were seen. */
@@ -97,6 +100,10 @@ export class Worker implements WorkerMessageListener {
   /** Whether more frames follow the one that is being read in pieces. */
   #moreAfterFrame = false;
   #pongOwed = false;
+  /** An error of which it is not certain yet that it answers the present call. */
+  #heldError: string | undefined;
+  /** How often it was asked who it is and has not said so yet. */
+  #introductionsDue = 0;
   #idleToReport = false;
   readonly #execDeadline: RollingDeadline;
   #streamStopSent = false;
@@ -154,7 +161,7 @@ export class Worker implements WorkerMessageListener {
       group: options.group,
       stdio: socketListener ? "log" : "channel",
       onLine: (line, stream) => {
-        const requestId = worker?.requestId;
+        const requestId = worker?.requestIdOfOutput;
         const fields = { pid: worker?.pid, ...(requestId && { request_id: requestId }) };
         log.info(stream === "stdout" ? { ...fields, stream } : fields, line);
       },
@@ -171,6 +178,14 @@ export class Worker implements WorkerMessageListener {
   /** Id of the call it runs; "" if none. */
   get requestId(): string {
     return this.#execution?.requestId ?? "";
+  }
+
+  /** Id of the call that a line of output now belongs to: its pipe may be read a moment after the answer. */
+  get requestIdOfOutput(): string {
+    if (this.#state === "working" || this.lastUsedAtMs === undefined) return this.requestId;
+    return this.#environment.clock.monotonicMs() - this.lastUsedAtMs < OUTPUT_AFTER_ANSWER_MS
+      ? this.#lastRequestId
+      : "";
   }
 
   get exited(): Promise<ExitStatus> {
@@ -247,18 +262,24 @@ export class Worker implements WorkerMessageListener {
     this.leaving ||= error.reason;
     this.#state = transition(this.#state, "killed");
     this.#child.signal("SIGKILL");
+    // It may have ended by itself already, and what it wrote last waits for a caller who does not take it.
+    this.#channelReadWaiter?.();
   }
 
   // Messages from the worker.
 
   introduced(): void {
-    if (this.#state !== "booting") return this.violation("it introduced itself a second time", NO_BYTES);
-    this.#becameReady();
+    if (this.#state === "booting") return this.#becameReady();
+    if (this.#introductionsDue === 0) return this.violation("it introduced itself a second time", NO_BYTES);
+    this.#introductionsDue--;
+    const certain = this.#introductionsDue === 0 && this.#heldError !== undefined;
+    if (certain && this.#state === "working") this.#failExecution();
   }
 
   reply(reply: WorkerReply): void {
     if (this.#state === "booting") return this.violation("it answered before it was asked", reply.body);
     if (this.#state !== "working") return this.#surplus(reply.body.toString("utf8", 0, TEXT_KEPT_BYTES), false);
+    this.#dropHeldError();
     const more = reply.more || reply.missingBytes > 0;
     if (!more && !this.#answered && isStopRequest(reply.context, reply.body.length)) return this.#stopRequested();
     this.#moreAfterFrame = reply.more;
@@ -279,14 +300,38 @@ export class Worker implements WorkerMessageListener {
     if (more && !goOn) this.#pauseReading();
   }
 
+  /**
+   * The sample worker of the original's manual answers a request that failed and then reports an error on top. If that
+   * error arrives after the next request was sent, it looks like its answer, and from then on every caller would get
+   * the answer of the one before. So an error is held until the worker, asked who it is, says so: a worker that is
+   * still busy with the request answers that first.
+   */
   error(text: string): void {
     if (this.#state !== "working") return this.#surplus(text, true);
+    this.#dropHeldError();
+    this.#heldError = text;
+    this.#introductionsDue++;
+    this.#relay!.write([this.#environment.protocol.encodePid(process.pid)]);
+  }
+
+  /** Another answer followed it, so it belonged to the call before. */
+  #dropHeldError(): void {
+    if (this.#heldError === undefined) return;
+    this.#observer.surplusAnswer(this, this.#heldError, true);
+    this.#heldError = undefined;
+  }
+
+  #failExecution(): void {
     const execution = this.#execution!;
+    const error = this.#applicationError();
+    this.#heldError = undefined;
     this.#finish();
-    if (this.#abandoned) return;
+    if (!this.#abandoned) execution.failed(error, this.#answered);
+  }
+
+  #applicationError(): RrError {
     const metadata = { pool: this.#environment.options.name, pid: this.pid };
-    const message = text || "the application answered with an empty error";
-    execution.failed(new RrError("WORKER_ERROR", message, { metadata }), this.#answered);
+    return new RrError("WORKER_ERROR", this.#heldError || "the application answered with an empty error", { metadata });
   }
 
   stray(bytes: Buffer): void {
@@ -397,12 +442,15 @@ export class Worker implements WorkerMessageListener {
   }
 
   #finish(): void {
+    this.#lastRequestId = this.requestId;
     this.#execution = undefined;
     this.executions++;
     this.lastUsedAtMs = this.#environment.clock.monotonicMs();
     this.#execDeadline.stop();
     clearTimeout(this.#abandonTimer);
     this.#pongOwed = false;
+    // The end may come in the same chunk as the part that made the caller ask for a pause.
+    if (this.#readingPaused) this.#resumeReading();
     this.#state = transition(this.#state, "ready");
     this.#idleToReport = true;
   }
@@ -486,6 +534,7 @@ export class Worker implements WorkerMessageListener {
     // Text that no answer followed is reported while it is known whose it was.
     this.#reader.end();
     const execution = this.#execution;
+    const error = this.#heldError === undefined ? this.exitError(exit) : this.#applicationError();
     const wasReady = this.bootTimeMs > 0;
     this.#execution = undefined;
     this.#state = transition(this.#state, "exited");
@@ -493,7 +542,7 @@ export class Worker implements WorkerMessageListener {
     clearTimeout(this.#abandonTimer);
     this.#relay?.destroy();
     if (wasReady) this.#observer.exited(this, exit);
-    if (execution && !this.#abandoned) execution.failed(this.exitError(exit), this.#answered);
+    if (execution && !this.#abandoned) execution.failed(error, this.#answered);
   }
 
   /** Why it is gone: the error it was killed for, or what its exit means. */

@@ -13,7 +13,10 @@ function randomOf(seed: number): () => number {
   };
 }
 
-/** What a call may ask for, and what it may get: its own answer, or one of these failures. */
+/**
+ * What a call may ask for, and what it may get: its own answer, or one of these failures. Workers that answer more than
+ * they were asked are left out: nothing in the protocol tells a late surplus answer from the answer to the next call.
+ */
 const ACTS: readonly [body: (id: string) => string, answer: (id: string) => RegExp, failures: readonly string[]][] = [
   [(id) => `echo ${id}`, (id) => new RegExp(`^${id}$`), []],
   [(id) => `echo ${id}`, (id) => new RegExp(`^${id}$`), []],
@@ -23,16 +26,13 @@ const ACTS: readonly [body: (id: string) => string, answer: (id: string) => RegE
   [() => "sleep 3", () => /^slept$/, []],
   [() => "stream 13", () => /^piece 1;.*piece 13;end$/, []],
   [() => "large 300", () => /^.{307200}$/, []],
-  [() => "twice", () => /^first$/, []],
-  [() => "answer-then-error", () => /^first$/, []],
   [(id) => `error ${id}`, () => /^never$/, ["WORKER_ERROR"]],
   [() => "exit-0", () => /^never$/, ["WORKER_EXITED"]],
   [() => "sigkill", () => /^never$/, ["WORKER_EXITED"]],
   [() => "half-frame", () => /^never$/, ["WORKER_EXITED"]],
-  [() => "no-option", () => /^never$/, ["PROTOCOL_VIOLATION"]],
 ];
 
-const CALLS = 400;
+const CALLS = 200;
 const LANES = 12;
 
 /** Whatever happens in whatever order: each call ends once, with its own answer, and the pool is whole afterwards. */
@@ -116,7 +116,7 @@ for (const kind of ["pipes", "unix"] as const)
       await eventually("no call was open", () => pool.pool.callsOpen === 0);
       await pool.pool.scale(3);
       await eventually("the pool was whole", () => pool.readyPids.length === 3 && pool.pool.workers.length === 3);
-      expect(problems, `seed ${seed}`).to.deep.equal([]);
+      expect(problems.join("\n"), `seed ${seed}`).to.equal("");
       expect(counts.answered, `seed ${seed}`).to.be.greaterThan(CALLS / 3);
       const replies = await Promise.all(Array.from({ length: 20 }, (_, at) => pool.call(`echo ${at}`)));
       expect(replies.map(({ body }) => Number(body))).to.deep.equal(Array.from({ length: 20 }, (_, at) => at));

@@ -1,7 +1,8 @@
 import { expect } from "chai";
+import type { RrError } from "../../src/errors.ts";
 import { eventually } from "../support/eventually.ts";
 import { needsPhp } from "../support/php.ts";
-import { isAlive, startPoolOn, stopPools, type TestPool } from "../support/test-pool.ts";
+import { isAlive, type Reply, startPoolOn, stopPools, type TestPool } from "../support/test-pool.ts";
 
 /** What must be the same on whatever carries the bytes. */
 for (const kind of ["pipes", "unix", "tcp"] as const)
@@ -139,6 +140,23 @@ for (const kind of ["pipes", "unix", "tcp"] as const)
       expect(event.reason).to.equal("PROTOCOL_VIOLATION");
       await pool.whole();
       for (let round = 0; round < 4; round++) expect((await pool.call(`echo ${round}`)).body).to.equal(String(round));
+    });
+
+    it("never takes an error that comes late for the answer of the next call", async () => {
+      const before = pool.pids;
+      const late = [pool.call("answer-then-error-late"), pool.call("answer-then-error-late")];
+      const next = [pool.call("echo mine"), pool.call("echo mine too"), pool.failure("error my own")];
+      expect((await Promise.all(late)).map(({ body }) => body)).to.deep.equal(["first", "first"]);
+      const [one, two, error] = (await Promise.all(next)) as [Reply, Reply, RrError];
+      expect([one.body, two.body, error.message]).to.deep.equal(["mine", "mine too", "my own"]);
+      const surplus = pool.eventsOf("worker.surplus_answer").filter(({ message }) => message.includes("and an error"));
+      expect(surplus).to.have.length(2);
+      expect(pool.pids).to.have.members(before);
+    });
+
+    it("tells the error of a worker that leaves right after it", async () => {
+      const error = await pool.failure("error-then-exit goodbye");
+      expect([error.reason, error.message]).to.deep.equal(["WORKER_ERROR", "goodbye"]);
     });
 
     it("kills a worker that does not end, with its children", async function () {
