@@ -42,11 +42,8 @@ describe("official PHP packages", function () {
             expect(response.status).to.equal(201);
             expect(response.headers.get("x-two")).to.equal("a, b");
             const seen = (await response.json()) as Record<string, unknown>;
-            expect(seen).to.include({
-              method: "GET",
-              uri: `${server.httpUrl}/path?a=1&b%5B%5D=x&b%5B%5D=y`.replaceAll("%5B", "[").replaceAll("%5D", "]"),
-              address: "127.0.0.1",
-            });
+            expect(seen).to.include({ method: "GET", address: "127.0.0.1" });
+            expect(decodeURIComponent(String(seen.uri))).to.equal(`${server.httpUrl}/path?a=1&b[]=x&b[]=y`);
             expect(seen.query).to.deep.equal({ a: "1", b: ["x", "y"] });
             expect(seen.cookies).to.deep.equal({ one: "1", two: "a b" });
           });
@@ -77,10 +74,7 @@ describe("official PHP packages", function () {
 
           it("streams a body that the worker sends in chunks", async () => {
             const response = await fetch(`${server.httpUrl}/chunks`);
-            const text = await response.text();
-            // The oldest set has no streams and answers with what it saw.
-            if (set.name === "worker-2") expect(text).to.contain("/chunks");
-            else expect(text).to.equal("0123456789".repeat(10));
+            expect(await response.text()).to.equal("0123456789".repeat(10));
           });
 
           it("reports an error that follows an answer, and goes on", async () => {

@@ -1,4 +1,6 @@
+import { rmSync, writeFileSync } from "node:fs";
 import { expect } from "chai";
+import type { RrError } from "../../src/errors.ts";
 import { eventually } from "../support/eventually.ts";
 import { HttpLoad, type LoadResult, send } from "../support/http-load.ts";
 import { needsPhp } from "../support/php.ts";
@@ -79,6 +81,27 @@ describe("A load of GET requests", function () {
     expectNoFailure(result);
     const exited = (await server.events("worker.exited")).filter(({ attributes }) => attributes.signal === "SIGKILL");
     expect(exited).to.have.length(10);
+  });
+
+  it("does not notice a reset whose new workers cannot boot", async () => {
+    const file = `${server.directory}/deployed`;
+    writeFileSync(file, "");
+    const fragile = await ServerProcess.start({ script: `boots-while.php ${file}`, pool: { num_workers: 2 } });
+    const before = await fragile.pids();
+    const served = new HttpLoad(`${fragile.httpUrl}/pid`, CONNECTIONS);
+    await eventually("it was loaded", () => served.responses > 200);
+    rmSync(file);
+    const error = await fragile.client.pools.resetPool({ pool: "http" }).then(
+      () => undefined,
+      (thrown: RrError) => thrown,
+    );
+    expect(error?.reason).to.equal("BOOT_FAILED");
+    expect(error?.message).to.contain("the file is not there");
+    const { responses } = served;
+    await eventually("the old ones went on", () => served.responses > responses + 200);
+    expectNoFailure(await served.end());
+    expect(await fragile.pids()).to.have.members(before);
+    expect(await fragile.events("pool.reset_failed")).to.have.length(1);
   });
 
   it("keeps its port when the frontend is killed, and goes on with the next one", async () => {

@@ -3,10 +3,10 @@ import { rmSync, writeFileSync } from "node:fs";
 import { connect } from "node:net";
 import { expect } from "chai";
 import type { RrError } from "../../src/errors.ts";
-import { eventually } from "../support/eventually.ts";
+import { eventually, within } from "../support/eventually.ts";
 import { needsPhp, PHP_FIXTURES } from "../support/php.ts";
 import { freePort, type PoolOverrides } from "../support/pool-options.ts";
-import { preparePool, startPool, startPoolOn, stopPools } from "../support/test-pool.ts";
+import { isAlive, preparePool, startPool, startPoolOn, stopPools } from "../support/test-pool.ts";
 
 async function bootError(overrides: PoolOverrides): Promise<RrError> {
   const pool = preparePool(overrides);
@@ -131,6 +131,18 @@ describe("Failures of a pool", () => {
       expect(pauseMs).to.be.greaterThan(100);
     });
 
+    it("is not seen in workers that die of their first call: other calls are served", async () => {
+      const pool = await startPool();
+      for (let round = 0; round < 4; round++) {
+        const [crash, other] = [pool.failure("exit-255"), pool.call("echo served")];
+        expect((await crash).reason).to.equal("WORKER_EXITED");
+        expect((await other).body).to.equal("served");
+        process.kill((await pool.call("pid")).pid, "SIGKILL");
+        await eventually("another took its place", () => pool.readyPids.length === 1);
+      }
+      expect(pool.eventsOf("pool.failing")).to.have.length(0);
+    });
+
     it("fails calls that wait, when it begins", async () => {
       const first = await startPool();
       const file = first.file();
@@ -214,6 +226,21 @@ describe("Failures of a pool", () => {
       expect(error?.reason).to.equal("WORKER_EXITED");
       expect(error?.metadata.exit_code).to.equal("3");
       expect(pool.eventsOf("call.retried"), "a begun answer is never retried").to.have.length(0);
+    });
+
+    it("does not wait for a caller who does not read what a dead worker left", async () => {
+      const pool = await startPool();
+      const { parts, reply } = pool.open("large 3000", { partsBeforePause: 1 });
+      await eventually("the answer began", () => parts.length > 0);
+      const [pid] = pool.pids;
+      process.kill(pid!, "SIGKILL");
+      await eventually("the process was gone", () => !isAlive(pid!));
+      await within(2_000, "the pool ended", pool.pool.stop(100));
+      const error = await reply.then(
+        () => undefined,
+        (thrown: RrError) => thrown,
+      );
+      expect(error?.reason).to.equal("WORKER_EXITED");
     });
 
     it("kills a worker that does not end its stream", async () => {
