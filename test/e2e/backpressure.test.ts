@@ -21,7 +21,7 @@ describe("Clients that leave and clients that are slow", function () {
       logs: { level: "info" },
     });
     // What grows once, at the first use, is no leak.
-    await leaveStreams(25);
+    await leaveStreams(50);
   });
   after(stopServers);
 
@@ -55,9 +55,15 @@ describe("Clients that leave and clients that are slow", function () {
     // The heap first grows to what such work needs; only what grows after that would be a leak.
     await leaveStreams(50);
     const beforeBytes = await memoryBytes();
-    await leaveStreams(50);
+    const afterwards: number[] = [];
+    for (let part = 0; part < 4; part++) {
+      await leaveStreams(25);
+      afterwards.push(await memoryBytes());
+    }
     expect(await server.pids(), "no worker had to be killed").to.have.members(before);
-    expect((await memoryBytes()) - beforeBytes).to.be.lessThan(48 * MEBIBYTE);
+    // Memory comes and goes with the garbage collector; what leaks only comes. 400 streams were left.
+    const grownBytes = Math.min(...afterwards.slice(-2)) - beforeBytes;
+    expect(grownBytes, `${beforeBytes}, then ${afterwards.join(", ")}`).to.be.lessThan(32 * MEBIBYTE);
     expect((await server.client.stats.getStats({})).stats!.callsOpen).to.equal(0);
   });
 
@@ -97,7 +103,7 @@ describe("Clients that leave and clients that are slow", function () {
       before = now;
       return stopped;
     });
-    expect((await memoryBytes()) - beforeBytes).to.be.lessThan(48 * MEBIBYTE);
+    expect((await memoryBytes()) - beforeBytes).to.be.lessThan(64 * MEBIBYTE);
     // They still can: the stream goes on where it stopped.
     const [{ incoming }] = clients as [(typeof clients)[0]];
     let bytes = 0;

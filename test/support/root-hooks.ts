@@ -3,7 +3,7 @@ import { Server } from "node:net";
 
 /**
  * Every suite must leave the process as it found it: no child process, however deep, no listening server. What is left
- * is named, ended, and fails the suite that left it. Unhandled rejections fail the running test by Mocha itself.
+ * is named, ended, and fails the suite that left it. So does a rejection that nobody handles.
  */
 
 /** In the environment of all processes that tests start, and of those that these start. */
@@ -13,9 +13,14 @@ process.env.RRCTL_TEST_RUN = String(process.pid);
 /** What ends needs a moment to be seen as ended. */
 const GRACE_MS = 2_000;
 
-const warnings: string[] = [];
+const troubles: string[] = [];
+// Mocha hears of rejections and passes them on to whoever else listens, which is nobody.
+process.on("unhandledRejection", (reason) => {
+  const text = `a rejection that nobody handled: ${reason instanceof Error ? reason.stack : String(reason)}`;
+  if (!troubles.includes(text)) troubles.push(text);
+});
 process.on("warning", (warning) => {
-  if (warning.name === "MaxListenersExceededWarning") warnings.push(`a leak of listeners: ${warning.message}`);
+  if (warning.name === "MaxListenersExceededWarning") troubles.push(`a leak of listeners: ${warning.message}`);
 });
 
 export const mochaHooks = {
@@ -38,8 +43,8 @@ async function leavesNothing(): Promise<void> {
     left = leftovers();
   }
   for (const { end } of left) end();
-  const problems = [...left.map(({ name }) => name), ...warnings.splice(0)];
-  if (problems.length > 0) throw new Error(`the suite left behind: ${problems.join("; ")}`);
+  const problems = [...left.map(({ name }) => name), ...troubles.splice(0)];
+  if (problems.length > 0) throw new Error(`the suite left behind ${problems.join("; ")}`);
 }
 
 interface Leftover {
