@@ -1,5 +1,6 @@
 import { type IncomingMessage, type ServerResponse, STATUS_CODES } from "node:http";
 import { ERROR_TABLE, type RrError } from "../errors.ts";
+import type { ResponseSink } from "./response-filter.ts";
 
 export interface ErrorResponseSettings {
   /** Status for failures of the application and of the server itself. */
@@ -31,6 +32,7 @@ export interface ErrorPresentation {
 export function sendErrorResponse(
   incoming: IncomingMessage,
   outgoing: ServerResponse,
+  sink: ResponseSink,
   error: RrError,
   settings: ErrorResponseSettings,
   requestId: string,
@@ -46,11 +48,11 @@ export function sendErrorResponse(
   if (error.reason === "QUEUE_FULL" || error.reason === "QUEUE_WAIT_EXCEEDED") headers.push("No-Workers", "true");
   const unread = hasUnreadBody(incoming);
   if (unread) outgoing.shouldKeepAlive = false;
-  outgoing.writeHead(status, headers);
+  sink.writeHead(status, headers);
   // A client that waits for "100 Continue" has sent nothing of its body and will not.
   if (unread && (incoming.headers.expect === undefined || incoming.readableDidRead))
-    endAfterLinger(incoming, outgoing, body);
-  else outgoing.end(body);
+    endAfterLinger(incoming, outgoing, sink, body);
+  else sink.end(body);
 }
 
 /** A response for a connection whose request could not even be parsed. */
@@ -92,11 +94,11 @@ function hasUnreadBody(incoming: IncomingMessage): boolean {
  * A connection that is closed while bytes of the client are unread is reset, and the reset overtakes the response. So
  * the client gets all of the response, then a moment to notice and to stop sending.
  */
-function endAfterLinger(incoming: IncomingMessage, outgoing: ServerResponse, body: Buffer): void {
-  if (body.length > 0) outgoing.write(body);
-  else outgoing.flushHeaders();
-  const timer = setTimeout(() => outgoing.end(), LINGER_MS);
-  incoming.once("end", () => outgoing.end());
+function endAfterLinger(incoming: IncomingMessage, outgoing: ServerResponse, sink: ResponseSink, body: Buffer): void {
+  if (body.length > 0) sink.write(body);
+  else sink.flushHeaders();
+  const timer = setTimeout(() => sink.end(), LINGER_MS);
+  incoming.once("end", () => sink.end());
   outgoing.once("close", () => clearTimeout(timer));
   incoming.resume();
 }

@@ -1,11 +1,10 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { Codec } from "../../gen/roadrunner/dispatch/v1/payload_pb.ts";
 import type { CallHandle, CallSink, DispatchClient, ReplyPiece } from "../client/dispatch-stream.ts";
-import type { Clock } from "../clock.ts";
 import type { HttpOptions } from "../config/options.ts";
 import { RrError } from "../errors.ts";
 import type { Log } from "../log.ts";
-import { type AccessLog, oneLine } from "./access-log.ts";
+import { oneLine } from "./access-log.ts";
 import { type ErrorPresentation, sendErrorResponse } from "./error-response.ts";
 import {
   announcedBytes,
@@ -19,27 +18,15 @@ import {
 } from "./request-body.ts";
 import { encodeJsonContext, encodeProtoContext } from "./request-context.ts";
 import { readRequestFields } from "./request-fields.ts";
-import { requestIdFor } from "./request-id.ts";
+import type { RequestScope, ScopeServices } from "./request-scope.ts";
+import type { ResponseSink } from "./response-filter.ts";
 import { ResponseWriter, WINDOW_BYTES } from "./response-writer.ts";
-import type { FrontendStatistics } from "./statistics.ts";
 
 /** What all exchanges of a frontend share. */
-export interface ExchangeServices {
+export interface ExchangeServices extends ScopeServices {
   readonly dispatch: DispatchClient;
   readonly options: HttpOptions;
   readonly log: Log;
-  readonly accessLog: AccessLog;
-  readonly statistics: FrontendStatistics;
-  readonly clock: Clock;
-  /** Connections are closed after the response under way. */
-  readonly draining: boolean;
-}
-
-/** What middleware adds to a request. */
-export interface RequestAdditions {
-  attributes?: Record<string, string[]>;
-  /** Of the client behind the proxies. */
-  remoteAddress?: string;
 }
 
 const SAFE_METHODS: ReadonlySet<string> = new Set(["GET", "HEAD", "OPTIONS", "TRACE"]);
@@ -54,11 +41,9 @@ export class Exchange implements CallSink {
   readonly #services: ExchangeServices;
   readonly #incoming: IncomingMessage;
   readonly #outgoing: ServerResponse;
-  readonly #additions: RequestAdditions;
-  readonly #startedMs: number;
-  readonly #startedMonotonicMs: number;
+  readonly #scope: RequestScope;
+  readonly #sink: ResponseSink;
   readonly #writer: ResponseWriter;
-  readonly #requestId: string;
   #plan: BodyPlan = "none";
   #body: BodyReception | undefined;
   #call: CallHandle | undefined;
@@ -66,29 +51,21 @@ export class Exchange implements CallSink {
   #earlyGrantBytes = 0;
   #abandoned = false;
   #callEnded = false;
-  #failure: RrError | undefined;
   #pid = 0;
 
-  constructor(
-    services: ExchangeServices,
-    incoming: IncomingMessage,
-    outgoing: ServerResponse,
-    additions: RequestAdditions,
-  ) {
+  /** @param sink where the response is written, as `responseSink` tells */
+  constructor(services: ExchangeServices, scope: RequestScope, sink: ResponseSink) {
     this.#services = services;
-    this.#incoming = incoming;
-    this.#outgoing = outgoing;
-    this.#additions = additions;
-    this.#startedMs = services.clock.wallMs();
-    this.#startedMonotonicMs = services.clock.monotonicMs();
-    this.#requestId = requestIdFor(incoming.headers["x-request-id"]);
-    this.#writer = new ResponseWriter(incoming, outgoing, this, services.log);
+    this.#scope = scope;
+    this.#incoming = scope.incoming;
+    this.#outgoing = scope.outgoing;
+    this.#sink = sink;
+    this.#writer = new ResponseWriter(scope.incoming, scope.outgoing, sink, this, services.log);
   }
 
   /** Everything after this is driven by events. */
   start(): void {
-    this.#services.statistics.opened();
-    this.#outgoing.once("close", () => this.#closed());
+    this.#scope.whenClosed = (complete) => this.#closed(complete);
     try {
       this.#takeBody();
     } catch (thrown) {
@@ -141,10 +118,11 @@ export class Exchange implements CallSink {
 
   #open(body: Uint8Array, moreBody: boolean): void {
     const { options, dispatch } = this.#services;
-    const fields = readRequestFields(this.#incoming);
+    const { attributes, remoteAddress, requestHeaders } = this.#scope;
+    const fields = readRequestFields(this.#incoming, requestHeaders);
     fields.parsed = this.#plan === "form" || this.#plan === "empty-form";
-    fields.attributes = this.#additions.attributes;
-    if (this.#additions.remoteAddress !== undefined) fields.remoteAddress = this.#additions.remoteAddress;
+    fields.attributes = attributes;
+    if (remoteAddress !== undefined) fields.remoteAddress = remoteAddress;
     const isProto = options.contextCodec === "proto";
     const call = dispatch.open(
       {
@@ -154,7 +132,7 @@ export class Exchange implements CallSink {
         codec: isProto ? Codec.PROTO : Codec.JSON,
         moreBody,
         idempotent: SAFE_METHODS.has(fields.method) || this.#incoming.headers["idempotency-key"] !== undefined,
-        requestId: this.#requestId,
+        requestId: this.#scope.requestId,
         windowBytes: WINDOW_BYTES,
         timeoutMs: 0,
       },
@@ -224,13 +202,14 @@ export class Exchange implements CallSink {
 
   #fail(error: RrError, presentation: ErrorPresentation = {}): void {
     const { log, options, draining } = this.#services;
-    this.#failure = error;
+    this.#scope.failure = error.reason;
     this.#body?.stop();
     if (this.#outgoing.destroyed || this.#outgoing.writableEnded) return;
     if (this.#writer.started) this.#writer.abort();
     else {
       if (draining) this.#outgoing.shouldKeepAlive = false;
-      sendErrorResponse(this.#incoming, this.#outgoing, error, options, this.#requestId, presentation);
+      const { requestId } = this.#scope;
+      sendErrorResponse(this.#incoming, this.#outgoing, this.#sink, error, options, requestId, presentation);
     }
     const fields = {
       event: "http.request_failed",
@@ -238,7 +217,7 @@ export class Exchange implements CallSink {
       status: this.#outgoing.statusCode,
       method: this.#incoming.method,
       uri: oneLine(this.#incoming.url ?? ""),
-      request_id: this.#requestId,
+      request_id: this.#scope.requestId,
       pool: options.pool,
       pid: this.#pid === 0 ? undefined : this.#pid,
     };
@@ -247,34 +226,12 @@ export class Exchange implements CallSink {
     else log.warn(fields, error.message);
   }
 
-  #closed(): void {
-    const { accessLog, statistics, clock } = this.#services;
-    const { headers, socket } = this.#incoming;
-    const left = !this.#outgoing.writableFinished;
-    if (left) {
+  #closed(complete: boolean): void {
+    if (!complete) {
       this.#body?.stop();
       this.abandon();
     }
-    const status = left && !this.#outgoing.headersSent ? CLIENT_LEFT : this.#outgoing.statusCode;
-    const writtenBytes = this.#writer.writtenBytes;
-    statistics.closed(status, writtenBytes, left, this.#failure?.reason);
-    accessLog({
-      status,
-      method: this.#incoming.method ?? "",
-      target: this.#incoming.url ?? "",
-      host: headers.host,
-      remoteAddress: this.#additions.remoteAddress ?? socket.remoteAddress ?? "",
-      userAgent: headers["user-agent"],
-      referer: headers.referer,
-      contentLength: headers["content-length"],
-      requestId: this.#requestId,
-      readBytes: this.#body?.receivedBytes ?? 0,
-      writtenBytes,
-      startedMs: this.#startedMs,
-      elapsedMs: clock.monotonicMs() - this.#startedMonotonicMs,
-    });
+    this.#scope.readBytes = this.#body?.receivedBytes ?? 0;
+    this.#scope.writtenBytes = this.#writer.writtenBytes;
   }
 }
-
-/** Never sent; access logs show it for a client that did not wait for the response. */
-const CLIENT_LEFT = 499;

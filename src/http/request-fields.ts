@@ -33,11 +33,17 @@ export interface RequestHeaders {
   readonly values: (string | string[])[];
 }
 
-/** Reads what Node parsed. `parsed`, `uploadsJson` and `attributes` are left to the caller. */
-export function readRequestFields(incoming: IncomingMessage): RequestFields {
-  const { socket } = incoming;
+/**
+ * Reads what Node parsed. `parsed`, `uploadsJson` and `attributes` are left to the caller.
+ *
+ * @param replacements name, value, ...: headers in place of what the client sent by these names
+ */
+export function readRequestFields(incoming: IncomingMessage, replacements?: readonly string[]): RequestFields {
+  const { socket, rawHeaders } = incoming;
   const target = incoming.url ?? "/";
-  const { headers, host, cookie } = gatherHeaders(incoming.rawHeaders);
+  const { headers, host, cookie } = gatherHeaders(
+    replacements === undefined ? rawHeaders : withReplacements(rawHeaders, replacements),
+  );
   const question = target.indexOf("?");
   return {
     remoteAddress: plainAddress(socket.remoteAddress),
@@ -51,6 +57,15 @@ export function readRequestFields(incoming: IncomingMessage): RequestFields {
     uploadsJson: undefined,
     attributes: undefined,
   };
+}
+
+function withReplacements(rawHeaders: readonly string[], replacements: readonly string[]): string[] {
+  const replaced = new Set<string>();
+  for (let at = 0; at < replacements.length; at += 2) replaced.add(headerName(replacements[at]!).canonical);
+  const headers: string[] = [];
+  for (let at = 0; at < rawHeaders.length; at += 2)
+    if (!replaced.has(headerName(rawHeaders[at]!).canonical)) headers.push(rawHeaders[at]!, rawHeaders[at + 1]!);
+  return headers.concat(replacements);
 }
 
 export function gatherHeaders(rawHeaders: readonly string[]): {

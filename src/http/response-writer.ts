@@ -1,17 +1,15 @@
 import { type IncomingMessage, type ServerResponse, STATUS_CODES } from "node:http";
 import type { ReplyPiece } from "../client/dispatch-stream.ts";
 import type { Log } from "../log.ts";
+import { endResponse, STALL_TIMEOUT_MS } from "./end-response.ts";
 import { EMPTY_BODY } from "./request-body.ts";
+import type { ResponseSink } from "./response-filter.ts";
 import { decodeResponseHead, PLAIN_HEAD, type ResponseHead } from "./response-head.ts";
 
 /** Bytes of a reply that may be on their way or wait for a slow client. */
 export const WINDOW_BYTES = 256 * 1024;
 /** Credit is given back in portions of this size: a stream of many small pieces must not double its messages. */
 const GRANT_BYTES = WINDOW_BYTES / 4;
-/** Bodies up to here leave in one write with the head. */
-const JOINED_BODY_BYTES = 16 * 1024;
-/** Longest time without progress while a client has bytes to read; RoadRunner's write timeout. */
-const STALL_TIMEOUT_MS = 300_000;
 
 /** What the writer asks of the call whose reply it writes. */
 export interface ReplySource {
@@ -29,6 +27,8 @@ export interface ReplySource {
 export class ResponseWriter {
   readonly #incoming: IncomingMessage;
   readonly #outgoing: ServerResponse;
+  /** Where the response is written: `#outgoing` itself unless middleware stands before it. */
+  readonly #sink: ResponseSink;
   readonly #source: ReplySource;
   readonly #log: Log;
   #state: "waiting" | "streaming" | "ended" = "waiting";
@@ -39,9 +39,10 @@ export class ResponseWriter {
   #ungrantedBytes = 0;
   #congested = false;
 
-  constructor(incoming: IncomingMessage, outgoing: ServerResponse, source: ReplySource, log: Log) {
+  constructor(incoming: IncomingMessage, outgoing: ServerResponse, sink: ResponseSink, source: ReplySource, log: Log) {
     this.#incoming = incoming;
     this.#outgoing = outgoing;
+    this.#sink = sink;
     this.#source = source;
     this.#log = log;
   }
@@ -85,8 +86,11 @@ export class ResponseWriter {
   /** Ends a response that can no longer be completed so that the client sees it. */
   abort(): void {
     this.#state = "ended";
+    if (this.#sink.replaced) return;
     const { socket } = this.#outgoing;
-    const endsWithConnection = !this.#outgoing.chunkedEncoding && this.#remainingBytes === Number.POSITIVE_INFINITY;
+    // What stands before the response may have taken the announced length away.
+    const hasLength = this.#remainingBytes !== Number.POSITIVE_INFINITY && this.#sink === this.#outgoing;
+    const endsWithConnection = !this.#outgoing.chunkedEncoding && !hasLength;
     if (socket === null) this.#outgoing.destroy();
     // Where the end of the connection is the end of the body, only a reset tells that it is not.
     else if (endsWithConnection) socket.resetAndDestroy();
@@ -100,23 +104,16 @@ export class ResponseWriter {
     if (!this.#mayHaveBody(status)) {
       // For HEAD the worker may tell the length of what GET would get, or just answer as to GET.
       const length = contentLength ?? (body.length > 0 ? body.length : undefined);
-      this.#outgoing.writeHead(status, length === undefined || status === 204 ? headers : withLength(headers, length));
-      this.#outgoing.end();
+      this.#sink.writeHead(status, length === undefined || status === 204 ? headers : withLength(headers, length));
+      this.#sink.end();
       return;
     }
     this.#writtenBytes = body.length;
     if (this.#mayHaveTrailers(head)) {
-      this.#outgoing.writeHead(status, withTrailerNames(headers, trailers));
-      this.#outgoing.addTrailers(trailers);
-    } else this.#outgoing.writeHead(status, withLength(headers, body.length));
-    this.#endWith(body);
-    if (this.#outgoing.writableLength > 0) this.#outgoing.setTimeout(STALL_TIMEOUT_MS);
-  }
-
-  /** Node joins head and body into one write only if the body is a string; Latin-1 keeps every byte as it is. */
-  #endWith(body: Uint8Array): void {
-    if (body.length > JOINED_BODY_BYTES) this.#outgoing.end(body);
-    else this.#outgoing.end(Buffer.from(body.buffer, body.byteOffset, body.length).toString("latin1"), "latin1");
+      this.#sink.writeHead(status, withTrailerNames(headers, trailers));
+      this.#sink.addTrailers(trailers);
+    } else this.#sink.writeHead(status, withLength(headers, body.length));
+    endResponse(this.#sink, this.#outgoing, body);
   }
 
   #start(head: ResponseHead, body: Uint8Array): void {
@@ -126,18 +123,18 @@ export class ResponseWriter {
     this.#prepareConnection(head);
     const lengthAllowed = contentLength !== undefined && status !== 204;
     if (!this.#mayHaveBody(status)) {
-      this.#outgoing.writeHead(status, lengthAllowed ? withLength(headers, contentLength) : headers);
+      this.#sink.writeHead(status, lengthAllowed ? withLength(headers, contentLength) : headers);
       return this.#cut();
     }
     if (this.#mayHaveTrailers(head)) {
       // Trailers exist in chunked bodies only, which have no length.
-      this.#outgoing.writeHead(status, withTrailerNames(headers, trailers));
+      this.#sink.writeHead(status, withTrailerNames(headers, trailers));
     } else if (lengthAllowed) {
       this.#remainingBytes = contentLength;
-      this.#outgoing.writeHead(status, withLength(headers, contentLength));
-    } else this.#outgoing.writeHead(status, headers);
+      this.#sink.writeHead(status, withLength(headers, contentLength));
+    } else this.#sink.writeHead(status, headers);
     if (body.length > 0) this.#writeBody(body);
-    else this.#outgoing.flushHeaders();
+    else this.#sink.flushHeaders();
   }
 
   #mayHaveTrailers({ trailers }: ResponseHead): boolean {
@@ -164,14 +161,14 @@ export class ResponseWriter {
     }
     this.#remainingBytes -= chunk.length;
     this.#writtenBytes += chunk.length;
-    if (chunk.length > 0 && !this.#outgoing.write(chunk) && !this.#congested) this.#awaitDrain();
+    if (chunk.length > 0 && !this.#sink.write(chunk) && !this.#congested) this.#awaitDrain();
     if (chunk.length < data.length) this.#cut();
   }
 
   #awaitDrain(): void {
     this.#congested = true;
     this.#outgoing.setTimeout(STALL_TIMEOUT_MS);
-    this.#outgoing.once("drain", () => {
+    this.#sink.once("drain", () => {
       this.#congested = false;
       this.#outgoing.setTimeout(0);
       this.#credit(0);
@@ -188,7 +185,7 @@ export class ResponseWriter {
   /** The response is complete before the reply is. */
   #cut(): void {
     this.#state = "ended";
-    this.#outgoing.end();
+    this.#sink.end();
     this.#source.abandon();
   }
 
@@ -200,9 +197,8 @@ export class ResponseWriter {
     }
     this.#state = "ended";
     const { trailers } = this.#head;
-    if (trailers.length > 0) this.#outgoing.addTrailers(trailers);
-    this.#outgoing.end();
-    if (this.#outgoing.writableLength > 0) this.#outgoing.setTimeout(STALL_TIMEOUT_MS);
+    if (trailers.length > 0) this.#sink.addTrailers(trailers);
+    endResponse(this.#sink, this.#outgoing);
   }
 
   /**

@@ -9,7 +9,8 @@ import type { Log } from "../log.ts";
 import { createAccessLog } from "./access-log.ts";
 import { createHttpApp, fetchCallback } from "./app.ts";
 import { LINGER_MS, rawErrorResponse } from "./error-response.ts";
-import { MIDDLEWARE, type MiddlewareRegistry } from "./middleware.ts";
+import { MIDDLEWARE } from "./middleware/registry.ts";
+import { buildMiddleware, type MiddlewareRegistry } from "./middleware.ts";
 import { type FrontendCounts, FrontendStatistics } from "./statistics.ts";
 
 /** Where to accept connections: at an address, or on a socket that somebody else bound. */
@@ -57,14 +58,16 @@ export async function startFrontend(settings: FrontendSettings): Promise<Fronten
     clock: settings.clock ?? systemClock,
     draining: false,
   };
-  const app = createHttpApp(services, settings.middleware ?? MIDDLEWARE);
-  const listener = getRequestListener(fetchCallback(app), { hostname: "localhost" });
+  const app = createHttpApp(services, buildMiddleware(settings.middleware ?? MIDDLEWARE, options, log));
+  const listener = getRequestListener(fetchCallback(app, services), { hostname: "localhost" });
   // Connections that have not sent a request yet. Node does not count them as idle.
   const unused = new Set<Socket>();
   const serve = (incoming: IncomingMessage, outgoing: ServerResponse): void => {
     if (unused.size > 0) unused.delete(incoming.socket);
     if (services.draining) outgoing.shouldKeepAlive = false;
-    void listener(incoming, outgoing);
+    // A pipelined request has no socket before the response to the one ahead is complete. They run one after another.
+    if (outgoing.socket === null) outgoing.once("socket", () => void listener(incoming, outgoing));
+    else void listener(incoming, outgoing);
   };
   const server = createLimitedServer(options, serve);
   server.on("checkContinue", serve);

@@ -1,0 +1,3 @@
+import type { MiddlewareRegistry } from "../middleware.ts";
+
+export const MIDDLEWARE: MiddlewareRegistry = {};
