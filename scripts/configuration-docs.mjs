@@ -10,6 +10,7 @@ import {
   boundsOf,
   CONFIGURATION,
   DURATION_MS_MAX,
+  listedSectionOf,
   notationOf,
   notYetOf,
   sectionMessageOf,
@@ -87,9 +88,10 @@ function sectionsOf(root) {
   const byMessage = new Map([[root, []]]);
   const visit = (message, prefix) => {
     for (const field of message.fields) {
-      const nested = sectionMessageOf(field) ?? (field.fieldKind === "map" ? field.message : undefined);
+      const nested =
+        sectionMessageOf(field) ?? listedSectionOf(field) ?? (field.fieldKind === "map" ? field.message : undefined);
       if (!nested) continue;
-      const path = `${prefix}${field.name}${field.fieldKind === "map" ? ".<name>" : ""}`;
+      const path = prefix + field.name + ({ map: ".<name>", list: "[]" }[field.fieldKind] ?? "");
       byMessage.set(nested, [...(byMessage.get(nested) ?? []), path]);
       visit(nested, `${path}.`);
     }
@@ -105,6 +107,7 @@ function typeText(field) {
   const { min, max, texts } = boundsOf(field);
   const notation = notationOf(field);
   if (sectionMessageOf(field)) return "section";
+  if (listedSectionOf(field)) return "list of sections";
   if (notation === Notation.COMMAND) return "text or list";
   if (field.fieldKind === "list") return "list of texts";
   if (field.fieldKind === "map") return field.mapKind === "message" ? "sections by name" : "texts by name";
@@ -204,6 +207,7 @@ function valueSchema(field, schemaOf) {
   const notation = notationOf(field);
   const section = sectionMessageOf(field);
   if (section) return { allOf: [schemaOf(section)] };
+  if (listedSectionOf(field)) return { type: "array", items: schemaOf(listedSectionOf(field)) };
   if (notation === Notation.COMMAND)
     return { anyOf: [{ type: "string" }, { ...TEXTS, minItems: 1 }, { type: "null" }] };
   if (field.fieldKind === "list") return { anyOf: [TEXTS, TEXT_LIKE] };

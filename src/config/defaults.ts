@@ -1,5 +1,5 @@
 import { create, type DescField, type DescMessage } from "@bufbuild/protobuf";
-import { sectionMessageOf, settingOf } from "./schema.ts";
+import { listedSectionOf, sectionMessageOf, settingOf } from "./schema.ts";
 import { parseSource } from "./source.ts";
 import { scalar } from "./source-node.ts";
 import { readValue } from "./value.ts";
@@ -14,7 +14,10 @@ export function applyDefaults(schema: DescMessage, message: object, figures: Fig
   const fields = message as Fields;
   for (const field of schema.fields) {
     const section = sectionMessageOf(field);
-    if (section) {
+    const listed = listedSectionOf(field);
+    if (listed) {
+      for (const nested of fields[field.localName] as object[]) applyDefaults(listed, nested, figures);
+    } else if (section) {
       if (fields[field.localName] === undefined && settingOf(field)?.implied) fields[field.localName] = create(section);
       const nested = fields[field.localName];
       if (nested !== undefined) applyDefaults(section, nested as object, figures);

@@ -16,6 +16,7 @@ export interface ServerConfiguration {
   /** By name; the one of `http.pool` is called "http". */
   readonly pools: readonly PoolOptions[];
   readonly http: HttpOptions | undefined;
+  readonly fileServer: FileServerOptions | undefined;
 }
 
 export type Address =
@@ -127,6 +128,85 @@ export interface HttpOptions {
   readonly contextCodec: "json" | "proto";
   /** Error pages show the reason. */
   readonly debug: boolean;
-  /** Names, first is outermost. */
+  /** Names of middleware and absolute paths of modules, first is outermost. */
   readonly middleware: readonly string[];
+  /** What middleware does, if it is in the list. */
+  readonly headers: HeadersOptions | undefined;
+  readonly compression: CompressionOptions;
+  readonly static: StaticOptions | undefined;
+  readonly sendfile: SendfileOptions;
+  /** Addresses and networks in CIDR notation. */
+  readonly trustedSubnets: readonly string[];
+  /** Names of headers. */
+  readonly trustedHeaders: readonly string[];
+}
+
+export interface HeadersOptions {
+  readonly request: Readonly<Record<string, string>>;
+  readonly response: Readonly<Record<string, string>>;
+  readonly cors: CorsOptions | undefined;
+}
+
+export interface CorsOptions {
+  /** In lower case; "*" is all, one "*" inside any text. */
+  readonly allowedOrigins: readonly string[];
+  /** Counts instead, if there is one. */
+  readonly allowedOriginPattern: { readonly source: string; readonly flags: string } | undefined;
+  /** "*": all. */
+  readonly allowedHeaders: readonly string[];
+  /** In upper case. */
+  readonly allowedMethods: readonly string[];
+  readonly allowCredentials: boolean;
+  readonly exposedHeaders: readonly string[];
+  /** 0: nothing is said. */
+  readonly maxAgeSeconds: number;
+  readonly preflightStatus: number;
+  readonly debug: boolean;
+}
+
+export interface CompressionOptions {
+  readonly minBytes: number;
+  /** The best first. */
+  readonly encodings: readonly ("zstd" | "br" | "gzip")[];
+}
+
+/** A folder whose files are served. */
+export interface FolderOptions {
+  /** Absolute. */
+  readonly root: string;
+  readonly etag: "none" | "strong" | "weak";
+  /** Names of files that stand for the folder they are in. */
+  readonly index: readonly string[];
+  /** Siblings with .br, .zst or .gz behind the name are sent to who takes them. */
+  readonly precompressed: boolean;
+  readonly ranges: boolean;
+  /** How long a file need not be looked at again. */
+  readonly freshMs: number;
+  /** Of responses with files. */
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+export interface StaticOptions extends FolderOptions {
+  /** Extensions in lower case, with the dot. */
+  readonly forbid: readonly string[];
+  /** Empty: all. */
+  readonly allow: readonly string[];
+}
+
+export interface SendfileOptions {
+  /** Where relative paths start. Absolute. */
+  readonly root: string;
+  /** Only what is in `root` is sent. */
+  readonly rootOnly: boolean;
+}
+
+export interface FileServerOptions {
+  readonly address: { readonly kind: "tcp"; readonly host: string; readonly port: number };
+  readonly folders: readonly FileServerFolder[];
+}
+
+export interface FileServerFolder extends FolderOptions {
+  /** First part of the path, with "/" at the start and none at the end; "" for all paths. */
+  readonly prefix: string;
+  readonly compress: boolean;
 }

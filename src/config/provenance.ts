@@ -1,7 +1,7 @@
 import type { DescMessage } from "@bufbuild/protobuf";
 import type { Configuration } from "../../gen/roadrunner/config/v1/configuration_pb.ts";
 import type { ValueSource } from "./reader.ts";
-import { CONFIGURATION, sectionMessageOf } from "./schema.ts";
+import { CONFIGURATION, listedSectionOf, sectionMessageOf } from "./schema.ts";
 import { plainValue } from "./value.ts";
 
 /** Where a value in force comes from. */
@@ -29,6 +29,9 @@ function ofSection(schema: DescMessage, message: object, prefix: string, sources
     if (value === undefined) return [];
     const section = sectionMessageOf(field);
     if (section) return ofSection(section, value as object, `${path}.`, sources);
+    const listed = listedSectionOf(field);
+    if (listed)
+      return (value as object[]).flatMap((entry, index) => ofSection(listed, entry, `${path}.${index}.`, sources));
     if (field.fieldKind === "map")
       return Object.entries(value as Record<string, object | string>).flatMap(([key, entry]) =>
         field.mapKind === "message"

@@ -2,7 +2,7 @@ import { create, type DescField, type DescMessage, type Message } from "@bufbuil
 import { Notation } from "../../gen/roadrunner/config/v1/setting_pb.ts";
 import { nearest } from "./nearest.ts";
 import type { Problem } from "./problem.ts";
-import { boundsOf, notationOf, notYetOf, pathsByKey, sectionMessageOf, settingOf } from "./schema.ts";
+import { boundsOf, listedSectionOf, notationOf, notYetOf, pathsByKey, sectionMessageOf, settingOf } from "./schema.ts";
 import {
   type Entry,
   isEmpty,
@@ -115,6 +115,8 @@ export class Reader {
   #field(field: DescField, node: SourceNode, path: string): unknown {
     const section = sectionMessageOf(field);
     if (section) return this.#nested(section, node, path);
+    const listed = listedSectionOf(field);
+    if (listed) return this.#sections(listed, node, path);
     if (field.fieldKind === "map") return this.#map(field, node, path);
     return this.#value(field, node, path);
   }
@@ -124,6 +126,17 @@ export class Reader {
     const keys = message.fields.map(({ name }) => name);
     const list = keys.length > 3 ? `${keys.slice(0, 3).join(", ")}, ...` : keys.join(", ");
     this.report(node.place, path, `expected keys and values (${list}), got ${shown(node)}`);
+    return undefined;
+  }
+
+  /** Items are counted from 0 in paths. */
+  #sections(message: DescMessage, node: SourceNode, path: string): Init[] | undefined {
+    if (node.kind === "list")
+      return node.items.flatMap((item, index): Init[] => {
+        const section = this.#nested(message, item, `${path}.${index}`);
+        return section === undefined ? [] : [section];
+      });
+    this.report(node.place, path, `expected a list of sections, each behind a "-", got ${shown(node)}`);
     return undefined;
   }
 
@@ -150,6 +163,9 @@ export class Reader {
       this.report(node.place, path, `expected names and values, got ${shown(node)}`);
       return undefined;
     }
+    const withoutEffect = settingOf(field)?.withoutEffect;
+    if (withoutEffect && entries.length > 0)
+      this.report(node.place, path, `it has no effect: ${withoutEffect}`, "warning");
     const { keyPattern } = boundsOf(field);
     const init: Init = {};
     for (const { key, keyPlace, node: value } of entries) {

@@ -4,6 +4,7 @@ import { parseAddress, parseHttpAddress } from "./address.ts";
 import { installedContextCodec } from "./composer.ts";
 import type { Address, HttpOptions, LogOptions, OnInitOptions, PoolOptions, ServerConfiguration } from "./options.ts";
 import { environmentNames, milliseconds, type ResolutionContext } from "./resolution.ts";
+import { resolveFileServer, resolveMiddleware } from "./resolve-middleware.ts";
 import { resolvePools } from "./resolve-pool.ts";
 
 /** Stands in for an address that is wrong, so that the rest can be checked. */
@@ -31,6 +32,7 @@ export function resolveConfiguration(message: Configuration, context: Resolution
     onInit: resolveOnInit(message),
     pools,
     http: message.http?.address ? resolveHttp(message.http, pools, context) : undefined,
+    fileServer: message.fileserver && resolveFileServer(message.fileserver, context),
   };
   checkPresence(message, context);
   checkConflicts(configuration, context);
@@ -67,7 +69,7 @@ function resolveHttp(http: Http, pools: readonly PoolOptions[], context: Resolut
         ? codec
         : installedContextCodec(context.workingDirectory, pool.command, context.readFile),
     debug: pool.debug,
-    middleware: http.middleware,
+    ...resolveMiddleware(http, context),
   };
 }
 
@@ -109,14 +111,18 @@ function resolveLogs(logs: Logs, { workingDirectory }: ResolutionContext): LogOp
 }
 
 /** What may be left out, but hardly on purpose. */
-function checkPresence({ http, pools }: Configuration, { report }: ResolutionContext): void {
+function checkPresence({ http, fileserver, pools }: Configuration, { report }: ResolutionContext): void {
   if (http && !http.address)
     report("http", "http.address is missing: the pool is there, but nothing listens for HTTP", "warning");
-  if (!http && Object.keys(pools).length === 0) report("", "there is no pool: add `http` or `pools`", "warning");
+  if (!http && !fileserver && Object.keys(pools).length === 0)
+    report("", "there is no pool: add `http` or `pools`", "warning");
 }
 
 /** Two listeners cannot have the same address. */
-function checkConflicts({ control, rpc, http, pools }: ServerConfiguration, { report }: ResolutionContext): void {
+function checkConflicts(
+  { control, rpc, http, fileServer, pools }: ServerConfiguration,
+  { report }: ResolutionContext,
+): void {
   const takers = new Map<string, string>();
   const take = (address: Address, path: string) => {
     if (address.kind === "tcp" && address.port === 0) return;
@@ -128,6 +134,7 @@ function checkConflicts({ control, rpc, http, pools }: ServerConfiguration, { re
   take(control.listen, "control.listen");
   if (rpc) take(rpc.listen, "rpc.listen");
   if (http) take(http.address, "http.address");
+  if (fileServer) take(fileServer.address, "fileserver.address");
   const relay = pools[0]?.relay;
   if (relay && relay.kind !== "pipes") take(relay, "server.relay");
 }

@@ -28,6 +28,11 @@ export function sectionMessageOf(field: DescField): DescMessage | undefined {
   return field.fieldKind === "message" && notationOf(field) === Notation.UNSPECIFIED ? field.message : undefined;
 }
 
+/** The message of the sections in a list of them; undefined for all other fields. */
+export function listedSectionOf(field: DescField): DescMessage | undefined {
+  return field.fieldKind === "list" && field.listKind === "message" ? field.message : undefined;
+}
+
 /** Keys of RoadRunner that this section does not have yet. */
 export function notYetOf(message: DescMessage): readonly string[] {
   return hasOption(message, sectionOption) ? getOption(message, sectionOption).notYet : [];
@@ -90,7 +95,9 @@ export function pathsByKey(): ReadonlyMap<string, readonly string[]> {
       const path = prefix + field.name;
       paths.set(field.name, [...(paths.get(field.name) ?? []), path]);
       const nested = sectionMessageOf(field);
+      const listed = listedSectionOf(field);
       if (nested) visit(nested, `${path}.`);
+      else if (listed) visit(listed, `${path}.<number>.`);
       else if (field.fieldKind === "map" && field.mapKind === "message") visit(field.message, `${path}.<name>.`);
     }
   };

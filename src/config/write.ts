@@ -2,7 +2,7 @@ import type { DescMessage } from "@bufbuild/protobuf";
 import { stringify } from "yaml";
 import type { Configuration } from "../../gen/roadrunner/config/v1/configuration_pb.ts";
 import { escapeDollars } from "./interpolation.ts";
-import { CONFIGURATION, sectionMessageOf } from "./schema.ts";
+import { CONFIGURATION, listedSectionOf, sectionMessageOf } from "./schema.ts";
 import { plainValue } from "./value.ts";
 
 /** A configuration as the text of a file that means the same. */
@@ -21,7 +21,9 @@ function plainSection(schema: DescMessage, message: object, text: (text: string)
     const value = (message as Record<string, unknown>)[field.localName];
     if (value === undefined || (Array.isArray(value) && value.length === 0)) continue;
     const section = sectionMessageOf(field);
+    const listed = listedSectionOf(field);
     if (section) plain[field.name] = plainSection(section, value as object, text);
+    else if (listed) plain[field.name] = (value as object[]).map((nested) => plainSection(listed, nested, text));
     else if (field.fieldKind === "map") {
       const entries = Object.entries(value as Record<string, object | string>);
       if (entries.length === 0) continue;

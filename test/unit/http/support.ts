@@ -185,6 +185,12 @@ export function httpOptions(overrides: Partial<HttpOptions> = {}): HttpOptions {
     contextCodec: "json",
     debug: false,
     middleware: [],
+    headers: undefined,
+    compression: { minBytes: 1024, encodings: ["zstd", "br", "gzip"] },
+    static: undefined,
+    sendfile: { root: "/", rootOnly: false },
+    trustedSubnets: [],
+    trustedHeaders: ["Forwarded", "X-Forwarded-For", "X-Real-Ip", "True-Client-Ip", "Cf-Connecting-Ip"],
     ...overrides,
   };
 }

@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file roadrunner/config/v1/configuration.proto.
  */
 export const file_roadrunner_config_v1_configuration: GenFile = /*@__PURE__*/
-  fileDesc("Cihyb2FkcnVubmVyL2NvbmZpZy92MS9jb25maWd1cmF0aW9uLnByb3RvEhRyb2FkcnVubmVyLmNvbmZpZy52MSL7BgoNQ29uZmlndXJhdGlvbhIqCgd2ZXJzaW9uGAEgASgJQhS6SAjIAQFyA1IBM4K1GAUaAyIzIkgAiAEBEjQKBnNlcnZlchgCIAEoCzIcLnJvYWRydW5uZXIuY29uZmlnLnYxLlNlcnZlckIGgrUYAkABEkMKA3JwYxgDIAEoCzIZLnJvYWRydW5uZXIuY29uZmlnLnYxLlJwY0IbgrUYFzIVbm8gUlJfUlBDIGZvciB3b3JrZXJzEjgKB2NvbnRyb2wYBCABKAsyHS5yb2FkcnVubmVyLmNvbmZpZy52MS5Db250cm9sQgiCtRgEQAFQARI3CgRodHRwGAUgASgLMhoucm9hZHJ1bm5lci5jb25maWcudjEuSHR0cEINgrUYCTIHbm8gSFRUUBJxCgVwb29scxgGIAMoCzIuLnJvYWRydW5uZXIuY29uZmlnLnYxLkNvbmZpZ3VyYXRpb24uUG9vbHNFbnRyeUIyukgpmgEmIiRyIjIgXltBLVphLXowLTldW0EtWmEtejAtOV8tXXswLDYyfSSCtRgCUAESMAoEbG9ncxgHIAEoCzIaLnJvYWRydW5uZXIuY29uZmlnLnYxLkxvZ3NCBoK1GAJAARI0CgZlbmR1cmUYCCABKAsyHC5yb2FkcnVubmVyLmNvbmZpZy52MS5FbmR1cmVCBoK1GAJAARIoCgdpbmNsdWRlGAkgAygJQheCtRgTEAUaD1sucnIuaHR0cC55YW1sXRIiCgdlbnZmaWxlGAogASgJQgyCtRgIEAUaBC5lbnZIAYgBARpICgpQb29sc0VudHJ5EgsKA2tleRgBIAEoCRIpCgV2YWx1ZRgCIAEoCzIaLnJvYWRydW5uZXIuY29uZmlnLnYxLlBvb2w6AjgBOsQBgrUYvwEKBGFtcXAKCWJlYW5zdGFsawoGYm9sdGRiCgpjZW50cmlmdWdlCgpmaWxlc2VydmVyCg5nb29nbGUtcHViLXN1YgoEZ3JwYwoEam9icwoFa2Fma2EKAmt2CgRsb2NrCgltZW1jYWNoZWQKBm1lbW9yeQoHbWV0cmljcwoEbmF0cwoDbnNxCgRvdGVsCgVyZWRpcwoGcmVsb2FkCgdzZXJ2aWNlCgNzcXMKBnN0YXR1cwoDdGNwCgh0ZW1wb3JhbEIKCghfdmVyc2lvbkIKCghfZW52ZmlsZSLUBQoGU2VydmVyEisKB2NvbW1hbmQYASADKAlCGoK1GBYQBBoScGhwIHBzci13b3JrZXIucGhwEjkKBHVzZXIYAiABKAlCJoK1GCIaCHd3dy1kYXRhMhZ0aGUgdXNlciBvZiB0aGUgc2VydmVySACIAQESPgoFZ3JvdXAYAyABKAlCKoK1GCYaCHd3dy1kYXRhMhp0aGUgbWFpbiBncm91cCBvZiB0aGUgdXNlckgBiAEBEmsKA2VudhgEIAMoCzIlLnJvYWRydW5uZXIuY29uZmlnLnYxLlNlcnZlci5FbnZFbnRyeUI3grUYMxoxe0FQUF9FTlY6IHByb2QsIERCX0hPU1Q6ICIke0RCX0hPU1Q6LTEyNy4wLjAuMX0ifRIxCgVyZWxheRgFIAEoCUIdgrUYGQoFcGlwZXMQCBoOdW5peDovL3JyLnNvY2tIAogBARKTAQoNcmVsYXlfdGltZW91dBgGIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkJhgrUYXQoDNjBzSlZSb2FkUnVubmVyIGRvZXMgbm90IHJlYWQgaXQgZWl0aGVyIHNpbmNlIDIwMjQuMTogdGhlIGxpbWl0IGlzIGJvb3RfdGltZW91dCBvZiB0aGUgcG9vbBJUCgdvbl9pbml0GAcgASgLMhwucm9hZHJ1bm5lci5jb25maWcudjEuT25Jbml0QiWCtRghMh9ub3RoaW5nIHJ1bnMgYmVmb3JlIHRoZSB3b3JrZXJzEkAKCHByb3RvY29sGAggASgJQim6SBZyFFIIZ29yaWRnZTNSCGdvcmlkZ2UxgrUYDAoIZ29yaWRnZTNQAUgDiAEBGioKCEVudkVudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAFCBwoFX3VzZXJCCAoGX2dyb3VwQggKBl9yZWxheUILCglfcHJvdG9jb2wihgMKBk9uSW5pdBI6Cgdjb21tYW5kGAEgAygJQim6SAPIAQGCtRgfEAQaG3BocCBhcnRpc2FuIG1pZ3JhdGUgLS1mb3JjZRJKCgxleGVjX3RpbWVvdXQYAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25CGbpIC6oBCCIECIDIfjIAgrUYBwoDNjBzOAESSQoDZW52GAMgAygLMiUucm9hZHJ1bm5lci5jb25maWcudjEuT25Jbml0LkVudkVudHJ5QhWCtRgRGg97QVBQX0VOVjogcHJvZH0SOQoEdXNlchgEIAEoCUImgrUYIhoId3d3LWRhdGEyFnRoZSB1c2VyIG9mIHRoZSBzZXJ2ZXJIAIgBARInCg1leGl0X29uX2Vycm9yGAUgASgIQguCtRgHCgVmYWxzZUgBiAEBGioKCEVudkVudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAFCBwoFX3VzZXJCEAoOX2V4aXRfb25fZXJyb3IiVAoDUnBjEkIKBmxpc3RlbhgBIAEoCUItgrUYKQoUdGNwOi8vMTI3LjAuMC4xOjYwMDEQBhoPdW5peDovL3JwYy5zb2NrSACIAQFCCQoHX2xpc3RlbiL4AQoHQ29udHJvbBJLCgZsaXN0ZW4YASABKAlCNoK1GDIKFHRjcDovLzEyNy4wLjAuMTo2MDAyEAYaFnVuaXg6Ly8vcnVuL3JyY3RsLnNvY2tQAUgAiAEBEjwKEG1heF9tZXNzYWdlX3NpemUYAiABKARCHbpIDDIKGICAwP8HKICABIK1GAoKBDY0TUIQAlABSAGIAQESMgoLZXZlbnRzX2tlcHQYAyABKA1CGLpICCoGGMCEPShkgrUYCQoFMTAwMDBQAUgCiAEBQgkKB19saXN0ZW5CEwoRX21heF9tZXNzYWdlX3NpemVCDgoMX2V2ZW50c19rZXB0IpEJCgRIdHRwElwKB2FkZHJlc3MYASABKAlCRoK1GEIQBxoOMTI3LjAuMC4xOjgwODAyLm5vIEhUVFAgbGlzdGVuZXI7IHRoZSBwb29sIGV4aXN0cyBhbGwgdGhlIHNhbWVIAIgBARIwCgRwb29sGAIgASgLMhoucm9hZHJ1bm5lci5jb25maWcudjEuUG9vbEIGgrUYAkABEjcKE2ludGVybmFsX2Vycm9yX2NvZGUYAyABKA1CFbpIByoFGNcEKGSCtRgHCgM1MDA4AUgBiAEBEkAKEG1heF9yZXF1ZXN0X3NpemUYBCABKARCIbpICTIHGICAgICAIIK1GBEKBjEwMDBNQhACGgMyNTY4AUgCiAEBEiIKCHJhd19ib2R5GAUgASgIQguCtRgHCgVmYWxzZUgDiAEBEiUKC2FjY2Vzc19sb2dzGAYgASgIQguCtRgHCgVmYWxzZUgEiAEBEi0KCm1pZGRsZXdhcmUYByADKAlCGYK1GBUKAltdGg9baGVhZGVycywgZ3ppcF0SKgoJZnJvbnRlbmRzGAggASgNQhK6SAYqBBhAKAGCtRgFCgExUAFIBYgBARJACg1jb250ZXh0X2NvZGVjGAkgASgJQiS6SBVyE1IEYXV0b1IEanNvblIFcHJvdG+CtRgICgRhdXRvUAFIBogBARI5Cg9tYXhfaGVhZGVyX3NpemUYCiABKARCG7pICjIIGICAgAgogAiCtRgKCgQ2NEtCEANQAUgHiAEBEicKD21heF9jb25uZWN0aW9ucxgLIAEoDUIJgrUYBQoBMFABSAiIAQESUQoOaGVhZGVyX3RpbWVvdXQYDCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25CHrpIEKoBDSIECICjBTIFEIDC1y+CtRgHCgMzMHNQARJUChFib2R5X2lkbGVfdGltZW91dBgNIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkIeukgQqgENIgQIgKMFMgUQgMLXL4K1GAcKAzYwc1ABElUKEmtlZXBfYWxpdmVfdGltZW91dBgOIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkIeukgQqgENIgQIgKMFMgUQgMLXL4K1GAcKAzc1c1ABOpMBgrUYjgEKBWNhY2hlCgRmY2dpCgRnemlwCgdoZWFkZXJzCgVodHRwMgoFaHR0cDMKCW5ld19yZWxpYwoEb3RlbAoPcHJveHlfaXBfcGFyc2VyCghzZW5kZmlsZQoDc3NsCgZzdGF0aWMKD3RydXN0ZWRfaGVhZGVycwoPdHJ1c3RlZF9zdWJuZXRzCgd1cGxvYWRzQgoKCF9hZGRyZXNzQhYKFF9pbnRlcm5hbF9lcnJvcl9jb2RlQhMKEV9tYXhfcmVxdWVzdF9zaXplQgsKCV9yYXdfYm9keUIOCgxfYWNjZXNzX2xvZ3NCDAoKX2Zyb250ZW5kc0IQCg5fY29udGV4dF9jb2RlY0ISChBfbWF4X2hlYWRlcl9zaXplQhIKEF9tYXhfY29ubmVjdGlvbnMiiwoKBFBvb2wSHwoFZGVidWcYASABKAhCC4K1GAcKBWZhbHNlSACIAQESNwoHY29tbWFuZBgCIAMoCUImgrUYIhAEGg5waHAgd29ya2VyLnBocDIOc2VydmVyLmNvbW1hbmQSNwoLbnVtX3dvcmtlcnMYAyABKA1CHbpIBSoDGJBOgrUYERoBNCoKcHJvY2Vzc29yczgBSAGIAQESMAoIbWF4X2pvYnMYBCABKARCGbpICTIHGICglKWNHYK1GAkKATAaBDEwMDBIAogBARItCg5tYXhfcXVldWVfc2l6ZRgFIAEoDUIQgrUYDAoFMTAwMDAaAzUwMEgDiAEBEk4KEGFsbG9jYXRlX3RpbWVvdXQYBiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25CGbpIC6oBCCIECIDIfjIAgrUYBwoDNjBzOAESTQoPZGVzdHJveV90aW1lb3V0GAcgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQhm6SAuqAQgiBAiAyH4yAIK1GAcKAzYwczgBEksKDXJlc2V0X3RpbWVvdXQYCCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25CGbpIC6oBCCIECIDIfjIAgrUYBwoDNjBzOAESTAoOc3RyZWFtX3RpbWVvdXQYCSABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25CGbpIC6oBCCIECIDIfjIAgrUYBwoDNjBzOAESPAoKc3VwZXJ2aXNvchgKIAEoCzIgLnJvYWRydW5uZXIuY29uZmlnLnYxLlN1cGVydmlzb3JCBoK1GAJAARJnChFkeW5hbWljX2FsbG9jYXRvchgLIAEoCzImLnJvYWRydW5uZXIuY29uZmlnLnYxLkR5bmFtaWNBbGxvY2F0b3JCJIK1GCAyHnRoZSBudW1iZXIgb2Ygd29ya2VycyBpcyBmaXhlZBJbCgpxdWV1ZV93YWl0GAwgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQiy6SAuqAQgiBAiAyH4yAIK1GBoaAjVzIhBhbGxvY2F0ZV90aW1lb3V0OAFQARJeCgxib290X3RpbWVvdXQYDSABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25CLbpIC6oBCCIECIDIfjIAgrUYGxoDMjBzIhBhbGxvY2F0ZV90aW1lb3V0OAFQARJMCgpzdG9wX2dyYWNlGA4gASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQh26SA+qAQwiBAiAowUyBBDAhD2CtRgHCgMxMHNQARIwCgttYXhfd29ya2VycxgPIAEoDUIWukgHKgUYkE4oAYK1GAgKBDIwNDhQAUgEiAEBEjsKDm1heF9mcmFtZV9zaXplGBAgASgEQh66SAwyChiAgMD/DyiAgASCtRgLCgUyNTZNQhACUAFIBYgBARJOCgRtb2RlGBEgASgJQju6SBtyGTIXXltBLVphLXowLTlfLi8tXXswLDY0fSSCtRgZGgRodHRwMg90aGUgcG9vbCdzIG5hbWVQAUgGiAEBQggKBl9kZWJ1Z0IOCgxfbnVtX3dvcmtlcnNCCwoJX21heF9qb2JzQhEKD19tYXhfcXVldWVfc2l6ZUIOCgxfbWF4X3dvcmtlcnNCEQoPX21heF9mcmFtZV9zaXplQgcKBV9tb2RlIvMCCgpTdXBlcnZpc29yEkcKCndhdGNoX3RpY2sYASABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25CGLpIC6oBCCIECICjBTIAgrUYBgoCNXM4ARI8CgN0dGwYAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25CFLpIBaoBAjIAgrUYCAoCMHMaAjFoEkIKCGlkbGVfdHRsGAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQhW6SAWqAQIyAIK1GAkKAjBzGgMxMG0SSAoIZXhlY190dGwYBCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25CG7pIC6oBCCIECIDIfjIAgrUYCQoCMHMaAzYwcxI6ChFtYXhfd29ya2VyX21lbW9yeRgFIAEoBEIaukgJMgcYgICAgIAggrUYCgoBMBACGgMxMjhIAIgBAUIUChJfbWF4X3dvcmtlcl9tZW1vcnki1wEKEER5bmFtaWNBbGxvY2F0b3ISKwoLbWF4X3dvcmtlcnMYASABKA1CEbpIBCoCGGSCtRgGCgIxMDgBSACIAQESKQoKc3Bhd25fcmF0ZRgCIAEoDUIQukgEKgIYZIK1GAUKATU4AUgBiAEBEkwKDGlkbGVfdGltZW91dBgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkIbukgNqgEKIgQIgMh+MgIIAYK1GAcKAzYwczgBQg4KDF9tYXhfd29ya2Vyc0INCgtfc3Bhd25fcmF0ZSLEBgoETG9ncxJSCgRtb2RlGAEgASgJQj+6SCtyKVILZGV2ZWxvcG1lbnRSCnByb2R1Y3Rpb25SA3Jhd1IEbm9uZVIDb2ZmgrUYDQoLZGV2ZWxvcG1lbnRIAIgBARJTCgVsZXZlbBgCIAEoCUI/ukgycjBSBWRlYnVnUgRpbmZvUgR3YXJuUgVlcnJvclIFcGFuaWNSBmRwYW5pY1IFZmF0YWyCtRgGCgRpbmZvSAGIAQESYQoIZW5jb2RpbmcYAyABKAlCSrpIEXIPUgdjb25zb2xlUgRqc29ugrUYMhoEanNvbjIqanNvbiBpbiBtb2RlIHByb2R1Y3Rpb24sIGNvbnNvbGUgb3RoZXJ3aXNlSAKIAQESOQoGb3V0cHV0GAQgAygJQimCtRglCghbc3RkZXJyXRoZW3N0ZGVyciwgL3Zhci9sb2cvcnIubG9nXRJLCgplcnJfb3V0cHV0GAUgAygJQjeCtRgzCghbc3RkZXJyXUonZmFpbHVyZXMgb2YgdGhlIGxvZyBpdHNlbGYgZ28gdG8gc3RkZXJyEkAKC2xpbmVfZW5kaW5nGAYgASgJQiaCtRgiCgQiXG4iShpsaW5lcyBlbmQgd2l0aCBhIGxpbmUgZmVlZEgDiAEBElcKCGNoYW5uZWxzGAcgAygLMigucm9hZHJ1bm5lci5jb25maWcudjEuTG9ncy5DaGFubmVsc0VudHJ5QhuCtRgXGhV7aHR0cDoge2xldmVsOiB3YXJufX0SXQoTZmlsZV9sb2dnZXJfb3B0aW9ucxgIIAEoCzInLnJvYWRydW5uZXIuY29uZmlnLnYxLkZpbGVMb2dnZXJPcHRpb25zQheCtRgTMhFsb2dzIGdvIHRvIG91dHB1dBpRCg1DaGFubmVsc0VudHJ5EgsKA2tleRgBIAEoCRIvCgV2YWx1ZRgCIAEoCzIgLnJvYWRydW5uZXIuY29uZmlnLnYxLkxvZ0NoYW5uZWw6AjgBOiuCtRgnCgZmb3JtYXQKEHNraXBfbGluZV9lbmRpbmcKC3RpbWVfZm9ybWF0QgcKBV9tb2RlQggKBl9sZXZlbEILCglfZW5jb2RpbmdCDgoMX2xpbmVfZW5kaW5nIuoBCgpMb2dDaGFubmVsEl8KBWxldmVsGAEgASgJQku6SDJyMFIFZGVidWdSBGluZm9SBHdhcm5SBWVycm9yUgVwYW5pY1IGZHBhbmljUgVmYXRhbIK1GBIaBHdhcm4yCmxvZ3MubGV2ZWxIAIgBATpxgrUYbQoIZW5jb2RpbmcKCmVycl9vdXRwdXQKE2ZpbGVfbG9nZ2VyX29wdGlvbnMKBmZvcm1hdAoLbGluZV9lbmRpbmcKBG1vZGUKBm91dHB1dAoQc2tpcF9saW5lX2VuZGluZwoLdGltZV9mb3JtYXRCCAoGX2xldmVsIu8DChFGaWxlTG9nZ2VyT3B0aW9ucxJDCgpsb2dfb3V0cHV0GAEgASgJQiqCtRgmEAUaDy92YXIvbG9nL3JyLmxvZzIRbG9ncyBnbyB0byBvdXRwdXRIAIgBARJSCghtYXhfc2l6ZRgCIAEoDUI7grUYNwoDMTAwSjBmaWxlcyBhcmUgbm90IHJvdGF0ZWQ6IHVzZSBsb2dyb3RhdGUgb3IgdGhlIGxpa2VIAYgBARJQCgdtYXhfYWdlGAMgASgNQjqCtRg2CgIyNEowZmlsZXMgYXJlIG5vdCByb3RhdGVkOiB1c2UgbG9ncm90YXRlIG9yIHRoZSBsaWtlSAKIAQESVAoLbWF4X2JhY2t1cHMYBCABKA1COoK1GDYKAjEwSjBmaWxlcyBhcmUgbm90IHJvdGF0ZWQ6IHVzZSBsb2dyb3RhdGUgb3IgdGhlIGxpa2VIA4gBARJUCghjb21wcmVzcxgFIAEoCEI9grUYOQoFZmFsc2VKMGZpbGVzIGFyZSBub3Qgcm90YXRlZDogdXNlIGxvZ3JvdGF0ZSBvciB0aGUgbGlrZUgEiAEBQg0KC19sb2dfb3V0cHV0QgsKCV9tYXhfc2l6ZUIKCghfbWF4X2FnZUIOCgxfbWF4X2JhY2t1cHNCCwoJX2NvbXByZXNzIqADCgZFbmR1cmUSSgoMZ3JhY2VfcGVyaW9kGAEgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQhm6SAuqAQgiBAiAyH4yAIK1GAcKAzMwczgBEkMKC3ByaW50X2dyYXBoGAIgASgIQimCtRglCgVmYWxzZUocdGhlcmUgYXJlIG5vIHBsdWdpbnMgdG8gZHJhd0gAiAEBEoYBCglsb2dfbGV2ZWwYAyABKAlCbrpIMnIwUgVkZWJ1Z1IEaW5mb1IEd2FyblIFZXJyb3JSBXBhbmljUgZkcGFuaWNSBWZhdGFsgrUYNQoFZXJyb3JKLHRoZXJlIGlzIG5vIHBsdWdpbiBjb250YWluZXI6IHNlZSBsb2dzLmxldmVsSAGIAQESTQoMd2F0Y2hkb2dfc2VjGAQgASgNQjKCtRguCgEwSilzaWducyBvZiBsaWZlIHRvIHN5c3RlbWQgYXJlIG5vdCBzZW50IHlldEgCiAEBQg4KDF9wcmludF9ncmFwaEIMCgpfbG9nX2xldmVsQg8KDV93YXRjaGRvZ19zZWNiBnByb3RvMw", [file_buf_validate_validate, file_google_protobuf_duration, file_roadrunner_config_v1_setting]);
+  fileDesc("Cihyb2FkcnVubmVyL2NvbmZpZy92MS9jb25maWd1cmF0aW9uLnByb3RvEhRyb2FkcnVubmVyLmNvbmZpZy52MSK7BwoNQ29uZmlndXJhdGlvbhIqCgd2ZXJzaW9uGAEgASgJQhS6SAjIAQFyA1IBM4K1GAUaAyIzIkgAiAEBEjQKBnNlcnZlchgCIAEoCzIcLnJvYWRydW5uZXIuY29uZmlnLnYxLlNlcnZlckIGgrUYAkABEkMKA3JwYxgDIAEoCzIZLnJvYWRydW5uZXIuY29uZmlnLnYxLlJwY0IbgrUYFzIVbm8gUlJfUlBDIGZvciB3b3JrZXJzEjgKB2NvbnRyb2wYBCABKAsyHS5yb2FkcnVubmVyLmNvbmZpZy52MS5Db250cm9sQgiCtRgEQAFQARI3CgRodHRwGAUgASgLMhoucm9hZHJ1bm5lci5jb25maWcudjEuSHR0cEINgrUYCTIHbm8gSFRUUBJxCgVwb29scxgGIAMoCzIuLnJvYWRydW5uZXIuY29uZmlnLnYxLkNvbmZpZ3VyYXRpb24uUG9vbHNFbnRyeUIyukgpmgEmIiRyIjIgXltBLVphLXowLTldW0EtWmEtejAtOV8tXXswLDYyfSSCtRgCUAESMAoEbG9ncxgHIAEoCzIaLnJvYWRydW5uZXIuY29uZmlnLnYxLkxvZ3NCBoK1GAJAARI0CgZlbmR1cmUYCCABKAsyHC5yb2FkcnVubmVyLmNvbmZpZy52MS5FbmR1cmVCBoK1GAJAARIoCgdpbmNsdWRlGAkgAygJQheCtRgTEAUaD1sucnIuaHR0cC55YW1sXRIiCgdlbnZmaWxlGAogASgJQgyCtRgIEAUaBC5lbnZIAYgBARJKCgpmaWxlc2VydmVyGBQgASgLMiAucm9hZHJ1bm5lci5jb25maWcudjEuRmlsZVNlcnZlckIUgrUYEDIObm8gZmlsZSBzZXJ2ZXIaSAoKUG9vbHNFbnRyeRILCgNrZXkYASABKAkSKQoFdmFsdWUYAiABKAsyGi5yb2FkcnVubmVyLmNvbmZpZy52MS5Qb29sOgI4ATq4AYK1GLMBCgRhbXFwCgliZWFuc3RhbGsKBmJvbHRkYgoKY2VudHJpZnVnZQoOZ29vZ2xlLXB1Yi1zdWIKBGdycGMKBGpvYnMKBWthZmthCgJrdgoEbG9jawoJbWVtY2FjaGVkCgZtZW1vcnkKB21ldHJpY3MKBG5hdHMKA25zcQoEb3RlbAoFcmVkaXMKBnJlbG9hZAoHc2VydmljZQoDc3FzCgZzdGF0dXMKA3RjcAoIdGVtcG9yYWxCCgoIX3ZlcnNpb25CCgoIX2VudmZpbGUi1AUKBlNlcnZlchIrCgdjb21tYW5kGAEgAygJQhqCtRgWEAQaEnBocCBwc3Itd29ya2VyLnBocBI5CgR1c2VyGAIgASgJQiaCtRgiGgh3d3ctZGF0YTIWdGhlIHVzZXIgb2YgdGhlIHNlcnZlckgAiAEBEj4KBWdyb3VwGAMgASgJQiqCtRgmGgh3d3ctZGF0YTIadGhlIG1haW4gZ3JvdXAgb2YgdGhlIHVzZXJIAYgBARJrCgNlbnYYBCADKAsyJS5yb2FkcnVubmVyLmNvbmZpZy52MS5TZXJ2ZXIuRW52RW50cnlCN4K1GDMaMXtBUFBfRU5WOiBwcm9kLCBEQl9IT1NUOiAiJHtEQl9IT1NUOi0xMjcuMC4wLjF9In0SMQoFcmVsYXkYBSABKAlCHYK1GBkKBXBpcGVzEAgaDnVuaXg6Ly9yci5zb2NrSAKIAQESkwEKDXJlbGF5X3RpbWVvdXQYBiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25CYYK1GF0KAzYwc0pWUm9hZFJ1bm5lciBkb2VzIG5vdCByZWFkIGl0IGVpdGhlciBzaW5jZSAyMDI0LjE6IHRoZSBsaW1pdCBpcyBib290X3RpbWVvdXQgb2YgdGhlIHBvb2wSVAoHb25faW5pdBgHIAEoCzIcLnJvYWRydW5uZXIuY29uZmlnLnYxLk9uSW5pdEIlgrUYITIfbm90aGluZyBydW5zIGJlZm9yZSB0aGUgd29ya2VycxJACghwcm90b2NvbBgIIAEoCUIpukgWchRSCGdvcmlkZ2UzUghnb3JpZGdlMYK1GAwKCGdvcmlkZ2UzUAFIA4gBARoqCghFbnZFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBQgcKBV91c2VyQggKBl9ncm91cEIICgZfcmVsYXlCCwoJX3Byb3RvY29sIoYDCgZPbkluaXQSOgoHY29tbWFuZBgBIAMoCUIpukgDyAEBgrUYHxAEGhtwaHAgYXJ0aXNhbiBtaWdyYXRlIC0tZm9yY2USSgoMZXhlY190aW1lb3V0GAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQhm6SAuqAQgiBAiAyH4yAIK1GAcKAzYwczgBEkkKA2VudhgDIAMoCzIlLnJvYWRydW5uZXIuY29uZmlnLnYxLk9uSW5pdC5FbnZFbnRyeUIVgrUYERoPe0FQUF9FTlY6IHByb2R9EjkKBHVzZXIYBCABKAlCJoK1GCIaCHd3dy1kYXRhMhZ0aGUgdXNlciBvZiB0aGUgc2VydmVySACIAQESJwoNZXhpdF9vbl9lcnJvchgFIAEoCEILgrUYBwoFZmFsc2VIAYgBARoqCghFbnZFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBQgcKBV91c2VyQhAKDl9leGl0X29uX2Vycm9yIlQKA1JwYxJCCgZsaXN0ZW4YASABKAlCLYK1GCkKFHRjcDovLzEyNy4wLjAuMTo2MDAxEAYaD3VuaXg6Ly9ycGMuc29ja0gAiAEBQgkKB19saXN0ZW4i+AEKB0NvbnRyb2wSSwoGbGlzdGVuGAEgASgJQjaCtRgyChR0Y3A6Ly8xMjcuMC4wLjE6NjAwMhAGGhZ1bml4Oi8vL3J1bi9ycmN0bC5zb2NrUAFIAIgBARI8ChBtYXhfbWVzc2FnZV9zaXplGAIgASgEQh26SAwyChiAgMD/ByiAgASCtRgKCgQ2NE1CEAJQAUgBiAEBEjIKC2V2ZW50c19rZXB0GAMgASgNQhi6SAgqBhjAhD0oZIK1GAkKBTEwMDAwUAFIAogBAUIJCgdfbGlzdGVuQhMKEV9tYXhfbWVzc2FnZV9zaXplQg4KDF9ldmVudHNfa2VwdCKEDAoESHR0cBJcCgdhZGRyZXNzGAEgASgJQkaCtRhCEAcaDjEyNy4wLjAuMTo4MDgwMi5ubyBIVFRQIGxpc3RlbmVyOyB0aGUgcG9vbCBleGlzdHMgYWxsIHRoZSBzYW1lSACIAQESMAoEcG9vbBgCIAEoCzIaLnJvYWRydW5uZXIuY29uZmlnLnYxLlBvb2xCBoK1GAJAARI3ChNpbnRlcm5hbF9lcnJvcl9jb2RlGAMgASgNQhW6SAcqBRjXBChkgrUYBwoDNTAwOAFIAYgBARJAChBtYXhfcmVxdWVzdF9zaXplGAQgASgEQiG6SAkyBxiAgICAgCCCtRgRCgYxMDAwTUIQAhoDMjU2OAFIAogBARIiCghyYXdfYm9keRgFIAEoCEILgrUYBwoFZmFsc2VIA4gBARIlCgthY2Nlc3NfbG9ncxgGIAEoCEILgrUYBwoFZmFsc2VIBIgBARJECgptaWRkbGV3YXJlGAcgAygJQjCCtRgsCgJbXRomW2hlYWRlcnMsIGd6aXAsIC4vbWlkZGxld2FyZS9hdXRoLm1qc10SKgoJZnJvbnRlbmRzGAggASgNQhK6SAYqBBhAKAGCtRgFCgExUAFIBYgBARJACg1jb250ZXh0X2NvZGVjGAkgASgJQiS6SBVyE1IEYXV0b1IEanNvblIFcHJvdG+CtRgICgRhdXRvUAFIBogBARI5Cg9tYXhfaGVhZGVyX3NpemUYCiABKARCG7pICjIIGICAgAgogAiCtRgKCgQ2NEtCEANQAUgHiAEBEicKD21heF9jb25uZWN0aW9ucxgLIAEoDUIJgrUYBQoBMFABSAiIAQESUQoOaGVhZGVyX3RpbWVvdXQYDCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25CHrpIEKoBDSIECICjBTIFEIDC1y+CtRgHCgMzMHNQARJUChFib2R5X2lkbGVfdGltZW91dBgNIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkIeukgQqgENIgQIgKMFMgUQgMLXL4K1GAcKAzYwc1ABElUKEmtlZXBfYWxpdmVfdGltZW91dBgOIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkIeukgQqgENIgQIgKMFMgUQgMLXL4K1GAcKAzc1c1ABEj0KB2hlYWRlcnMYFCABKAsyHS5yb2FkcnVubmVyLmNvbmZpZy52MS5IZWFkZXJzQg2CtRgJMgdub3RoaW5nEjcKBGd6aXAYFSABKAsyIS5yb2FkcnVubmVyLmNvbmZpZy52MS5Db21wcmVzc2lvbkIGgrUYAkABEkAKBnN0YXRpYxgWIAEoCzIhLnJvYWRydW5uZXIuY29uZmlnLnYxLlN0YXRpY0ZpbGVzQg2CtRgJMgdub3RoaW5nEjgKCHNlbmRmaWxlGBcgASgLMh4ucm9hZHJ1bm5lci5jb25maWcudjEuU2VuZGZpbGVCBoK1GAJAARJBCg90cnVzdGVkX3N1Ym5ldHMYGCADKAlCKIK1GCQKAltdGh5bMTAuMC4wLjAvOCwgMTI3LjAuMC4xLCAiOjoxIl0SaAoPdHJ1c3RlZF9oZWFkZXJzGBkgAygJQk+CtRhLCklbRm9yd2FyZGVkLCBYLUZvcndhcmRlZC1Gb3IsIFgtUmVhbC1JcCwgVHJ1ZS1DbGllbnQtSXAsIENmLUNvbm5lY3RpbmctSXBdOk+CtRhLCgVjYWNoZQoEZmNnaQoFaHR0cDIKBWh0dHAzCgluZXdfcmVsaWMKBG90ZWwKD3Byb3h5X2lwX3BhcnNlcgoDc3NsCgd1cGxvYWRzQgoKCF9hZGRyZXNzQhYKFF9pbnRlcm5hbF9lcnJvcl9jb2RlQhMKEV9tYXhfcmVxdWVzdF9zaXplQgsKCV9yYXdfYm9keUIOCgxfYWNjZXNzX2xvZ3NCDAoKX2Zyb250ZW5kc0IQCg5fY29udGV4dF9jb2RlY0ISChBfbWF4X2hlYWRlcl9zaXplQhIKEF9tYXhfY29ubmVjdGlvbnMigwMKB0hlYWRlcnMSXgoHcmVxdWVzdBgBIAMoCzIqLnJvYWRydW5uZXIuY29uZmlnLnYxLkhlYWRlcnMuUmVxdWVzdEVudHJ5QiGCtRgdGht7WC1FbnZpcm9ubWVudDogcHJvZHVjdGlvbn0SXAoIcmVzcG9uc2UYAiADKAsyKy5yb2FkcnVubmVyLmNvbmZpZy52MS5IZWFkZXJzLlJlc3BvbnNlRW50cnlCHYK1GBkaF3tYLUZyYW1lLU9wdGlvbnM6IERFTll9ElkKBGNvcnMYAyABKAsyGi5yb2FkcnVubmVyLmNvbmZpZy52MS5Db3JzQi+CtRgrMilubyBDT1JTIGhlYWRlcnMsIG5vIGFuc3dlcnMgdG8gcHJlZmxpZ2h0cxouCgxSZXF1ZXN0RW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ARovCg1SZXNwb25zZUVudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEilgUKBENvcnMSTwoOYWxsb3dlZF9vcmlnaW4YASADKAlCN4K1GDMKBVsiKiJdGipodHRwczovL2V4YW1wbGUuY29tLCBodHRwczovLyouZXhhbXBsZS5vcmcSTAoUYWxsb3dlZF9vcmlnaW5fcmVnZXgYAiABKAlCKYK1GCUaI15odHRwczovLyhhcHB8YWRtaW4pXC5leGFtcGxlXC5jb20kSACIAQESZAoPYWxsb3dlZF9oZWFkZXJzGAMgAygJQkuCtRhHCihbQWNjZXB0LCBDb250ZW50LVR5cGUsIFgtUmVxdWVzdGVkLVdpdGhdGhtDb250ZW50LVR5cGUsIEF1dGhvcml6YXRpb24SSAoPYWxsb3dlZF9tZXRob2RzGAQgAygJQi+CtRgrChFbR0VULCBQT1NULCBIRUFEXRoWR0VULCBQT1NULCBQVVQsIERFTEVURRIrChFhbGxvd19jcmVkZW50aWFscxgFIAEoCEILgrUYBwoFZmFsc2VIAYgBARIwCg9leHBvc2VkX2hlYWRlcnMYBiADKAlCF4K1GBMKAltdGg1YLVRvdGFsLUNvdW50EiIKB21heF9hZ2UYByABKA1CDIK1GAgKATAaAzYwMEgCiAEBEjsKFm9wdGlvbnNfc3VjY2Vzc19zdGF0dXMYCCABKA1CFrpICCoGGKsCKMgBgrUYBwoDMjAwOAFIA4gBARIfCgVkZWJ1ZxgJIAEoCEILgrUYBwoFZmFsc2VIBIgBAUIXChVfYWxsb3dlZF9vcmlnaW5fcmVnZXhCFAoSX2FsbG93X2NyZWRlbnRpYWxzQgoKCF9tYXhfYWdlQhkKF19vcHRpb25zX3N1Y2Nlc3Nfc3RhdHVzQggKBl9kZWJ1ZyJtCgtDb21wcmVzc2lvbhIkCghtaW5fc2l6ZRgBIAEoBEINgrUYCQoDMUtCEANQAUgAiAEBEisKCWVuY29kaW5ncxgCIAMoCUIYgrUYFAoQW3pzdGQsIGJyLCBnemlwXVABQgsKCV9taW5fc2l6ZSL+BQoLU3RhdGljRmlsZXMSJgoDZGlyGAEgASgJQhS6SAPIAQGCtRgKEAUaBnB1YmxpY0gAiAEBEiwKBmZvcmJpZBgCIAMoCUIcgrUYGAoCW10aElsuaHRhY2Nlc3MsIC50d2lnXRIqCgVhbGxvdxgDIAMoCUIbgrUYFwoCW10aEVsuY3NzLCAuanMsIC5wbmddEigKDmNhbGN1bGF0ZV9ldGFnGAQgASgIQguCtRgHCgVmYWxzZUgBiAEBEh4KBHdlYWsYBSABKAhCC4K1GAcKBWZhbHNlSAKIAQESgAEKB3JlcXVlc3QYBiADKAsyLi5yb2FkcnVubmVyLmNvbmZpZy52MS5TdGF0aWNGaWxlcy5SZXF1ZXN0RW50cnlCP4K1GDtKOWEgZmlsZSBpcyB0aGUgYW5zd2VyLCBhbmQgbm8gYXBwbGljYXRpb24gc2VlcyB0aGUgcmVxdWVzdBJqCghyZXNwb25zZRgHIAMoCzIvLnJvYWRydW5uZXIuY29uZmlnLnYxLlN0YXRpY0ZpbGVzLlJlc3BvbnNlRW50cnlCJ4K1GCMaIXtYLUNvbnRlbnQtVHlwZS1PcHRpb25zOiBub3NuaWZmfRI4Cg1jYWNoZV9jb250cm9sGAggASgJQhyCtRgYGhRwdWJsaWMsIG1heC1hZ2U9MzYwMFABSAOIAQESJwoFaW5kZXgYCSADKAlCGIK1GBQKAltdGgxbaW5kZXguaHRtbF1QARIoCg1wcmVjb21wcmVzc2VkGAogASgIQgyCtRgICgR0cnVlUAFIBIgBARouCgxSZXF1ZXN0RW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ARovCg1SZXNwb25zZUVudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAFCBgoEX2RpckIRCg9fY2FsY3VsYXRlX2V0YWdCBwoFX3dlYWtCEAoOX2NhY2hlX2NvbnRyb2xCEAoOX3ByZWNvbXByZXNzZWQijgEKCFNlbmRmaWxlEnkKBHJvb3QYASABKAlCZoK1GGIQBRoHc3RvcmFnZTJTYWxsIGZpbGVzIHRoYXQgdGhlIHNlcnZlciBtYXkgcmVhZDsgcmVsYXRpdmUgcGF0aHMgc3RhcnQgZnJvbSB0aGUgd29ya2luZyBkaXJlY3RvcnlQAUgAiAEBQgcKBV9yb290IusCCgpGaWxlU2VydmVyEjMKB2FkZHJlc3MYASABKAlCHbpIA8gBAYK1GBMQBxoPMTI3LjAuMC4xOjEwMTAxSACIAQESKAoOY2FsY3VsYXRlX2V0YWcYAiABKAhCC4K1GAcKBWZhbHNlSAGIAQESHgoEd2VhaxgDIAEoCEILgrUYBwoFZmFsc2VIAogBARJfChNzdHJlYW1fcmVxdWVzdF9ib2R5GAQgASgIQj2CtRg5CgVmYWxzZUowYm9kaWVzIG9mIHJlcXVlc3RzIGZvciBmaWxlcyBhcmUgbm90IHJlYWQgYXQgYWxsSAOIAQESPQoFc2VydmUYBSADKAsyJi5yb2FkcnVubmVyLmNvbmZpZy52MS5GaWxlU2VydmVyRm9sZGVyQga6SAPIAQFCCgoIX2FkZHJlc3NCEQoPX2NhbGN1bGF0ZV9ldGFnQgcKBV93ZWFrQhYKFF9zdHJlYW1fcmVxdWVzdF9ib2R5Is0CChBGaWxlU2VydmVyRm9sZGVyEigKBnByZWZpeBgBIAEoCUITukgDyAEBgrUYCRoHL3N0YXRpY0gAiAEBEhwKBHJvb3QYAiABKAlCCYK1GAUKAS4QBUgBiAEBEiIKCGNvbXByZXNzGAMgASgIQguCtRgHCgVmYWxzZUgCiAEBEkoKDmNhY2hlX2R1cmF0aW9uGAQgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQhe6SAuqAQgiBAiAowUyAIK1GAUKAzEwcxIdCgdtYXhfYWdlGAUgASgNQgeCtRgDCgEwSAOIAQESJQoLYnl0ZXNfcmFuZ2UYBiABKAhCC4K1GAcKBWZhbHNlSASIAQFCCQoHX3ByZWZpeEIHCgVfcm9vdEILCglfY29tcHJlc3NCCgoIX21heF9hZ2VCDgoMX2J5dGVzX3JhbmdlIosKCgRQb29sEh8KBWRlYnVnGAEgASgIQguCtRgHCgVmYWxzZUgAiAEBEjcKB2NvbW1hbmQYAiADKAlCJoK1GCIQBBoOcGhwIHdvcmtlci5waHAyDnNlcnZlci5jb21tYW5kEjcKC251bV93b3JrZXJzGAMgASgNQh26SAUqAxiQToK1GBEaATQqCnByb2Nlc3NvcnM4AUgBiAEBEjAKCG1heF9qb2JzGAQgASgEQhm6SAkyBxiAoJSljR2CtRgJCgEwGgQxMDAwSAKIAQESLQoObWF4X3F1ZXVlX3NpemUYBSABKA1CEIK1GAwKBTEwMDAwGgM1MDBIA4gBARJOChBhbGxvY2F0ZV90aW1lb3V0GAYgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQhm6SAuqAQgiBAiAyH4yAIK1GAcKAzYwczgBEk0KD2Rlc3Ryb3lfdGltZW91dBgHIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkIZukgLqgEIIgQIgMh+MgCCtRgHCgM2MHM4ARJLCg1yZXNldF90aW1lb3V0GAggASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQhm6SAuqAQgiBAiAyH4yAIK1GAcKAzYwczgBEkwKDnN0cmVhbV90aW1lb3V0GAkgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQhm6SAuqAQgiBAiAyH4yAIK1GAcKAzYwczgBEjwKCnN1cGVydmlzb3IYCiABKAsyIC5yb2FkcnVubmVyLmNvbmZpZy52MS5TdXBlcnZpc29yQgaCtRgCQAESZwoRZHluYW1pY19hbGxvY2F0b3IYCyABKAsyJi5yb2FkcnVubmVyLmNvbmZpZy52MS5EeW5hbWljQWxsb2NhdG9yQiSCtRggMh50aGUgbnVtYmVyIG9mIHdvcmtlcnMgaXMgZml4ZWQSWwoKcXVldWVfd2FpdBgMIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkIsukgLqgEIIgQIgMh+MgCCtRgaGgI1cyIQYWxsb2NhdGVfdGltZW91dDgBUAESXgoMYm9vdF90aW1lb3V0GA0gASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQi26SAuqAQgiBAiAyH4yAIK1GBsaAzIwcyIQYWxsb2NhdGVfdGltZW91dDgBUAESTAoKc3RvcF9ncmFjZRgOIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkIdukgPqgEMIgQIgKMFMgQQwIQ9grUYBwoDMTBzUAESMAoLbWF4X3dvcmtlcnMYDyABKA1CFrpIByoFGJBOKAGCtRgICgQyMDQ4UAFIBIgBARI7Cg5tYXhfZnJhbWVfc2l6ZRgQIAEoBEIeukgMMgoYgIDA/w8ogIAEgrUYCwoFMjU2TUIQAlABSAWIAQESTgoEbW9kZRgRIAEoCUI7ukgbchkyF15bQS1aYS16MC05Xy4vLV17MCw2NH0kgrUYGRoEaHR0cDIPdGhlIHBvb2wncyBuYW1lUAFIBogBAUIICgZfZGVidWdCDgoMX251bV93b3JrZXJzQgsKCV9tYXhfam9ic0IRCg9fbWF4X3F1ZXVlX3NpemVCDgoMX21heF93b3JrZXJzQhEKD19tYXhfZnJhbWVfc2l6ZUIHCgVfbW9kZSLzAgoKU3VwZXJ2aXNvchJHCgp3YXRjaF90aWNrGAEgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQhi6SAuqAQgiBAiAowUyAIK1GAYKAjVzOAESPAoDdHRsGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQhS6SAWqAQIyAIK1GAgKAjBzGgIxaBJCCghpZGxlX3R0bBgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkIVukgFqgECMgCCtRgJCgIwcxoDMTBtEkgKCGV4ZWNfdHRsGAQgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQhu6SAuqAQgiBAiAyH4yAIK1GAkKAjBzGgM2MHMSOgoRbWF4X3dvcmtlcl9tZW1vcnkYBSABKARCGrpICTIHGICAgICAIIK1GAoKATAQAhoDMTI4SACIAQFCFAoSX21heF93b3JrZXJfbWVtb3J5ItcBChBEeW5hbWljQWxsb2NhdG9yEisKC21heF93b3JrZXJzGAEgASgNQhG6SAQqAhhkgrUYBgoCMTA4AUgAiAEBEikKCnNwYXduX3JhdGUYAiABKA1CELpIBCoCGGSCtRgFCgE1OAFIAYgBARJMCgxpZGxlX3RpbWVvdXQYAyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25CG7pIDaoBCiIECIDIfjICCAGCtRgHCgM2MHM4AUIOCgxfbWF4X3dvcmtlcnNCDQoLX3NwYXduX3JhdGUixAYKBExvZ3MSUgoEbW9kZRgBIAEoCUI/ukgrcilSC2RldmVsb3BtZW50Ugpwcm9kdWN0aW9uUgNyYXdSBG5vbmVSA29mZoK1GA0KC2RldmVsb3BtZW50SACIAQESUwoFbGV2ZWwYAiABKAlCP7pIMnIwUgVkZWJ1Z1IEaW5mb1IEd2FyblIFZXJyb3JSBXBhbmljUgZkcGFuaWNSBWZhdGFsgrUYBgoEaW5mb0gBiAEBEmEKCGVuY29kaW5nGAMgASgJQkq6SBFyD1IHY29uc29sZVIEanNvboK1GDIaBGpzb24yKmpzb24gaW4gbW9kZSBwcm9kdWN0aW9uLCBjb25zb2xlIG90aGVyd2lzZUgCiAEBEjkKBm91dHB1dBgEIAMoCUIpgrUYJQoIW3N0ZGVycl0aGVtzdGRlcnIsIC92YXIvbG9nL3JyLmxvZ10SSwoKZXJyX291dHB1dBgFIAMoCUI3grUYMwoIW3N0ZGVycl1KJ2ZhaWx1cmVzIG9mIHRoZSBsb2cgaXRzZWxmIGdvIHRvIHN0ZGVychJACgtsaW5lX2VuZGluZxgGIAEoCUImgrUYIgoEIlxuIkoabGluZXMgZW5kIHdpdGggYSBsaW5lIGZlZWRIA4gBARJXCghjaGFubmVscxgHIAMoCzIoLnJvYWRydW5uZXIuY29uZmlnLnYxLkxvZ3MuQ2hhbm5lbHNFbnRyeUIbgrUYFxoVe2h0dHA6IHtsZXZlbDogd2Fybn19El0KE2ZpbGVfbG9nZ2VyX29wdGlvbnMYCCABKAsyJy5yb2FkcnVubmVyLmNvbmZpZy52MS5GaWxlTG9nZ2VyT3B0aW9uc0IXgrUYEzIRbG9ncyBnbyB0byBvdXRwdXQaUQoNQ2hhbm5lbHNFbnRyeRILCgNrZXkYASABKAkSLwoFdmFsdWUYAiABKAsyIC5yb2FkcnVubmVyLmNvbmZpZy52MS5Mb2dDaGFubmVsOgI4ATorgrUYJwoGZm9ybWF0ChBza2lwX2xpbmVfZW5kaW5nCgt0aW1lX2Zvcm1hdEIHCgVfbW9kZUIICgZfbGV2ZWxCCwoJX2VuY29kaW5nQg4KDF9saW5lX2VuZGluZyLqAQoKTG9nQ2hhbm5lbBJfCgVsZXZlbBgBIAEoCUJLukgycjBSBWRlYnVnUgRpbmZvUgR3YXJuUgVlcnJvclIFcGFuaWNSBmRwYW5pY1IFZmF0YWyCtRgSGgR3YXJuMgpsb2dzLmxldmVsSACIAQE6cYK1GG0KCGVuY29kaW5nCgplcnJfb3V0cHV0ChNmaWxlX2xvZ2dlcl9vcHRpb25zCgZmb3JtYXQKC2xpbmVfZW5kaW5nCgRtb2RlCgZvdXRwdXQKEHNraXBfbGluZV9lbmRpbmcKC3RpbWVfZm9ybWF0QggKBl9sZXZlbCLvAwoRRmlsZUxvZ2dlck9wdGlvbnMSQwoKbG9nX291dHB1dBgBIAEoCUIqgrUYJhAFGg8vdmFyL2xvZy9yci5sb2cyEWxvZ3MgZ28gdG8gb3V0cHV0SACIAQESUgoIbWF4X3NpemUYAiABKA1CO4K1GDcKAzEwMEowZmlsZXMgYXJlIG5vdCByb3RhdGVkOiB1c2UgbG9ncm90YXRlIG9yIHRoZSBsaWtlSAGIAQESUAoHbWF4X2FnZRgDIAEoDUI6grUYNgoCMjRKMGZpbGVzIGFyZSBub3Qgcm90YXRlZDogdXNlIGxvZ3JvdGF0ZSBvciB0aGUgbGlrZUgCiAEBElQKC21heF9iYWNrdXBzGAQgASgNQjqCtRg2CgIxMEowZmlsZXMgYXJlIG5vdCByb3RhdGVkOiB1c2UgbG9ncm90YXRlIG9yIHRoZSBsaWtlSAOIAQESVAoIY29tcHJlc3MYBSABKAhCPYK1GDkKBWZhbHNlSjBmaWxlcyBhcmUgbm90IHJvdGF0ZWQ6IHVzZSBsb2dyb3RhdGUgb3IgdGhlIGxpa2VIBIgBAUINCgtfbG9nX291dHB1dEILCglfbWF4X3NpemVCCgoIX21heF9hZ2VCDgoMX21heF9iYWNrdXBzQgsKCV9jb21wcmVzcyKgAwoGRW5kdXJlEkoKDGdyYWNlX3BlcmlvZBgBIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkIZukgLqgEIIgQIgMh+MgCCtRgHCgMzMHM4ARJDCgtwcmludF9ncmFwaBgCIAEoCEIpgrUYJQoFZmFsc2VKHHRoZXJlIGFyZSBubyBwbHVnaW5zIHRvIGRyYXdIAIgBARKGAQoJbG9nX2xldmVsGAMgASgJQm66SDJyMFIFZGVidWdSBGluZm9SBHdhcm5SBWVycm9yUgVwYW5pY1IGZHBhbmljUgVmYXRhbIK1GDUKBWVycm9ySix0aGVyZSBpcyBubyBwbHVnaW4gY29udGFpbmVyOiBzZWUgbG9ncy5sZXZlbEgBiAEBEk0KDHdhdGNoZG9nX3NlYxgEIAEoDUIygrUYLgoBMEopc2lnbnMgb2YgbGlmZSB0byBzeXN0ZW1kIGFyZSBub3Qgc2VudCB5ZXRIAogBAUIOCgxfcHJpbnRfZ3JhcGhCDAoKX2xvZ19sZXZlbEIPCg1fd2F0Y2hkb2dfc2VjYgZwcm90bzM", [file_buf_validate_validate, file_google_protobuf_duration, file_roadrunner_config_v1_setting]);
 
 /**
  * The configuration file, `.rr.yaml`. Names and meanings are those of RoadRunner.
@@ -92,6 +92,13 @@ export type Configuration = Message<"roadrunner.config.v1.Configuration"> & {
    * @generated from field: optional string envfile = 10;
    */
   envfile?: string | undefined;
+
+  /**
+   * Serves files on an address of its own, without PHP.
+   *
+   * @generated from field: roadrunner.config.v1.FileServer fileserver = 20;
+   */
+  fileserver?: FileServer | undefined;
 };
 
 /**
@@ -328,7 +335,8 @@ export type Http = Message<"roadrunner.config.v1.Http"> & {
   accessLogs?: boolean | undefined;
 
   /**
-   * Names of middleware; the first is outermost.
+   * Names of middleware, and paths of modules with middleware of your own; the first is outermost. Named are: "headers",
+   * "gzip", "static", "sendfile", "proxy_ip_parser", "http_metrics", "request_id".
    *
    * @generated from field: repeated string middleware = 7;
    */
@@ -383,6 +391,49 @@ export type Http = Message<"roadrunner.config.v1.Http"> & {
    * @generated from field: google.protobuf.Duration keep_alive_timeout = 14;
    */
   keepAliveTimeout?: Duration | undefined;
+
+  /**
+   * What the middleware "headers" does.
+   *
+   * @generated from field: roadrunner.config.v1.Headers headers = 20;
+   */
+  headers?: Headers | undefined;
+
+  /**
+   * What the middleware "gzip" does.
+   *
+   * @generated from field: roadrunner.config.v1.Compression gzip = 21;
+   */
+  gzip?: Compression | undefined;
+
+  /**
+   * What the middleware "static" does.
+   *
+   * @generated from field: roadrunner.config.v1.StaticFiles static = 22;
+   */
+  static?: StaticFiles | undefined;
+
+  /**
+   * What the middleware "sendfile" does.
+   *
+   * @generated from field: roadrunner.config.v1.Sendfile sendfile = 23;
+   */
+  sendfile?: Sendfile | undefined;
+
+  /**
+   * Proxies that the middleware "proxy_ip_parser" believes: addresses and networks. Without any it does nothing.
+   *
+   * @generated from field: repeated string trusted_subnets = 24;
+   */
+  trustedSubnets: string[];
+
+  /**
+   * Headers in which they name the client; the first that is there and has an address counts. The first address in it is
+   * taken: name only headers that your proxy sets itself.
+   *
+   * @generated from field: repeated string trusted_headers = 25;
+   */
+  trustedHeaders: string[];
 };
 
 /**
@@ -391,6 +442,357 @@ export type Http = Message<"roadrunner.config.v1.Http"> & {
  */
 export const HttpSchema: GenMessage<Http> = /*@__PURE__*/
   messageDesc(file_roadrunner_config_v1_configuration, 5);
+
+/**
+ * Headers of requests and responses, and CORS.
+ *
+ * @generated from message roadrunner.config.v1.Headers
+ */
+export type Headers = Message<"roadrunner.config.v1.Headers"> & {
+  /**
+   * Headers that the application sees, in place of what the client sent by the same names.
+   *
+   * @generated from field: map<string, string> request = 1;
+   */
+  request: { [key: string]: string };
+
+  /**
+   * Headers of every response. What the application sets itself by the same name stands.
+   *
+   * @generated from field: map<string, string> response = 2;
+   */
+  response: { [key: string]: string };
+
+  /**
+   * Which other sites' pages may read responses. Preflight requests are answered without PHP.
+   *
+   * @generated from field: roadrunner.config.v1.Cors cors = 3;
+   */
+  cors?: Cors | undefined;
+};
+
+/**
+ * Describes the message roadrunner.config.v1.Headers.
+ * Use `create(HeadersSchema)` to create a new message.
+ */
+export const HeadersSchema: GenMessage<Headers> = /*@__PURE__*/
+  messageDesc(file_roadrunner_config_v1_configuration, 6);
+
+/**
+ * Cross-origin resource sharing.
+ *
+ * @generated from message roadrunner.config.v1.Cors
+ */
+export type Cors = Message<"roadrunner.config.v1.Cors"> & {
+  /**
+   * Origins that are allowed, with commas between them; "*" for all, or one "*" inside for any text.
+   *
+   * @generated from field: repeated string allowed_origin = 1;
+   */
+  allowedOrigin: string[];
+
+  /**
+   * Regular expression for origins that are allowed. If given, allowed_origin does not count.
+   *
+   * @generated from field: optional string allowed_origin_regex = 2;
+   */
+  allowedOriginRegex?: string | undefined;
+
+  /**
+   * Request headers that pages may set; "*" for all.
+   *
+   * @generated from field: repeated string allowed_headers = 3;
+   */
+  allowedHeaders: string[];
+
+  /**
+   * Methods that pages may use.
+   *
+   * @generated from field: repeated string allowed_methods = 4;
+   */
+  allowedMethods: string[];
+
+  /**
+   * Requests may carry cookies. Browsers refuse that together with all origins.
+   *
+   * @generated from field: optional bool allow_credentials = 5;
+   */
+  allowCredentials?: boolean | undefined;
+
+  /**
+   * Response headers that pages may read besides the simple ones.
+   *
+   * @generated from field: repeated string exposed_headers = 6;
+   */
+  exposedHeaders: string[];
+
+  /**
+   * Seconds for which browsers keep the answer to a preflight. 0: the header is not sent.
+   *
+   * @generated from field: optional uint32 max_age = 7;
+   */
+  maxAge?: number | undefined;
+
+  /**
+   * Status of the answer to a preflight.
+   *
+   * @generated from field: optional uint32 options_success_status = 8;
+   */
+  optionsSuccessStatus?: number | undefined;
+
+  /**
+   * Why an origin, a method or a header was refused goes to the log, at level debug.
+   *
+   * @generated from field: optional bool debug = 9;
+   */
+  debug?: boolean | undefined;
+};
+
+/**
+ * Describes the message roadrunner.config.v1.Cors.
+ * Use `create(CorsSchema)` to create a new message.
+ */
+export const CorsSchema: GenMessage<Cors> = /*@__PURE__*/
+  messageDesc(file_roadrunner_config_v1_configuration, 7);
+
+/**
+ * Compression of responses.
+ *
+ * @generated from message roadrunner.config.v1.Compression
+ */
+export type Compression = Message<"roadrunner.config.v1.Compression"> & {
+  /**
+   * Shorter bodies are sent as they are. A bare number is bytes.
+   *
+   * @generated from field: optional uint64 min_size = 1;
+   */
+  minSize?: bigint | undefined;
+
+  /**
+   * What may be used, the best first: "zstd" (from Node 22.15 on), "br", "gzip". Clients may prefer another of these.
+   *
+   * @generated from field: repeated string encodings = 2;
+   */
+  encodings: string[];
+};
+
+/**
+ * Describes the message roadrunner.config.v1.Compression.
+ * Use `create(CompressionSchema)` to create a new message.
+ */
+export const CompressionSchema: GenMessage<Compression> = /*@__PURE__*/
+  messageDesc(file_roadrunner_config_v1_configuration, 8);
+
+/**
+ * Files that are served beside the application.
+ *
+ * @generated from message roadrunner.config.v1.StaticFiles
+ */
+export type StaticFiles = Message<"roadrunner.config.v1.StaticFiles"> & {
+  /**
+   * The folder. Nothing outside of it is served, wherever symbolic links lead.
+   *
+   * @generated from field: optional string dir = 1;
+   */
+  dir?: string | undefined;
+
+  /**
+   * Extensions of files that are left to the application. PHP files and files whose names start with a dot always are.
+   *
+   * @generated from field: repeated string forbid = 2;
+   */
+  forbid: string[];
+
+  /**
+   * Extensions of files that are served. Empty: all.
+   *
+   * @generated from field: repeated string allow = 3;
+   */
+  allow: string[];
+
+  /**
+   * Responses have an ETag: of the content for files up to 256 KB, of size and time of change for larger ones.
+   *
+   * @generated from field: optional bool calculate_etag = 4;
+   */
+  calculateEtag?: boolean | undefined;
+
+  /**
+   * The ETag is a weak one: of size and time of change.
+   *
+   * @generated from field: optional bool weak = 5;
+   */
+  weak?: boolean | undefined;
+
+  /**
+   * Headers for the request.
+   *
+   * @generated from field: map<string, string> request = 6;
+   */
+  request: { [key: string]: string };
+
+  /**
+   * Headers of responses with files.
+   *
+   * @generated from field: map<string, string> response = 7;
+   */
+  response: { [key: string]: string };
+
+  /**
+   * Cache-Control of responses with files.
+   *
+   * @generated from field: optional string cache_control = 8;
+   */
+  cacheControl?: string | undefined;
+
+  /**
+   * Files that stand for the folder they are in; the first that is there. Empty: folders are left to the application.
+   *
+   * @generated from field: repeated string index = 9;
+   */
+  index: string[];
+
+  /**
+   * Where there is a file of the same name with .br, .zst or .gz behind it that is not older, it is sent to clients that
+   * take it.
+   *
+   * @generated from field: optional bool precompressed = 10;
+   */
+  precompressed?: boolean | undefined;
+};
+
+/**
+ * Describes the message roadrunner.config.v1.StaticFiles.
+ * Use `create(StaticFilesSchema)` to create a new message.
+ */
+export const StaticFilesSchema: GenMessage<StaticFiles> = /*@__PURE__*/
+  messageDesc(file_roadrunner_config_v1_configuration, 9);
+
+/**
+ * Files that the application names instead of a body, in the header X-Sendfile.
+ *
+ * @generated from message roadrunner.config.v1.Sendfile
+ */
+export type Sendfile = Message<"roadrunner.config.v1.Sendfile"> & {
+  /**
+   * Only files in this folder are sent; relative paths start from it.
+   *
+   * @generated from field: optional string root = 1;
+   */
+  root?: string | undefined;
+};
+
+/**
+ * Describes the message roadrunner.config.v1.Sendfile.
+ * Use `create(SendfileSchema)` to create a new message.
+ */
+export const SendfileSchema: GenMessage<Sendfile> = /*@__PURE__*/
+  messageDesc(file_roadrunner_config_v1_configuration, 10);
+
+/**
+ * Files on an address of their own.
+ *
+ * @generated from message roadrunner.config.v1.FileServer
+ */
+export type FileServer = Message<"roadrunner.config.v1.FileServer"> & {
+  /**
+   * Where: "host:port"; ":port" means all interfaces.
+   *
+   * @generated from field: optional string address = 1;
+   */
+  address?: string | undefined;
+
+  /**
+   * Responses have an ETag, as in http.static.
+   *
+   * @generated from field: optional bool calculate_etag = 2;
+   */
+  calculateEtag?: boolean | undefined;
+
+  /**
+   * The ETag is a weak one.
+   *
+   * @generated from field: optional bool weak = 3;
+   */
+  weak?: boolean | undefined;
+
+  /**
+   * Large bodies of requests were not kept in memory.
+   *
+   * @generated from field: optional bool stream_request_body = 4;
+   */
+  streamRequestBody?: boolean | undefined;
+
+  /**
+   * Folders and the paths they are served at. Of several that fit a request, the longest path counts.
+   *
+   * @generated from field: repeated roadrunner.config.v1.FileServerFolder serve = 5;
+   */
+  serve: FileServerFolder[];
+};
+
+/**
+ * Describes the message roadrunner.config.v1.FileServer.
+ * Use `create(FileServerSchema)` to create a new message.
+ */
+export const FileServerSchema: GenMessage<FileServer> = /*@__PURE__*/
+  messageDesc(file_roadrunner_config_v1_configuration, 11);
+
+/**
+ * A folder and the path it is served at.
+ *
+ * @generated from message roadrunner.config.v1.FileServerFolder
+ */
+export type FileServerFolder = Message<"roadrunner.config.v1.FileServerFolder"> & {
+  /**
+   * First part of the path. It starts with "/".
+   *
+   * @generated from field: optional string prefix = 1;
+   */
+  prefix?: string | undefined;
+
+  /**
+   * The folder.
+   *
+   * @generated from field: optional string root = 2;
+   */
+  root?: string | undefined;
+
+  /**
+   * Files are sent compressed to clients that take it.
+   *
+   * @generated from field: optional bool compress = 3;
+   */
+  compress?: boolean | undefined;
+
+  /**
+   * How long the content of a small file may be sent from memory before the file is looked at again. 0s: never.
+   *
+   * @generated from field: google.protobuf.Duration cache_duration = 4;
+   */
+  cacheDuration?: Duration | undefined;
+
+  /**
+   * Seconds for which clients may keep a file. 0: nothing is said.
+   *
+   * @generated from field: optional uint32 max_age = 5;
+   */
+  maxAge?: number | undefined;
+
+  /**
+   * Clients may ask for parts of files.
+   *
+   * @generated from field: optional bool bytes_range = 6;
+   */
+  bytesRange?: boolean | undefined;
+};
+
+/**
+ * Describes the message roadrunner.config.v1.FileServerFolder.
+ * Use `create(FileServerFolderSchema)` to create a new message.
+ */
+export const FileServerFolderSchema: GenMessage<FileServerFolder> = /*@__PURE__*/
+  messageDesc(file_roadrunner_config_v1_configuration, 12);
 
 /**
  * A pool of workers.
@@ -524,7 +926,7 @@ export type Pool = Message<"roadrunner.config.v1.Pool"> & {
  * Use `create(PoolSchema)` to create a new message.
  */
 export const PoolSchema: GenMessage<Pool> = /*@__PURE__*/
-  messageDesc(file_roadrunner_config_v1_configuration, 6);
+  messageDesc(file_roadrunner_config_v1_configuration, 13);
 
 /**
  * Limits at which workers are replaced.
@@ -573,7 +975,7 @@ export type Supervisor = Message<"roadrunner.config.v1.Supervisor"> & {
  * Use `create(SupervisorSchema)` to create a new message.
  */
 export const SupervisorSchema: GenMessage<Supervisor> = /*@__PURE__*/
-  messageDesc(file_roadrunner_config_v1_configuration, 7);
+  messageDesc(file_roadrunner_config_v1_configuration, 14);
 
 /**
  * Adds workers while calls wait.
@@ -608,7 +1010,7 @@ export type DynamicAllocator = Message<"roadrunner.config.v1.DynamicAllocator"> 
  * Use `create(DynamicAllocatorSchema)` to create a new message.
  */
 export const DynamicAllocatorSchema: GenMessage<DynamicAllocator> = /*@__PURE__*/
-  messageDesc(file_roadrunner_config_v1_configuration, 8);
+  messageDesc(file_roadrunner_config_v1_configuration, 15);
 
 /**
  * Logs.
@@ -679,7 +1081,7 @@ export type Logs = Message<"roadrunner.config.v1.Logs"> & {
  * Use `create(LogsSchema)` to create a new message.
  */
 export const LogsSchema: GenMessage<Logs> = /*@__PURE__*/
-  messageDesc(file_roadrunner_config_v1_configuration, 9);
+  messageDesc(file_roadrunner_config_v1_configuration, 16);
 
 /**
  * Settings of the log lines of one part of the server.
@@ -700,7 +1102,7 @@ export type LogChannel = Message<"roadrunner.config.v1.LogChannel"> & {
  * Use `create(LogChannelSchema)` to create a new message.
  */
 export const LogChannelSchema: GenMessage<LogChannel> = /*@__PURE__*/
-  messageDesc(file_roadrunner_config_v1_configuration, 10);
+  messageDesc(file_roadrunner_config_v1_configuration, 17);
 
 /**
  * A log file.
@@ -749,7 +1151,7 @@ export type FileLoggerOptions = Message<"roadrunner.config.v1.FileLoggerOptions"
  * Use `create(FileLoggerOptionsSchema)` to create a new message.
  */
 export const FileLoggerOptionsSchema: GenMessage<FileLoggerOptions> = /*@__PURE__*/
-  messageDesc(file_roadrunner_config_v1_configuration, 11);
+  messageDesc(file_roadrunner_config_v1_configuration, 18);
 
 /**
  * Time limits of the server as a whole.
@@ -791,5 +1193,5 @@ export type Endure = Message<"roadrunner.config.v1.Endure"> & {
  * Use `create(EndureSchema)` to create a new message.
  */
 export const EndureSchema: GenMessage<Endure> = /*@__PURE__*/
-  messageDesc(file_roadrunner_config_v1_configuration, 12);
+  messageDesc(file_roadrunner_config_v1_configuration, 19);
 
