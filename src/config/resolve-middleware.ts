@@ -38,6 +38,12 @@ export function resolveMiddleware(http: Http, context: ResolutionContext): Middl
         "http.trusted_subnets",
         `expected addresses and networks such as 10.0.0.0/8, got ${JSON.stringify(subnet)}`,
       );
+  for (const [key, isThere] of [
+    ["headers", http.headers],
+    ["static", http.static],
+  ] as const)
+    if (isThere && !http.middleware.includes(key))
+      report(`http.${key}`, `it has no effect: "${key}" is not in http.middleware`, "warning");
   for (const name of http.trustedHeaders) checkName(name, "http.trusted_headers", context);
   return {
     middleware: http.middleware.map((name) => (isModulePath(name) ? resolve(workingDirectory, name) : name)),
@@ -180,7 +186,8 @@ function resolveFolder(
 function checkHeaders(headers: Readonly<Record<string, string>>, path: string, context: ResolutionContext): void {
   for (const [name, value] of Object.entries(headers)) {
     checkName(name, `${path}.${name}`, context);
-    if (/[^\t\x20-\x7e\x80-\xff]/.test(value))
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: those are what is looked for
+    if (/[\0-\x08\x0a-\x1f\x7f]/.test(value))
       context.report(`${path}.${name}`, `expected a header's value, without line breaks, got ${JSON.stringify(value)}`);
   }
 }

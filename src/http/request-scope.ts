@@ -3,6 +3,7 @@ import type { Clock } from "../clock.ts";
 import type { ErrorReason } from "../errors.ts";
 import type { AccessLog } from "./access-log.ts";
 import type { LateResponse } from "./late-response.ts";
+import { textToBytes } from "./percent.ts";
 import { requestIdFor } from "./request-id.ts";
 import type { ResponseFilter } from "./response-filter.ts";
 import type { FrontendStatistics } from "./statistics.ts";
@@ -66,6 +67,16 @@ export class RequestScope {
     this.#startedMonotonicMs = services.clock.monotonicMs();
     services.statistics.opened();
     outgoing.once("close", () => this.#closed());
+  }
+
+  /** The application sees this value in place of all that there are by this name. */
+  setRequestHeader(name: string, value: string): void {
+    const lowerName = name.toLowerCase();
+    const headers = [];
+    for (let at = 0; at < (this.requestHeaders?.length ?? 0); at += 2)
+      if (this.requestHeaders![at]!.toLowerCase() !== lowerName)
+        headers.push(this.requestHeaders![at]!, this.requestHeaders![at + 1]!);
+    this.requestHeaders = headers.concat(name, textToBytes(value));
   }
 
   #closed(): void {

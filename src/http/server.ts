@@ -9,6 +9,8 @@ import type { Log } from "../log.ts";
 import { createAccessLog } from "./access-log.ts";
 import { createHttpApp, fetchCallback } from "./app.ts";
 import { LINGER_MS, rawErrorResponse } from "./error-response.ts";
+import { HttpMetrics, type HttpMetricsSnapshot } from "./http-metrics.ts";
+import { loadOwnMiddleware } from "./middleware/own.ts";
 import { MIDDLEWARE } from "./middleware/registry.ts";
 import { buildMiddleware, type MiddlewareRegistry } from "./middleware.ts";
 import { type FrontendCounts, FrontendStatistics } from "./statistics.ts";
@@ -34,6 +36,8 @@ export interface Frontend {
   /** What it listens at. The port is real even if 0 was asked for. */
   readonly address: { readonly host: string; readonly port: number };
   readonly stats: () => FrontendCounts;
+  /** What the middleware `http_metrics` has counted. */
+  readonly metrics: () => HttpMetricsSnapshot;
   /**
    * Accepts nothing more, lets running requests finish, and cuts off what still runs after `deadlineMs`. The dispatch
    * client stays open. Resolves when no connection is left; a second call joins the first.
@@ -58,7 +62,11 @@ export async function startFrontend(settings: FrontendSettings): Promise<Fronten
     clock: settings.clock ?? systemClock,
     draining: false,
   };
-  const app = createHttpApp(services, buildMiddleware(settings.middleware ?? MIDDLEWARE, options, log));
+  const metrics = new HttpMetrics(() => services.clock.monotonicMs());
+  const registry = settings.middleware ?? MIDDLEWARE;
+  const { clock } = services;
+  const middleware = await buildMiddleware(registry, loadOwnMiddleware, options, log, { clock, metrics });
+  const app = createHttpApp(services, middleware);
   const listener = getRequestListener(fetchCallback(app, services), { hostname: "localhost" });
   // Connections that have not sent a request yet. Node does not count them as idle.
   const unused = new Set<Socket>();
@@ -115,6 +123,7 @@ export async function startFrontend(settings: FrontendSettings): Promise<Fronten
   return {
     address,
     stats: () => statistics.counts(),
+    metrics: () => metrics.snapshot(),
     close: (deadlineMs) => (closing ??= close(deadlineMs)),
   };
 }

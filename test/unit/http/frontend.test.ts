@@ -720,7 +720,7 @@ describe("frontend", () => {
       expect(head.headers).to.include({ "x-a": "1" }).and.not.to.have.property("x-hono-already-sent");
       expect(order.slice(0, 2)).to.deep.equal(["outer", "inner"]);
       expect(dispatch.calls[0]!.context.attributes).to.deep.equal({ outer: ["yes"], inner: ["yes"] });
-      const warning = lines.find(({ fields }) => fields.event === "http.middleware_unknown");
+      const warning = lines.find(({ fields }) => fields.event === "http.middleware_skipped");
       expect(warning!.fields.middleware).to.equal("missing");
       expect(warning!.message).to.contain("outer");
     });

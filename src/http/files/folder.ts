@@ -1,0 +1,159 @@
+import { realpath, stat } from "node:fs/promises";
+import { basename, join, relative, sep } from "node:path";
+import { performance } from "node:perf_hooks";
+import type { FolderOptions } from "../../config/options.ts";
+import { isPhp } from "./requested-path.ts";
+import { type ContentEncoding, identityOf, readStoredFile, type StoredFile } from "./stored-file.ts";
+
+/** A file with its compressed siblings. */
+export interface FoundFile {
+  readonly file: StoredFile;
+  /** The smallest to be expected first. */
+  readonly encoded: readonly StoredFile[];
+}
+
+interface Entry extends FoundFile {
+  checkedMs: number;
+  encodedCheckedMs: number;
+  readonly memoryBytes: number;
+}
+
+/** Memory for the content of small files, for each folder that is served. */
+const MEMORY_BYTES = 32 * 1024 * 1024;
+const ENTRIES_MAX = 10_000;
+/** Compressed siblings come and go with deployments. */
+const ENCODED_FRESH_MS = 5_000;
+/** How much older a compressed sibling may seem: copies of a tree are written in any order. */
+const ENCODED_AGE_MS = 2_000;
+
+const ENCODINGS: readonly [extension: string, ContentEncoding][] = [
+  [".br", "br"],
+  [".zst", "zstd"],
+  [".gz", "gzip"],
+];
+
+/**
+ * The files of a folder, small ones with their content. What it says of a file is at most `freshMs` old. Whatever
+ * symbolic links there are, nothing outside of the folder is found, and neither is PHP's source or what has a name with
+ * a dot at its start.
+ */
+export class Folder {
+  readonly #options: FolderOptions;
+  /** By path; the one that was looked at last stands last. */
+  readonly #entries = new Map<string, Entry>();
+  readonly #searches = new Map<string, Promise<Entry | undefined>>();
+  #memoryBytes = 0;
+
+  constructor(options: FolderOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * @param path as `requestedPath` gives it
+   * @returns no promise if the file need not be looked at again; undefined: there is none
+   */
+  find(path: string): FoundFile | undefined | Promise<FoundFile | undefined> {
+    const entry = this.#entries.get(path);
+    // Large files are opened anyway: another look costs little there.
+    if (entry?.file.body !== undefined && performance.now() - entry.checkedMs < this.#options.freshMs) return entry;
+    let search = this.#searches.get(path);
+    if (search === undefined) {
+      search = this.#search(path, entry).finally(() => this.#searches.delete(path));
+      this.#searches.set(path, search);
+    }
+    return search;
+  }
+
+  get memoryBytes(): number {
+    return this.#memoryBytes;
+  }
+
+  async #search(path: string, known: Entry | undefined): Promise<Entry | undefined> {
+    const startedMs = performance.now();
+    const stats = await stat(join(this.#options.root, path)).catch(() => undefined);
+    this.#forget(path);
+    if (stats?.isDirectory()) return this.#index(path);
+    if (!stats?.isFile() || path.endsWith("/")) return undefined;
+    const stale = startedMs - (known?.encodedCheckedMs ?? 0) > ENCODED_FRESH_MS;
+    if (known?.file.identity === identityOf(stats) && !(stale && this.#options.precompressed)) {
+      known.checkedMs = startedMs;
+      return this.#remember(path, known);
+    }
+    const entry = await this.#read(path, startedMs);
+    return entry && this.#remember(path, entry);
+  }
+
+  async #index(path: string): Promise<Entry | undefined> {
+    const folder = path === "" || path.endsWith("/") ? path : `${path}/`;
+    // Without the slash, relative links in the page would lead somewhere else.
+    if (folder !== path) return undefined;
+    for (const name of this.#options.index) {
+      const entry = await this.find(folder + name);
+      if (entry !== undefined) return entry as Entry;
+    }
+    return undefined;
+  }
+
+  async #read(path: string, startedMs: number): Promise<Entry | undefined> {
+    const { root, precompressed } = this.#options;
+    const name = basename(path);
+    // The root may be a link that a deployment has turned.
+    const realRoot = await realpath(root).catch(() => undefined);
+    if (realRoot === undefined) return undefined;
+    const realPath = await this.#permitted(realRoot, join(root, path));
+    if (realPath === undefined) return undefined;
+    const siblings = precompressed ? await this.#siblings(realRoot, path) : [];
+    const file = await readStoredFile({ realPath, name, varies: siblings.length > 0 }, this.#options);
+    if (file === undefined) return undefined;
+    const encoded: StoredFile[] = [];
+    for (const { siblingPath, encoding } of siblings) {
+      const { modifiedMs } = file;
+      const description = { realPath: siblingPath, name, encoding, varies: true, modifiedMs };
+      const sibling = await readStoredFile(description, this.#options);
+      if (sibling && sibling.changedMs >= modifiedMs - ENCODED_AGE_MS && sibling.size < file.size)
+        encoded.push(sibling);
+    }
+    const memoryBytes = [file, ...encoded].reduce((sum, { body }) => sum + (body?.length ?? 0), 0);
+    return { file, encoded, checkedMs: startedMs, encodedCheckedMs: startedMs, memoryBytes };
+  }
+
+  async #siblings(realRoot: string, path: string): Promise<{ siblingPath: string; encoding: ContentEncoding }[]> {
+    const found = await Promise.all(
+      ENCODINGS.map(async ([extension, encoding]) => {
+        const siblingPath = await this.#permitted(realRoot, join(this.#options.root, path + extension));
+        return siblingPath === undefined ? [] : [{ siblingPath, encoding }];
+      }),
+    );
+    return found.flat();
+  }
+
+  /** The path without links, if it stays in the folder and leads to nothing that is not to be served. */
+  async #permitted(realRoot: string, path: string): Promise<string | undefined> {
+    const realPath = await realpath(path).catch(() => undefined);
+    if (realPath === undefined || !isInside(realRoot, realPath)) return undefined;
+    const names = relative(realRoot, realPath).split(sep);
+    return names.some((name) => name.startsWith(".")) || isPhp(names.at(-1)!) ? undefined : realPath;
+  }
+
+  #remember(path: string, entry: Entry): Entry {
+    this.#entries.set(path, entry);
+    this.#memoryBytes += entry.memoryBytes;
+    for (const [oldest] of this.#entries) {
+      if (this.#memoryBytes <= MEMORY_BYTES && this.#entries.size <= ENTRIES_MAX) break;
+      this.#forget(oldest);
+    }
+    return entry;
+  }
+
+  #forget(path: string): void {
+    const entry = this.#entries.get(path);
+    if (entry === undefined) return;
+    this.#entries.delete(path);
+    this.#memoryBytes -= entry.memoryBytes;
+  }
+}
+
+/** @param path both without symbolic links */
+export function isInside(folder: string, path: string): boolean {
+  return path.startsWith(folder.endsWith(sep) ? folder : folder + sep);
+}
