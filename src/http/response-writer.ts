@@ -86,6 +86,7 @@ export class ResponseWriter {
   /** Ends a response that can no longer be completed so that the client sees it. */
   abort(): void {
     this.#state = "ended";
+    // What is sent instead is not broken.
     if (this.#sink.replaced) return;
     const { socket } = this.#outgoing;
     // What stands before the response may have taken the announced length away.
@@ -191,7 +192,9 @@ export class ResponseWriter {
 
   #finish(): void {
     if (this.#state !== "streaming") return;
-    if (this.#remainingBytes > 0 && this.#remainingBytes !== Number.POSITIVE_INFINITY) {
+    const isShort = this.#remainingBytes > 0 && this.#remainingBytes !== Number.POSITIVE_INFINITY;
+    // Applications that name a file announce the length of that.
+    if (isShort && !this.#sink.replaced) {
       this.#log.warn({ event: "http.body_short" }, "The worker's response is shorter than its Content-Length");
       return this.abort();
     }

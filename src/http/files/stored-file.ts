@@ -4,6 +4,7 @@ import { type FileHandle, open } from "node:fs/promises";
 import { getMimeType } from "hono/utils/mime";
 import type { FolderOptions } from "../../config/options.ts";
 import { textToBytes } from "../percent.ts";
+import { markReusable } from "../reusable-body.ts";
 
 /** Larger files are read for every request. */
 export const MEMORY_FILE_BYTES = 256 * 1024;
@@ -64,6 +65,7 @@ export async function readStoredFile(
     const body = stats.size <= MEMORY_FILE_BYTES ? await handle.readFile() : undefined;
     // It grew or shrank while it was read: what was read may be half of it.
     if (body !== undefined && body.length !== stats.size) return undefined;
+    if (body !== undefined) markReusable(body);
     const etag = etagKind === "none" ? undefined : etagOf(stats, body, etagKind, description.encoding);
     return storedFile(description, stats, body, etag, headers, ranges);
   } finally {

@@ -5,6 +5,7 @@ import { preferredEncoding } from "../accept-encoding.ts";
 import { addFilter } from "../answer.ts";
 import type { Middleware } from "../middleware.ts";
 import type { BodyEncoder, HeadDraft, ResponseFilter } from "../response-filter.ts";
+import { formsOf } from "../reusable-body.ts";
 
 type Encoding = CompressionOptions["encodings"][number];
 
@@ -65,13 +66,6 @@ const COMPRESSED =
   /^(?:$|image\/|audio\/|video\/|multipart\/|font\/woff|application\/(?:octet-stream|pdf|gzip|x-gzip|zip|x-zip|zstd|x-bzip|x-xz|x-7z|x-rar|vnd\.rar|java-archive|epub|font-woff|x-font-woff|ogg|grpc|vnd\.(?:openxmlformats|oasis\.opendocument|android\.package)))/;
 const UNCOMPRESSED = /^(?:image\/(?:svg\+xml|bmp|x-bmp|x-ms-bmp|x-icon|vnd\.microsoft\.icon)|audio\/(?:wav|midi))$/;
 
-/** Bodies that are sent many times, such as files in memory: compressed once. */
-const reusable = new WeakMap<Uint8Array, Map<Encoding, Uint8Array>>();
-
-export function markReusable(body: Uint8Array): void {
-  reusable.set(body, new Map());
-}
-
 type Callback = (error: Error | null, encoded: Uint8Array) => void;
 
 function encoder(
@@ -82,7 +76,7 @@ function encoder(
   return {
     stream,
     whole: (body, done) => {
-      const known = reusable.get(body);
+      const known = formsOf(body);
       const earlier = known?.get(encoding);
       if (earlier !== undefined) return done(null, earlier);
       whole(body, (error, encoded) => {

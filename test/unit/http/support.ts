@@ -232,6 +232,7 @@ export interface TestResponse {
   rawHeaders: string[];
   trailers: NodeJS.Dict<string>;
   body: string;
+  bytes: Buffer;
 }
 
 export interface TestRequest {
@@ -246,13 +247,14 @@ export async function send(port: number, { method = "GET", path = "/", headers =
   return new Promise<TestResponse>((resolve, reject) => {
     const request = httpRequest({ port, host: "127.0.0.1", method, path, headers, agent: false }, (response) => {
       readBody(response).then(
-        (text) =>
+        (bytes) =>
           resolve({
             status: response.statusCode ?? 0,
             headers: response.headers,
             rawHeaders: response.rawHeaders,
             trailers: response.trailers,
-            body: text,
+            body: bytes.toString("utf8"),
+            bytes,
           }),
         reject,
       );
@@ -262,10 +264,10 @@ export async function send(port: number, { method = "GET", path = "/", headers =
   });
 }
 
-async function readBody(response: IncomingMessage): Promise<string> {
+async function readBody(response: IncomingMessage): Promise<Buffer> {
   const chunks: Buffer[] = [];
   for await (const chunk of response) chunks.push(chunk as Buffer);
-  return Buffer.concat(chunks).toString("utf8");
+  return Buffer.concat(chunks);
 }
 
 /** A connection that is written and read by hand. */
