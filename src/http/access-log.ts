@@ -22,10 +22,14 @@ export interface AccessRecord {
 
 export type AccessLog = (record: AccessRecord) => void;
 
-/** One line per request, with RoadRunner's field names: "http access log" if asked for, a short one for debugging else. */
-export function createAccessLog(log: Log, accessLogs: boolean): AccessLog {
+/**
+ * One line per request, with RoadRunner's field names: "http access log" if asked for, a short one for debugging else.
+ * Undefined: nobody would read it.
+ */
+export function createAccessLog(log: Log, accessLogs: boolean): AccessLog | undefined {
   if (accessLogs) return (record) => log.info({ ...shortFields(record), ...longFields(record) }, "http access log");
-  return log.debugEnabled ? (record) => log.debug(shortFields(record), "http log") : () => {};
+  if (!log.debugEnabled) return undefined;
+  return (record) => log.debug(shortFields(record), "http log");
 }
 
 function shortFields(record: AccessRecord): Record<string, unknown> {

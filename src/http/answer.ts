@@ -1,4 +1,5 @@
 import type { Context } from "hono";
+import { drained } from "./end-response.ts";
 import { FilteredResponse } from "./filtered-response.ts";
 import { headerName } from "./header-names.ts";
 import { LateResponse, lateResponseOf } from "./late-response.ts";
@@ -42,7 +43,7 @@ export function answer(
 }
 
 /** Lets a filter see the response, if one comes: before those that were added earlier. */
-export function addFilter(scope: RequestScope, filter: ResponseFilter): void {
+export function addFilter(scope: RequestScope, filter: ResponseFilter): undefined {
   if (scope.filters === undefined) scope.filters = [filter];
   else scope.filters.push(filter);
 }
@@ -146,7 +147,7 @@ async function sendStream(
     sink.writeHead(status, headers.headers);
     let room = sink.write(data);
     for (let piece = await rest!; !piece.done; piece = await reader.read()) {
-      if (!room) await new Promise<void>((resolve) => sink.once("drain", resolve));
+      if (!room) await drained(sink, scope.outgoing);
       room = sink.write(piece.value);
     }
     if (scope.late !== undefined && scope.late.trailers.length > 0) sink.addTrailers([...scope.late.trailers]);

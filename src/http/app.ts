@@ -1,64 +1,88 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import type { getRequestListener } from "@hono/node-server";
-import { type Context, Hono } from "hono";
+import { getRequestListener } from "@hono/node-server";
+import { Hono } from "hono";
 import { RrError } from "../errors.ts";
-import { ALREADY_SENT, answer, countedSink, sendResponse, TAKEN } from "./answer.ts";
+import { ALREADY_SENT, answer, countedSink, responseSink, sendResponse, TAKEN } from "./answer.ts";
 import { sendErrorResponse } from "./error-response.ts";
 import { Exchange, type ExchangeServices } from "./exchange.ts";
-import type { FrontendEnv, Middleware } from "./middleware.ts";
+import { type Answer, type Chain, type FrontendEnv, type Middleware, runSteps, type Step } from "./middleware.ts";
 import { RequestScope } from "./request-scope.ts";
 
 /**
- * The application: middleware in configured order around one handler that sends requests to the core. The handler works
- * on Node's request and response; only requests that middleware answers itself take the way of `Request` and `Response`.
+ * What answers requests: the chain in configured order around one handler that sends requests to the core. Steps and the
+ * handler work on Node's request and response; only a user's own middleware sees `Request` and `Response`.
  */
-export function createHttpApp(services: ExchangeServices, middleware: readonly Middleware[]): Hono<FrontendEnv> {
-  const app = new Hono<FrontendEnv>();
-  for (const one of middleware) app.use(one);
-  app.all("*", (context) => answer(context, (sink) => new Exchange(services, context.env, sink).start()));
-  app.onError((error, context) => answerFailure(services, error, context));
-  return app;
-}
-
-/** Something in the chain threw. */
-function answerFailure(
+export function createRequestHandler(
   services: ExchangeServices,
-  error: Error,
-  context: Context<FrontendEnv>,
-): Response | Promise<Response> {
-  const { log, options } = services;
-  const { incoming, outgoing, requestId } = context.env;
-  context.env.failure = RrError.from(error).reason;
-  // Middleware that waited for the response of a client that left finds none.
-  if (outgoing.destroyed) log.debug({ event: "http.handler_failed" }, error.message);
-  else log.error({ event: "http.handler_failed", request_id: requestId, stack: error.stack }, error.message);
-  if (outgoing.headersSent || outgoing.destroyed) {
-    outgoing.destroy();
-    context.env.taken = true;
-    return TAKEN;
-  }
-  return answer(context, (sink) =>
-    sendErrorResponse(incoming, outgoing, sink, RrError.from(error), options, requestId),
+  chain: Chain,
+): (incoming: IncomingMessage, outgoing: ServerResponse) => void {
+  const app = createApp(services, chain.inner);
+  // node-server calls back before it returns, with the two objects that it was given: the scope need not be looked for.
+  let entering: RequestScope | undefined;
+  const listener = getRequestListener(
+    (request) => {
+      const scope = entering!;
+      const response = app.fetch(request, scope);
+      if (scope.taken) return TAKEN;
+      return response instanceof Promise ? response.then((late) => send(scope, late)) : send(scope, response);
+    },
+    { hostname: "localhost" },
   );
-}
-
-/**
- * The application as node-server calls it. Hono answers HEAD with a `Response` of its own, and middleware may wrap what
- * the handler returned: whether the response is taken care of is decided by the handler's mark alone. All others are
- * written here, through the filters that they met.
- */
-export function fetchCallback(
-  app: Hono<FrontendEnv>,
-  services: ExchangeServices,
-): Parameters<typeof getRequestListener>[0] {
-  return (request, { incoming, outgoing }) => {
-    const scope = new RequestScope(services, incoming as IncomingMessage, outgoing as ServerResponse);
-    const response = app.fetch(request, scope);
-    if (scope.taken) return TAKEN;
-    return response instanceof Promise ? response.then((late) => send(scope, late)) : send(scope, response);
+  return (incoming, outgoing) => {
+    const scope = new RequestScope(services, incoming, outgoing);
+    const onward = () => {
+      entering = scope;
+      void listener(incoming, outgoing);
+    };
+    if (chain.steps.length === 0) return onward();
+    const answered = (write: Answer) => write(responseSink(scope));
+    const failed = (error: Error) => failureAnswer(services, scope, error)?.(responseSink(scope));
+    runSteps(chain.steps, scope, onward, answered, failed);
   };
 }
 
+function createApp(services: ExchangeServices, chain: Chain["inner"]): Hono<FrontendEnv> {
+  const app = new Hono<FrontendEnv>();
+  for (const part of chain) app.use("own" in part ? part.own : stepMiddleware(part.step));
+  app.all("*", (context) => answer(context, (sink) => new Exchange(services, context.env, sink).start()));
+  app.onError((error, context) => {
+    const write = failureAnswer(services, context.env, error);
+    if (write !== undefined) return answer(context, write);
+    context.env.taken = true;
+    return TAKEN;
+  });
+  return app;
+}
+
+/** A step behind a user's own middleware. */
+function stepMiddleware(step: Step): Middleware {
+  return async (context, next) => {
+    const write = await step(context.env);
+    if (write !== undefined) return answer(context, write);
+    await next();
+  };
+}
+
+/** Something in the chain threw. No answer if there is nobody to get it, or no way. */
+function failureAnswer(services: ExchangeServices, scope: RequestScope, thrown: Error): Answer | undefined {
+  const { log, options } = services;
+  const { incoming, outgoing, requestId } = scope;
+  const error = RrError.from(thrown);
+  scope.failure = error.reason;
+  // Middleware that waited for the response of a client that left finds none.
+  if (outgoing.destroyed) log.debug({ event: "http.handler_failed" }, error.message);
+  else log.error({ event: "http.handler_failed", request_id: requestId, stack: thrown.stack }, error.message);
+  if (!outgoing.headersSent && !outgoing.destroyed)
+    return (sink) => sendErrorResponse(incoming, outgoing, sink, error, options, requestId);
+  outgoing.destroy();
+  return undefined;
+}
+
+/**
+ * Sends what came out of Hono, through the filters that the request met. Hono answers HEAD with a `Response` of its own,
+ * and middleware may wrap what the handler returned: whether the response is taken care of already is decided by the
+ * mark alone.
+ */
 function send(scope: RequestScope, response: Response): Response {
   if (scope.taken || response.headers.has(ALREADY_SENT)) return TAKEN;
   scope.taken = true;

@@ -14,3 +14,18 @@ export function endResponse(sink: ResponseSink, outgoing: ServerResponse, body?:
   else sink.end(body);
   if (outgoing.writableLength > 0) outgoing.setTimeout(STALL_TIMEOUT_MS);
 }
+
+/** Resolves when there is room for more, or when the client is gone. */
+export function drained(sink: ResponseSink, outgoing: ServerResponse): Promise<void> {
+  return new Promise((resolve) => {
+    if (outgoing.destroyed) return resolve();
+    const done = () => {
+      outgoing.off("close", done);
+      outgoing.setTimeout(0);
+      resolve();
+    };
+    outgoing.setTimeout(STALL_TIMEOUT_MS);
+    outgoing.once("close", done);
+    sink.once("drain", done);
+  });
+}

@@ -10,7 +10,7 @@ import type { FrontendStatistics } from "./statistics.ts";
 
 /** What every request needs, whoever answers it. */
 export interface ScopeServices {
-  readonly accessLog: AccessLog;
+  readonly accessLog: AccessLog | undefined;
   readonly statistics: FrontendStatistics;
   readonly clock: Clock;
   /** Connections are closed after the response under way. */
@@ -25,7 +25,6 @@ export interface ScopeServices {
 export class RequestScope {
   readonly incoming: IncomingMessage;
   readonly outgoing: ServerResponse;
-  readonly requestId: string;
   readonly services: ScopeServices;
 
   // Additions to the request.
@@ -55,6 +54,7 @@ export class RequestScope {
   /** Told when the response is over: whether all of it was handed to the connection. */
   whenClosed: ((complete: boolean) => void) | undefined = undefined;
 
+  #requestId: string | undefined = undefined;
   readonly #startedMs: number;
   readonly #startedMonotonicMs: number;
 
@@ -62,11 +62,15 @@ export class RequestScope {
     this.services = services;
     this.incoming = incoming;
     this.outgoing = outgoing;
-    this.requestId = requestIdFor(incoming.headers["x-request-id"]);
     this.#startedMs = services.clock.wallMs();
     this.#startedMonotonicMs = services.clock.monotonicMs();
     services.statistics.opened();
     outgoing.once("close", () => this.#closed());
+  }
+
+  /** What logs know the request by. */
+  get requestId(): string {
+    return (this.#requestId ??= requestIdFor(this.incoming.headers["x-request-id"]));
   }
 
   /** The application sees this value in place of all that there are by this name. */
@@ -87,6 +91,7 @@ export class RequestScope {
     const status = complete || outgoing.headersSent ? outgoing.statusCode : CLIENT_LEFT;
     const writtenBytes = this.filteredBytes ?? this.writtenBytes;
     statistics.closed(status, writtenBytes, !complete, this.failure);
+    if (accessLog === undefined) return;
     const { headers } = incoming;
     accessLog({
       status,

@@ -1,18 +1,17 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo, Server as NetServer, Socket } from "node:net";
-import { getRequestListener } from "@hono/node-server";
 import type { DispatchClient } from "../client/dispatch-stream.ts";
 import { type Clock, systemClock } from "../clock.ts";
 import type { HttpOptions } from "../config/options.ts";
 import { RrError, systemErrorCode } from "../errors.ts";
 import type { Log } from "../log.ts";
 import { createAccessLog } from "./access-log.ts";
-import { createHttpApp, fetchCallback } from "./app.ts";
+import { createRequestHandler } from "./app.ts";
 import { LINGER_MS, rawErrorResponse } from "./error-response.ts";
 import { HttpMetrics, type HttpMetricsSnapshot } from "./http-metrics.ts";
 import { loadOwnMiddleware } from "./middleware/own.ts";
 import { MIDDLEWARE } from "./middleware/registry.ts";
-import { buildMiddleware, type MiddlewareRegistry } from "./middleware.ts";
+import { buildChain, type MiddlewareRegistry } from "./middleware.ts";
 import { type FrontendCounts, FrontendStatistics } from "./statistics.ts";
 
 /** Where to accept connections: at an address, or on a socket that somebody else bound. */
@@ -65,17 +64,16 @@ export async function startFrontend(settings: FrontendSettings): Promise<Fronten
   const metrics = new HttpMetrics(() => services.clock.monotonicMs());
   const registry = settings.middleware ?? MIDDLEWARE;
   const { clock } = services;
-  const middleware = await buildMiddleware(registry, loadOwnMiddleware, options, log, { clock, metrics });
-  const app = createHttpApp(services, middleware);
-  const listener = getRequestListener(fetchCallback(app, services), { hostname: "localhost" });
+  const chain = await buildChain(registry, loadOwnMiddleware, options, log, { clock, metrics });
+  const handle = createRequestHandler(services, chain);
   // Connections that have not sent a request yet. Node does not count them as idle.
   const unused = new Set<Socket>();
   const serve = (incoming: IncomingMessage, outgoing: ServerResponse): void => {
     if (unused.size > 0) unused.delete(incoming.socket);
     if (services.draining) outgoing.shouldKeepAlive = false;
     // A pipelined request has no socket before the response to the one ahead is complete. They run one after another.
-    if (outgoing.socket === null) outgoing.once("socket", () => void listener(incoming, outgoing));
-    else void listener(incoming, outgoing);
+    if (outgoing.socket === null) outgoing.once("socket", () => handle(incoming, outgoing));
+    else handle(incoming, outgoing);
   };
   const server = createLimitedServer(options, serve);
   server.on("checkContinue", serve);

@@ -1,6 +1,6 @@
 import type { FileHandle } from "node:fs/promises";
 import { preferredEncoding } from "../accept-encoding.ts";
-import { endResponse, STALL_TIMEOUT_MS } from "../end-response.ts";
+import { drained, endResponse } from "../end-response.ts";
 import type { RequestScope } from "../request-scope.ts";
 import type { ResponseSink } from "../response-filter.ts";
 import { type ByteRange, byteRange } from "./byte-range.ts";
@@ -118,7 +118,7 @@ export async function streamFile(
       at += bytesRead;
       scope.writtenBytes += bytesRead;
       const room = sink.write(bytesRead === buffer.length ? buffer : buffer.subarray(0, bytesRead));
-      if (!room && at <= last) await drained(scope, sink);
+      if (!room && at <= last) await drained(sink, outgoing);
     }
     if (!outgoing.destroyed) endResponse(sink, outgoing);
   } catch {
@@ -126,18 +126,4 @@ export async function streamFile(
   } finally {
     await handle.close();
   }
-}
-
-/** Resolves when there is room, or when the client is gone. */
-function drained({ outgoing }: RequestScope, sink: ResponseSink): Promise<void> {
-  return new Promise((resolve) => {
-    const done = () => {
-      outgoing.off("close", done);
-      outgoing.setTimeout(0);
-      resolve();
-    };
-    outgoing.setTimeout(STALL_TIMEOUT_MS);
-    outgoing.once("close", done);
-    sink.once("drain", done);
-  });
 }

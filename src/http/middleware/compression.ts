@@ -3,19 +3,16 @@ import zlib from "node:zlib";
 import type { CompressionOptions, HttpOptions } from "../../config/options.ts";
 import { preferredEncoding } from "../accept-encoding.ts";
 import { addFilter } from "../answer.ts";
-import type { Middleware } from "../middleware.ts";
+import type { Step } from "../middleware.ts";
 import type { BodyEncoder, HeadDraft, ResponseFilter } from "../response-filter.ts";
 import { formsOf } from "../reusable-body.ts";
 
 type Encoding = CompressionOptions["encodings"][number];
 
 /** `gzip`: compresses responses for clients that take it. */
-export function createCompression({ compression }: HttpOptions): Middleware {
+export function createCompression({ compression }: HttpOptions): Step {
   const filter = compressionFilter(compression);
-  return async (context, next) => {
-    addFilter(context.env, filter);
-    await next();
-  };
+  return (scope) => addFilter(scope, filter);
 }
 
 export function compressionFilter({ minBytes, encodings }: CompressionOptions): ResponseFilter {

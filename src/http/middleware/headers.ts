@@ -1,32 +1,31 @@
 import type { HttpOptions } from "../../config/options.ts";
 import type { Log } from "../../log.ts";
-import { addFilter, answer } from "../answer.ts";
-import type { Middleware } from "../middleware.ts";
+import { addFilter } from "../answer.ts";
+import type { Step } from "../middleware.ts";
 import { textToBytes } from "../percent.ts";
 import type { ResponseFilter } from "../response-filter.ts";
 import { createCors } from "./cors.ts";
 
 /** `headers`: what `http.headers` adds to requests and responses, and CORS. */
-export function createHeaders({ headers }: HttpOptions, log: Log): Middleware | string {
+export function createHeaders({ headers }: HttpOptions, log: Log): Step | string {
   if (headers === undefined) return "http.headers is missing";
   const request = Object.entries(headers.request);
   const response = Object.entries(headers.response);
   const filter = response.length > 0 ? defaultHeaders(response) : undefined;
   const cors = headers.cors && createCors(headers.cors, log);
-  return async (context, next) => {
-    const scope = context.env;
+  return (scope) => {
     for (const [name, value] of request) scope.setRequestHeader(name, value);
     if (filter !== undefined) addFilter(scope, filter);
     if (cors !== undefined) {
       const preflight = cors.preflight(scope.incoming);
       if (preflight !== undefined)
-        return answer(context, (sink) => {
+        return (sink) => {
           sink.writeHead(preflight.status, preflight.headers);
           sink.end();
-        });
+        };
       addFilter(scope, cors.filter);
     }
-    await next();
+    return undefined;
   };
 }
 

@@ -1,21 +1,17 @@
 import type { HttpOptions } from "../../config/options.ts";
 import type { Log } from "../../log.ts";
 import { addFilter } from "../answer.ts";
-import type { Middleware, MiddlewareServices } from "../middleware.ts";
+import type { MiddlewareServices, Step } from "../middleware.ts";
 import type { ResponseFilter } from "../response-filter.ts";
 
 /** `http_metrics`: counts and times requests under RoadRunner's names. */
-export function createHttpMetrics(
-  _options: HttpOptions,
-  _log: Log,
-  { metrics, clock }: MiddlewareServices,
-): Middleware {
+export function createHttpMetrics(_options: HttpOptions, _log: Log, { metrics, clock }: MiddlewareServices): Step {
   const filter: ResponseFilter = (head) => {
     if (head.has("no-workers")) metrics.noFreeWorker();
     return undefined;
   };
-  return async (context, next) => {
-    const { outgoing } = context.env;
+  return (scope) => {
+    const { outgoing } = scope;
     const startedMs = clock.monotonicMs();
     metrics.requestStarted();
     outgoing.once("close", () => {
@@ -23,7 +19,7 @@ export function createHttpMetrics(
       const status = outgoing.headersSent ? outgoing.statusCode : 499;
       metrics.requestFinished(status, (clock.monotonicMs() - startedMs) / 1000);
     });
-    addFilter(context.env, filter);
-    await next();
+    addFilter(scope, filter);
+    return undefined;
   };
 }

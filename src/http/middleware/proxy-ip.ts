@@ -1,17 +1,17 @@
 import type { IncomingHttpHeaders } from "node:http";
 import { BlockList, isIP, isIPv6, type Socket } from "node:net";
 import type { HttpOptions } from "../../config/options.ts";
-import type { Middleware } from "../middleware.ts";
+import type { Step } from "../middleware.ts";
 
 /** `proxy_ip_parser`: the application sees the client's address, not that of the proxy, if the proxy is trusted. */
-export function createProxyIp({ trustedSubnets, trustedHeaders }: HttpOptions): Middleware | string {
+export function createProxyIp({ trustedSubnets, trustedHeaders }: HttpOptions): Step | string {
   if (trustedSubnets.length === 0) return "http.trusted_subnets names no proxy";
   const trusted = subnetList(trustedSubnets);
   const names = trustedHeaders.map((name) => name.toLowerCase());
   // Whether a connection is one of a proxy is decided once.
   const decisions = new WeakMap<Socket, boolean>();
-  return async (context, next) => {
-    const { socket, headers } = context.env.incoming;
+  return (scope) => {
+    const { socket, headers } = scope.incoming;
     let isTrusted = decisions.get(socket);
     if (isTrusted === undefined) {
       isTrusted = contains(trusted, socket.remoteAddress ?? "");
@@ -19,9 +19,9 @@ export function createProxyIp({ trustedSubnets, trustedHeaders }: HttpOptions): 
     }
     if (isTrusted) {
       const address = clientAddress(headers, names);
-      if (address !== undefined) context.env.remoteAddress = address;
+      if (address !== undefined) scope.remoteAddress = address;
     }
-    await next();
+    return undefined;
   };
 }
 

@@ -10,18 +10,15 @@ import { isInside } from "../files/folder.ts";
 import { conditionalStatus, rangeApplies } from "../files/preconditions.ts";
 import { notModifiedHeaders, sendBodiless, streamFile } from "../files/send-file.ts";
 import { contentTypeOf } from "../files/stored-file.ts";
-import type { Middleware } from "../middleware.ts";
+import type { Step } from "../middleware.ts";
 import { bytesToText } from "../percent.ts";
 import type { RequestScope } from "../request-scope.ts";
 import { HeadDraft, type ResponseFilter, type ResponseSink } from "../response-filter.ts";
 
 /** `sendfile`: sends the file that the application names in X-Sendfile instead of the body that it sent. */
-export function createSendfile({ sendfile }: HttpOptions, log: Log): Middleware {
+export function createSendfile({ sendfile }: HttpOptions, log: Log): Step {
   const filter = sendfileFilter(sendfile, log);
-  return async (context, next) => {
-    addFilter(context.env, filter);
-    await next();
-  };
+  return (scope) => addFilter(scope, filter);
 }
 
 function sendfileFilter(options: SendfileOptions, log: Log): ResponseFilter {

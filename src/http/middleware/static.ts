@@ -1,28 +1,27 @@
 import { statSync } from "node:fs";
 import type { HttpOptions, StaticOptions } from "../../config/options.ts";
 import { RrError } from "../../errors.ts";
-import { answer } from "../answer.ts";
-import { Folder } from "../files/folder.ts";
+import { Folder, type FoundFile } from "../files/folder.ts";
 import { extensionOf, isPhp, requestedPath } from "../files/requested-path.ts";
 import { sendBodiless, sendFound } from "../files/send-file.ts";
-import type { Middleware } from "../middleware.ts";
+import type { Answer, Step } from "../middleware.ts";
 
 /** `static`: serves the files of `http.static.dir`. What is no file goes on to the application. */
-export function createStatic({ static: options }: HttpOptions): Middleware | string {
+export function createStatic({ static: options }: HttpOptions): Step | string {
   if (options === undefined) return "http.static is missing";
   checkFolder(options.root, "http.static.dir");
   const folder = new Folder(options);
-  return async (context, next) => {
-    const { method, url } = context.env.incoming;
-    if (method !== "GET" && method !== "HEAD") return next();
+  return (scope) => {
+    const { method, url } = scope.incoming;
+    if (method !== "GET" && method !== "HEAD") return undefined;
     const requested = requestedPath(url ?? "/");
-    if (requested === undefined) return next();
-    if ("refused" in requested) return answer(context, (sink) => sendBodiless(sink, requested.refused, []));
-    if (!isServed(requested.path, options)) return next();
+    if (requested === undefined) return undefined;
+    if ("refused" in requested) return (sink) => sendBodiless(sink, requested.refused, []);
+    if (!isServed(requested.path, options)) return undefined;
+    const answer = (found: FoundFile | undefined): Answer | undefined =>
+      found && ((sink) => sendFound(scope, sink, found, options.ranges));
     const search = folder.find(requested.path);
-    const found = search instanceof Promise ? await search : search;
-    if (found === undefined) return next();
-    return answer(context, (sink) => sendFound(context.env, sink, found, options.ranges));
+    return search instanceof Promise ? search.then(answer) : answer(search);
   };
 }
 

@@ -3,6 +3,7 @@ import { createServer } from "node:net";
 import { expect } from "chai";
 import { Codec } from "../../../gen/roadrunner/dispatch/v1/payload_pb.ts";
 import { RrError } from "../../../src/errors.ts";
+import type { StepFactory } from "../../../src/http/middleware.ts";
 import { startFrontend } from "../../../src/http/server.ts";
 import {
   closeFrontends,
@@ -699,12 +700,12 @@ describe("frontend", () => {
     it("runs in configured order, first outermost, around the worker; unknown names are skipped with a warning", async () => {
       const order: string[] = [];
       const named =
-        (name: string) =>
+        (name: string): StepFactory =>
         () =>
-        async (context: { env: { attributes?: Record<string, string[]> } }, next: () => Promise<void>) => {
+        (scope) => {
           order.push(name);
-          context.env.attributes = { ...context.env.attributes, [name]: ["yes"] };
-          await next();
+          scope.attributes = { ...scope.attributes, [name]: ["yes"] };
+          return undefined;
         };
       const { dispatch, port, lines } = await testFrontend(
         { middleware: ["outer", "missing", "inner"] },
@@ -729,16 +730,22 @@ describe("frontend", () => {
       const { dispatch, port, lines } = await testFrontend(
         { middleware: ["gate"] },
         {
-          gate: () => async (context, next) => {
-            if (context.req.path === "/boom") throw new Error("gate broke");
-            if (context.req.path === "/closed") return context.text("closed", 403);
-            await next();
+          gate: () => (scope) => {
+            if (scope.incoming.url === "/boom") throw new Error("gate broke");
+            if (scope.incoming.url === "/late") return Promise.reject(new Error("gate broke late"));
+            if (scope.incoming.url !== "/closed") return undefined;
+            return (sink) => {
+              sink.writeHead(403, ["Content-Length", "6"]);
+              sink.end(Buffer.from("closed"));
+            };
           },
         },
       );
       expect(await send(port, { path: "/closed" })).to.deep.include({ status: 403, body: "closed" });
       expect(await send(port, { path: "/boom" })).to.deep.include({ status: 500, body: "" });
-      expect(lines.find(({ level }) => level === "error")!.message).to.equal("gate broke");
+      expect(await send(port, { path: "/late" })).to.deep.include({ status: 500, body: "" });
+      const errors = lines.filter(({ level }) => level === "error").map(({ message }) => message);
+      expect(errors).to.deep.equal(["gate broke", "gate broke late"]);
       expect(dispatch.calls).to.have.length(0);
     });
   });
