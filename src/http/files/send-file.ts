@@ -108,17 +108,20 @@ export async function streamFile(
   { first, last }: ByteRange,
 ): Promise<void> {
   const { outgoing } = scope;
+  let buffer: Buffer | undefined;
   try {
     for (let at = first; at <= last && !outgoing.destroyed; ) {
-      // Not one buffer for all: what was written may wait in the socket while the next piece is read.
-      const buffer = Buffer.allocUnsafeSlow(Math.min(CHUNK_BYTES, last + 1 - at));
-      const { bytesRead } = await handle.read(buffer, 0, buffer.length, at);
+      const length = Math.min(CHUNK_BYTES, last + 1 - at);
+      buffer ??= Buffer.allocUnsafeSlow(length);
+      const { bytesRead } = await handle.read(buffer, 0, length, at);
       // It was cut off meanwhile. The client sees that less came than was announced.
       if (bytesRead === 0) return void outgoing.destroy();
       at += bytesRead;
       scope.writtenBytes += bytesRead;
       const room = sink.write(bytesRead === buffer.length ? buffer : buffer.subarray(0, bytesRead));
       if (!room && at <= last) await drained(sink, outgoing);
+      // Once the socket has taken all, the memory is free again. What else a sink does with it, only that one knows.
+      if (room || sink !== outgoing) buffer = undefined;
     }
     if (!outgoing.destroyed) endResponse(sink, outgoing);
   } catch {

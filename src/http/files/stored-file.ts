@@ -7,7 +7,7 @@ import { textToBytes } from "../percent.ts";
 import { markReusable } from "../reusable-body.ts";
 
 /** Larger files are read for every request. */
-export const MEMORY_FILE_BYTES = 256 * 1024;
+export const MEMORY_FILE_BYTES = 1024 * 1024;
 /** Bodies that are also kept as text: Node writes those together with the head. */
 const TEXT_BYTES = 16 * 1024;
 

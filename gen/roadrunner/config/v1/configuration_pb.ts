@@ -611,7 +611,7 @@ export type StaticFiles = Message<"roadrunner.config.v1.StaticFiles"> & {
   allow: string[];
 
   /**
-   * Responses have an ETag: of the content for files up to 256 KB, of size and time of change for larger ones.
+   * Responses have an ETag: of the content for files up to 1 MB, of size and time of change for larger ones.
    *
    * @generated from field: optional bool calculate_etag = 4;
    */

@@ -253,9 +253,9 @@ describe("static middleware", () => {
     ["large", "large.txt"],
   ] as const)
     describe(`ranges of a ${size} file`, () => {
-      const bytes = size === "small" ? 100 : 1_000_000;
+      const bytes = size === "small" ? 100 : 2_000_000;
       beforeEach(async () => {
-        if (size === "large") await writeFile(join(root, name), TEXT.repeat(10_000));
+        if (size === "large") await writeFile(join(root, name), TEXT.repeat(20_000));
       });
 
       for (const [range, first, last] of [
@@ -263,8 +263,8 @@ describe("static middleware", () => {
         ["bytes=5-5", 5, 5],
         ["bytes=90-", 90, bytes - 1],
         ["bytes=-7", bytes - 7, bytes - 1],
-        ["bytes=-9999999", 0, bytes - 1],
-        ["bytes=10-99999999", 10, bytes - 1],
+        ["bytes=-99999999", 0, bytes - 1],
+        ["bytes=10-999999999", 10, bytes - 1],
         ["Bytes=3-4", 3, 4],
       ] as const)
         it(`${range} is ${first}-${last}`, async () => {
