@@ -1,10 +1,10 @@
 import type { DescField, DescMessage } from "@bufbuild/protobuf";
-import { CONFIGURATION, sectionMessageOf } from "../../../src/config/schema.ts";
+import { CONFIGURATION, listedSectionOf, sectionMessageOf } from "../../../src/config/schema.ts";
 
 export interface Key {
   readonly field: DescField;
   readonly section: DescMessage;
-  /** Keys on the way, with "name" for those of maps: ["pools", "name", "num_workers"]. */
+  /** Keys on the way, with "name" for those of maps, "0" for items of lists: ["pools", "name", "num_workers"]. */
   readonly path: readonly string[];
 }
 
@@ -15,6 +15,8 @@ export function allKeys(section: DescMessage = CONFIGURATION, prefix: readonly s
     const own: Key = { field, section, path };
     const nested = sectionMessageOf(field);
     if (nested) return [own, ...allKeys(nested, path)];
+    const listed = listedSectionOf(field);
+    if (listed) return [own, ...allKeys(listed, [...path, "0"])];
     if (field.fieldKind === "map" && field.mapKind === "message")
       return [own, ...allKeys(field.message, [...path, "name"])];
     return [own];

@@ -63,7 +63,7 @@ describe("config load", () => {
     expect(configuration.logs.channelLevels).to.deep.equal({ http: "fatal", server: "info" });
     const sections = warnings.filter(({ message }) => message.startsWith("RoadRunner has this section"));
     expect(sections.map(({ path }) => path)).to.deep.equal(
-      "jobs kv orders amqp beanstalk boltdb sqs nats kafka redis memcached google-pub-sub metrics status service fileserver lock tcp grpc centrifuge temporal otel reload".split(
+      "jobs kv orders amqp beanstalk boltdb sqs nats kafka redis memcached google-pub-sub metrics status service lock tcp grpc centrifuge temporal otel reload".split(
         " ",
       ),
     );
@@ -74,10 +74,9 @@ describe("config load", () => {
       "logs.channels.http.encoding",
       "logs.channels.http.output",
       "logs.channels.http.err_output",
-      "http.trusted_subnets",
       "http.uploads",
-      "http.headers",
-      "http.static",
+      "http.headers.cors.allow_credentials",
+      "http.static.request",
       "http.ssl",
       "http.fcgi",
       "http.http2",

@@ -19,7 +19,7 @@ function misspellings(word: string): string[] {
 }
 
 function nested(path: readonly string[], value: unknown): unknown {
-  return path.reduceRight((inner, key) => ({ [key]: inner }), value);
+  return path.reduceRight((inner, key) => (key === "0" ? [inner] : { [key]: inner }), value);
 }
 
 describe("config misspellings", () => {
@@ -35,7 +35,8 @@ describe("config misspellings", () => {
       const wrong = [...path.slice(0, -1), misspelled];
       it(`${wrong.join(".")} is an error that names ${key}`, () => {
         const text = stringify(nested(wrong, "x"));
-        const line = wrong.length;
+        // The first key of an item stands behind its dash.
+        const line = wrong.filter((one) => one !== "0").length;
         const column = 1 + 2 * (wrong.length - 1);
         expect(check(text).errors).to.include(
           `.rr.yaml:${line}:${column}: ${wrong.join(".")}: unknown key "${misspelled}"; did you mean "${key}"?`,

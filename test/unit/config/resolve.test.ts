@@ -67,7 +67,14 @@ describe("config resolution", () => {
         contextCodec: "json",
         debug: false,
         middleware: [],
+        headers: undefined,
+        compression: { minBytes: 1024, encodings: ["zstd", "br", "gzip"] },
+        static: undefined,
+        sendfile: { root: "/app", rootOnly: false },
+        trustedSubnets: [],
+        trustedHeaders: ["Forwarded", "X-Forwarded-For", "X-Real-Ip", "True-Client-Ip", "Cf-Connecting-Ip"],
       },
+      fileServer: undefined,
     };
     expect(configuration).to.deep.equal(expected);
   });
@@ -175,9 +182,94 @@ describe("config resolution", () => {
         accessLogs: true,
         contextCodec: "proto",
         debug: true,
-        middleware: ["headers", "gzip"],
+        middleware: ["headers", "gzip", "static", join(directory, "middleware/own.mjs")],
+        headers: {
+          request: { "X-Request": "one" },
+          response: { "X-Response": "two" },
+          cors: {
+            allowedOrigins: ["https://one.example", "https://*.two.example"],
+            allowedOriginPattern: { source: "^https://three\\.example$", flags: "i" },
+            allowedHeaders: ["Content-Type", "X-Token"],
+            allowedMethods: ["GET", "PUT"],
+            allowCredentials: true,
+            exposedHeaders: ["X-Total"],
+            maxAgeSeconds: 600,
+            preflightStatus: 204,
+            debug: true,
+          },
+        },
+        compression: { minBytes: 2048, encodings: ["br", "gzip"] },
+        static: {
+          root: join(directory, "public"),
+          etag: "weak",
+          index: ["index.html"],
+          precompressed: false,
+          ranges: true,
+          freshMs: 100,
+          headers: { "X-Static": "out", "Cache-Control": "public, max-age=60" },
+          forbid: [".twig"],
+          allow: [".css", ".js"],
+        },
+        sendfile: { root: join(directory, "storage"), rootOnly: true },
+        trustedSubnets: ["10.0.0.0/8", "::1"],
+        trustedHeaders: ["X-Real-Ip"],
+      },
+      fileServer: {
+        address: { kind: "tcp", host: "127.0.0.1", port: 8082 },
+        folders: [
+          {
+            prefix: "/files",
+            root: join(directory, "files"),
+            etag: "weak",
+            index: ["index.html"],
+            precompressed: true,
+            ranges: true,
+            freshMs: 5000,
+            headers: { "Cache-Control": "public, max-age=30" },
+            compress: true,
+          },
+        ],
       },
     } satisfies ServerConfiguration);
+  });
+
+  it("says what is wrong with middleware, and where", () => {
+    const { errors, warnings } = check(`version: "3"
+server: {command: x}
+http:
+  address: :80
+  trusted_subnets: [10.0.0.0/33, 10.0.0.1, localhost]
+  trusted_headers: [X Real]
+  gzip: {encodings: [deflate]}
+  headers:
+    request: {"X A": 1}
+    response: {X-B: "a\\nb"}
+    cors: {allowed_origin: "https://*.*.example", allowed_origin_regex: "(", allow_credentials: true}
+  static: {dir: public, index: [../x]}
+static: {dir: x}
+fileserver:
+  address: nowhere
+  serve:
+    - {prefix: files, rot: x}
+`);
+    expect(errors.map((text) => text.replace(/(: .{60}).*/s, "$1"))).to.have.length.above(8);
+    for (const part of [
+      '5:20: http.trusted_subnets: expected addresses and networks such as 10.0.0.0/8, got "10.0.0.0/33"',
+      'http.trusted_headers: "X Real" is no name of a header',
+      'http.gzip.encodings: expected "zstd", "br", "gzip", got "deflate"',
+      'http.headers.request.X A: "X A" is no name of a header',
+      "http.headers.response.X-B: expected a header's value, without line breaks",
+      'http.headers.cors.allowed_origin: expected at most one "*" in an origin',
+      "http.headers.cors.allowed_origin_regex: Invalid regular expression",
+      'http.static.index: expected names of files such as index.html, got "../x"',
+      'static: unknown key "static"; it belongs to "http"',
+      "fileserver.address: expected",
+      'fileserver.serve.0.prefix: expected a path such as /static, got "files"',
+      'fileserver.serve.0.rot: unknown key "rot"; did you mean "root"?',
+    ])
+      expect(errors.join("\n")).to.contain(part);
+    for (const name of ["headers", "static"])
+      expect(warnings.join("\n")).to.contain(`http.${name}: it has no effect: "${name}" is not in http.middleware`);
   });
 
   it("splits a command of text at white space and takes a list as it is", () => {

@@ -44,6 +44,36 @@ const ROADRUNNER: Readonly<Record<string, string | undefined>> = {
   "http.raw_body": "false",
   "http.access_logs": "false",
   "http.middleware": NONE,
+  "http.headers.request": NONE,
+  "http.headers.response": NONE,
+  "http.headers.cors.allowed_origin": '["*"]',
+  "http.headers.cors.allowed_origin_regex": NONE,
+  "http.headers.cors.allowed_headers": '["Accept","Content-Type","X-Requested-With"]',
+  "http.headers.cors.allowed_methods": '["GET","POST","HEAD"]',
+  "http.headers.cors.allow_credentials": "false",
+  "http.headers.cors.exposed_headers": NONE,
+  "http.headers.cors.max_age": "0",
+  "http.headers.cors.options_success_status": "200",
+  "http.headers.cors.debug": "false",
+  "http.static.dir": NONE,
+  "http.static.forbid": NONE,
+  "http.static.allow": NONE,
+  "http.static.calculate_etag": "false",
+  "http.static.weak": "false",
+  "http.static.request": NONE,
+  "http.static.response": NONE,
+  "http.trusted_subnets": NONE,
+  "http.trusted_headers": NONE,
+  "fileserver.address": NONE,
+  "fileserver.calculate_etag": "false",
+  "fileserver.weak": "false",
+  "fileserver.stream_request_body": "false",
+  "fileserver.serve.0.prefix": NONE,
+  "fileserver.serve.0.root": ".",
+  "fileserver.serve.0.compress": "false",
+  "fileserver.serve.0.cache_duration": "10s",
+  "fileserver.serve.0.max_age": "0",
+  "fileserver.serve.0.bytes_range": "false",
   "logs.mode": "development",
   "logs.level": "debug",
   "logs.encoding": NONE,
@@ -69,17 +99,25 @@ const DIFFERENT: Readonly<Record<string, { ours: string | undefined; reason: str
   "http.pool.max_queue_size": { ours: "10000", reason: "memory has to be bounded without a setting" },
   "logs.level": { ours: "info", reason: "debug costs a line for each request" },
   "server.relay_timeout": { ours: "60s", reason: "what samples have; it has no effect in either" },
+  "http.trusted_headers": {
+    ours: '["Forwarded","X-Forwarded-For","X-Real-Ip","True-Client-Ip","Cf-Connecting-Ip"]',
+    reason: "the list that RoadRunner has without the key",
+  },
   "logs.file_logger_options.log_output": { ours: NONE, reason: "a log in the folder for temporary files gets lost" },
 };
 
 const EVERY_SECTION = `version: "3"
 server: {on_init: {command: x}}
 rpc: {}
-http: {pool: {dynamic_allocator: {}, command: x}}
+http: {pool: {dynamic_allocator: {}, command: x}, headers: {cors: {}}, static: {dir: x}}
+fileserver: {address: ":80", serve: [{prefix: /}]}
 logs: {file_logger_options: {}}
 `;
 /** What has to be written for the rest to be there. */
-const WRITTEN = ["version", "server.on_init.command", "http.pool.command"];
+const WRITTEN = [
+  ...["version", "server.on_init.command", "http.pool.command", "http.static.dir"],
+  ...["fileserver.address", "fileserver.serve.0.prefix"],
+];
 
 describe("config defaults of RoadRunner", () => {
   const values = new Map(load(EVERY_SECTION).provenance.map(({ path, value }) => [path, value]));
