@@ -42,7 +42,9 @@ export class Core {
   #api: ApiServer | undefined;
   #rpc: RpcServer | undefined;
   #frontends: FrontendSupervisor | undefined;
-  #httpSocket: ListeningSocket | undefined;
+  /** Where `fileserver` is served. */
+  readonly fileAddresses: string[] = [];
+  readonly #sockets: { kind: "http" | "fileserver"; options: unknown; socket: ListeningSocket }[] = [];
 
   constructor(options: CoreOptions) {
     this.#options = options;
@@ -74,10 +76,7 @@ export class Core {
     try {
       if (configuration.onInit) await runInitHook(configuration.onInit, configuration.workingDirectory, baseEnv, log);
       // Addresses first: a port in use shows before minutes of booting.
-      if (configuration.http) {
-        const { host, port } = configuration.http.address;
-        this.#httpSocket = await openListeningSocket(host, port);
-      }
+      await this.#openSockets();
       const privateAddress = await this.#openApi();
       await this.#openRpc();
       await this.#startPools();
@@ -87,7 +86,8 @@ export class Core {
       throw thrown;
     }
     this.#control.state = "serving";
-    const message = `serving: ${[...this.#control.httpAddresses, ...this.#control.controlAddresses].join(", ")}`;
+    const { httpAddresses, controlAddresses } = this.#control;
+    const message = `serving: ${[...httpAddresses, ...this.fileAddresses, ...controlAddresses].join(", ")}`;
     this.#events.record("server.started", { message });
   }
 
@@ -96,13 +96,26 @@ export class Core {
     this.#control.state = "stopping";
     this.#events.record("server.draining", { message: "the server stops" });
     // First: as long as anyone holds the socket the kernel takes connections, and nobody would answer them.
-    this.#httpSocket?.close();
+    for (const { socket } of this.#sockets) socket.close();
     await this.#frontends?.stop(timeoutMs);
     await Promise.all(this.#pools.map((pool) => pool.stop(timeoutMs)));
     this.#events.record("server.stopped", { message: "all workers have ended" });
     this.#rpc?.close();
     await this.#api?.close(Math.min(timeoutMs, CLOSE_MARGIN_MS));
     rmSync(this.#runtimeDirectory, { recursive: true, force: true });
+  }
+
+  async #openSockets(): Promise<void> {
+    const { http, fileServer } = this.#options.loaded.configuration;
+    if (http) {
+      const socket = await openListeningSocket(http.address.host, http.address.port, "http.address");
+      this.#sockets.push({ kind: "http", options: http, socket });
+    }
+    if (fileServer) {
+      const { host, port } = fileServer.address;
+      const socket = await openListeningSocket(host, port, "fileserver.address");
+      this.#sockets.push({ kind: "fileserver", options: fileServer, socket });
+    }
   }
 
   async #openApi(): Promise<string> {
@@ -149,19 +162,22 @@ export class Core {
   async #startFrontends(privateAddress: string): Promise<void> {
     const { loaded, baseEnv, log, frontendArguments } = this.#options;
     const { http, logs } = loaded.configuration;
-    if (!http || !this.#httpSocket) return;
+    if (this.#sockets.length === 0) return;
     this.#frontends = new FrontendSupervisor({
-      count: http.frontends,
+      count: http?.frontends ?? 1,
       nodeArguments: frontendArguments,
-      socket: this.#httpSocket,
-      assignment: { core: privateAddress, http, logs },
+      servers: this.#sockets,
+      assignment: { core: privateAddress, logs },
       baseEnv,
       log,
       events: this.#events,
     });
     await this.#frontends.start();
-    const { host, port } = this.#httpSocket;
-    this.#control.httpAddresses.push(`http://${host.includes(":") ? `[${host}]` : host}:${port}`);
+    for (const { kind, socket } of this.#sockets) {
+      const { host, port } = socket;
+      const url = `http://${host.includes(":") ? `[${host}]` : host}:${port}`;
+      (kind === "http" ? this.#control.httpAddresses : this.fileAddresses).push(url);
+    }
   }
 }
 

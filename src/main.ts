@@ -105,6 +105,7 @@ function banner(core: Core): void {
       "",
       `  rrctl ${VERSION} serves ${configFile}`,
       ...httpAddresses.map((address) => `  http     ${address}`),
+      ...core.fileAddresses.map((address) => `  files    ${address}`),
       ...controlAddresses.map((address) => `  control  ${address}   (gRPC: rrctl, grpcurl, buf curl)`),
       "",
       "",

@@ -10,13 +10,20 @@ export interface FrontendAssignment {
   readonly type: "assignment";
   /** Address of the core's private socket. */
   readonly core: string;
-  /** Descriptor of the listening socket; undefined: it opens host and port itself. */
+  /** LogOptions as a JSON value. */
+  readonly logs: unknown;
+  /** What to serve. */
+  readonly servers: readonly ServerAssignment[];
+}
+
+export interface ServerAssignment {
+  readonly kind: "http" | "fileserver";
+  /** HttpOptions or FileServerOptions as a JSON value. */
+  readonly options: unknown;
+  /** Descriptor of the listening socket; undefined: the frontend opens host and port itself. */
   readonly listenFd: number | undefined;
   readonly host: string;
   readonly port: number;
-  /** HttpOptions and LogOptions as JSON values. */
-  readonly http: unknown;
-  readonly logs: unknown;
 }
 
 export interface FrontendMessages {
@@ -29,8 +36,8 @@ export interface FrontendMessages {
 const START_TIMEOUT_MS = 15_000;
 const RESTART_DELAY_MS_MAX = 5_000;
 const STABLE_AFTER_MS = 10_000;
-/** The inherited socket comes after stdin, stdout, stderr and the message channel. */
-const INHERITED_FD = 4;
+/** Inherited sockets come after stdin, stdout, stderr and the message channel. */
+const FIRST_INHERITED_FD = 4;
 
 interface Place {
   process: ChildProcess | undefined;
@@ -43,8 +50,8 @@ export interface FrontendSupervisorOptions {
   readonly count: number;
   /** Script of the frontend process and the arguments of Node for it. */
   readonly nodeArguments: readonly string[];
-  readonly socket: ListeningSocket;
-  readonly assignment: Omit<FrontendAssignment, "type" | "listenFd" | "host" | "port">;
+  readonly servers: readonly (Pick<ServerAssignment, "kind" | "options"> & { readonly socket: ListeningSocket })[];
+  readonly assignment: Omit<FrontendAssignment, "type" | "servers">;
   readonly baseEnv: Readonly<Record<string, string | undefined>>;
   readonly log: Log;
   readonly events: EventLog;
@@ -96,7 +103,8 @@ export class FrontendSupervisor {
   }
 
   async #start(place: Place): Promise<void> {
-    const { socket, assignment, nodeArguments, baseEnv, log, events } = this.#options;
+    const { servers, assignment, nodeArguments, baseEnv, log, events } = this.#options;
+    const inheritFds = servers.flatMap(({ socket }) => socket.fd ?? []);
     const child = await ChildProcess.start({
       command: [process.execPath, ...nodeArguments],
       workingDirectory: process.cwd(),
@@ -104,7 +112,7 @@ export class FrontendSupervisor {
       // Frontends log in the configured form themselves.
       stdio: "inherit",
       messageChannel: true,
-      inheritFds: socket.fd === undefined ? [] : [socket.fd],
+      inheritFds,
     });
     place.process = child;
     place.startedAtMs = Date.now();
@@ -120,13 +128,13 @@ export class FrontendSupervisor {
         resolve(false);
       });
     });
-    const { host, port } = socket;
     child.send({
       type: "assignment",
       ...assignment,
-      host,
-      port,
-      listenFd: socket.fd === undefined ? undefined : INHERITED_FD,
+      servers: servers.map(({ kind, options, socket: { fd, host, port } }) => {
+        const listenFd = fd === undefined ? undefined : FIRST_INHERITED_FD + inheritFds.indexOf(fd);
+        return { kind, options, listenFd, host, port };
+      }),
     } satisfies FrontendAssignment as never);
     void child.exited.then(() => this.#exited(place, child));
     if (!(await listening)) {

@@ -23,11 +23,15 @@ interface BoundHandle {
 /** What node:cluster uses to share a port. Not documented, hence only here and with a way around. */
 type CreateServerHandle = (host: string, port: number, family: 4 | 6) => BoundHandle | number;
 
-/** Rejects with FAILED_PRECONDITION naming who has the port, where the system tells. */
-export async function openListeningSocket(host: string, port: number): Promise<ListeningSocket> {
+/**
+ * Rejects with FAILED_PRECONDITION naming who has the port, where the system tells.
+ *
+ * @param key where the address is configured, for messages
+ */
+export async function openListeningSocket(host: string, port: number, key: string): Promise<ListeningSocket> {
   // An empty host means all interfaces, as in `address: ":8080"`.
   const bindHost = host === "" ? "0.0.0.0" : host;
-  const chosenPort = await probe(bindHost, port);
+  const chosenPort = await probe(bindHost, port, key);
   const create = (net as unknown as { _createServerHandle?: CreateServerHandle })._createServerHandle;
   if (!create || process.platform === "win32" || net.isIP(bindHost) === 0)
     return { fd: undefined, host: bindHost, port: chosenPort, close: () => {} };
@@ -37,10 +41,10 @@ export async function openListeningSocket(host: string, port: number): Promise<L
 }
 
 /** Listens for a moment: that tells whether the address can be had, and which port the system gives for 0. */
-async function probe(host: string, port: number): Promise<number> {
+async function probe(host: string, port: number, key: string): Promise<number> {
   const server = net.createServer();
   await new Promise<void>((resolve, reject) => {
-    server.once("error", (error) => reject(cannotListen(host, port, error)));
+    server.once("error", (error) => reject(cannotListen(host, port, key, error)));
     server.listen({ host, port, exclusive: true }, resolve);
   });
   const { port: chosen } = server.address() as net.AddressInfo;
@@ -48,12 +52,12 @@ async function probe(host: string, port: number): Promise<number> {
   return chosen;
 }
 
-function cannotListen(host: string, port: number, error: Error): RrError {
+function cannotListen(host: string, port: number, key: string, error: Error): RrError {
   const reasons: Record<string, string> = {
-    EADDRINUSE: `the port is in use${describePortOwner(port)}; stop that process or choose another http.address`,
-    EACCES: "ports below 1024 need root; choose another http.address",
-    EADDRNOTAVAIL: "this machine has no such address; choose another http.address",
-    ENOTFOUND: "the host name is not known; choose another http.address",
+    EADDRINUSE: `the port is in use${describePortOwner(port)}; stop that process or choose another ${key}`,
+    EACCES: `ports below 1024 need root; choose another ${key}`,
+    EADDRNOTAVAIL: `this machine has no such address; choose another ${key}`,
+    ENOTFOUND: `the host name is not known; choose another ${key}`,
   };
   const code = systemErrorCode(error) ?? "";
   return new RrError(

@@ -1,7 +1,10 @@
 import { connectCore } from "../client/core-client.ts";
 import { createDispatchClient } from "../client/dispatch-stream.ts";
-import type { HttpOptions, LogOptions } from "../config/options.ts";
-import { createLog } from "../log.ts";
+import type { FileServerOptions, HttpOptions, LogOptions } from "../config/options.ts";
+import { RrError } from "../errors.ts";
+import { createLog, type Log } from "../log.ts";
+import { startFileServer } from "./file-server.ts";
+import type { Listener } from "./listener.ts";
 import { startFrontend } from "./server.ts";
 
 /**
@@ -11,35 +14,43 @@ import { startFrontend } from "./server.ts";
 interface Assignment {
   type: "assignment";
   core: string;
-  listenFd: number | undefined;
-  host: string;
-  port: number;
-  http: HttpOptions;
   logs: LogOptions;
+  servers: ServerAssignment[];
 }
 
+type ServerAssignment = { listenFd: number | undefined; host: string; port: number } & (
+  | { kind: "http"; options: HttpOptions }
+  | { kind: "fileserver"; options: FileServerOptions }
+);
+
 type Message = Assignment | { type: "close"; timeoutMs: number };
-type Frontend = Awaited<ReturnType<typeof startFrontend>>;
 
-let frontend: Frontend | undefined;
+const listeners: Listener[] = [];
 
-async function assigned({ core, listenFd, host, port, http, logs }: Assignment): Promise<void> {
+async function assigned({ core, logs, servers }: Assignment): Promise<void> {
   const log = createLog(logs).child({ channel: "http" });
-  const dispatch = createDispatchClient(connectCore(core));
-  const listen = listenFd === undefined ? { host, port } : { fd: listenFd };
-  frontend = await startFrontend({ options: http, dispatch, log, listen });
+  for (const server of servers) listeners.push(await start(server, core, log));
   process.send?.({ type: "listening" });
 }
 
+function start({ listenFd, host, port, ...server }: ServerAssignment, core: string, log: Log): Promise<Listener> {
+  const listen = listenFd === undefined ? { host, port } : { fd: listenFd };
+  if (server.kind === "fileserver") return startFileServer({ options: server.options, log, listen });
+  const dispatch = createDispatchClient(connectCore(core));
+  return startFrontend({ options: server.options, dispatch, log, listen });
+}
+
 async function close(timeoutMs: number): Promise<void> {
-  await frontend?.close(timeoutMs);
+  await Promise.all(listeners.map((listener) => listener.close(timeoutMs)));
   process.exit(0);
 }
 
 process.on("message", (message: Message) => {
   const done = message.type === "assignment" ? assigned(message) : close(message.timeoutMs);
   done.catch((error: Error) => {
-    process.stderr.write(`${error.stack ?? error.message}\n`);
+    // What users can do something about needs no stack.
+    const text = error instanceof RrError ? error.message : (error.stack ?? error.message);
+    process.stderr.write(`${text}\n`);
     process.exit(1);
   });
 });

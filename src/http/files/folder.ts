@@ -1,7 +1,9 @@
+import { statSync } from "node:fs";
 import { realpath, stat } from "node:fs/promises";
 import { basename, join, relative, sep } from "node:path";
 import { performance } from "node:perf_hooks";
 import type { FolderOptions } from "../../config/options.ts";
+import { RrError } from "../../errors.ts";
 import { isPhp } from "./requested-path.ts";
 import { type ContentEncoding, identityOf, readStoredFile, type StoredFile } from "./stored-file.ts";
 
@@ -156,4 +158,14 @@ export class Folder {
 /** @param path both without symbolic links */
 export function isInside(folder: string, path: string): boolean {
   return path.startsWith(folder.endsWith(sep) ? folder : folder + sep);
+}
+
+/** @throws RrError CONFIG_INVALID */
+export function checkFolder(path: string, key: string): void {
+  const stats = statSync(path, { throwIfNoEntry: false });
+  if (stats?.isDirectory()) return;
+  const problem = stats === undefined ? "does not exist" : "is no folder";
+  throw new RrError("CONFIG_INVALID", `${key}: ${path} ${problem}: create it, or name another one`, {
+    metadata: { path },
+  });
 }

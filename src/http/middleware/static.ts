@@ -1,7 +1,5 @@
-import { statSync } from "node:fs";
 import type { HttpOptions, StaticOptions } from "../../config/options.ts";
-import { RrError } from "../../errors.ts";
-import { Folder, type FoundFile } from "../files/folder.ts";
+import { checkFolder, Folder, type FoundFile } from "../files/folder.ts";
 import { extensionOf, isPhp, requestedPath } from "../files/requested-path.ts";
 import { sendBodiless, sendFound } from "../files/send-file.ts";
 import type { Answer, Step } from "../middleware.ts";
@@ -23,16 +21,6 @@ export function createStatic({ static: options }: HttpOptions): Step | string {
     const search = folder.find(requested.path);
     return search instanceof Promise ? search.then(answer) : answer(search);
   };
-}
-
-/** @throws RrError CONFIG_INVALID */
-export function checkFolder(path: string, key: string): void {
-  const stats = statSync(path, { throwIfNoEntry: false });
-  if (stats?.isDirectory()) return;
-  const problem = stats === undefined ? "does not exist" : "is no folder";
-  throw new RrError("CONFIG_INVALID", `${key}: ${path} ${problem}: create it, or name another one`, {
-    metadata: { path },
-  });
 }
 
 /** Paths without extension are nearly always the application's: they are not even looked for. */

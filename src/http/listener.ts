@@ -1,0 +1,199 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { AddressInfo, Server as NetServer, Socket } from "node:net";
+import { RrError, systemErrorCode } from "../errors.ts";
+import type { Log } from "../log.ts";
+import { LINGER_MS, rawErrorResponse } from "./error-response.ts";
+import type { FrontendStatistics } from "./statistics.ts";
+
+/** Where to accept connections: at an address, or on a socket that somebody else bound. */
+export type ListenTarget =
+  | { readonly host: string; readonly port: number }
+  /** A listening socket among the process's descriptors. */
+  | { readonly fd: number }
+  /** A listening server that came over Node's channel between processes. */
+  | { readonly handle: NetServer };
+
+export interface ListenerLimits {
+  readonly maxHeaderBytes: number;
+  /** 0: any number. */
+  readonly maxConnections: number;
+  readonly headerTimeoutMs: number;
+  readonly keepAliveTimeoutMs: number;
+}
+
+export interface ListenerSettings {
+  readonly target: ListenTarget;
+  /** Where the address is configured, for messages. */
+  readonly addressKey: string;
+  readonly limits: ListenerLimits;
+  readonly handle: (incoming: IncomingMessage, outgoing: ServerResponse) => void;
+  readonly statistics: FrontendStatistics;
+  readonly log: Log;
+  /** Whether connections end after the response under way: set when the listener closes. */
+  readonly state: { draining: boolean };
+}
+
+export interface Listener {
+  /** The port is real even if 0 was asked for. */
+  readonly address: { readonly host: string; readonly port: number };
+  /**
+   * Accepts nothing more, lets running requests finish, and cuts off what still runs after `deadlineMs`. Resolves when no
+   * connection is left; a second call joins the first.
+   */
+  close(deadlineMs: number): Promise<void>;
+}
+
+/**
+ * Accepts connections and hands over their requests, those of one connection one after another.
+ *
+ * @throws RrError FAILED_PRECONDITION: the address is in use or may not be used
+ */
+export async function openListener(settings: ListenerSettings): Promise<Listener> {
+  const { handle, statistics, log, state } = settings;
+  // Connections that have not sent a request yet. Node does not count them as idle.
+  const unused = new Set<Socket>();
+  const serve = (incoming: IncomingMessage, outgoing: ServerResponse): void => {
+    if (unused.size > 0) unused.delete(incoming.socket);
+    if (state.draining) outgoing.shouldKeepAlive = false;
+    // A pipelined request has no socket before the response to the one ahead is complete.
+    if (outgoing.socket === null) outgoing.once("socket", () => handle(incoming, outgoing));
+    else handle(incoming, outgoing);
+  };
+  const server = createLimitedServer(settings.limits, serve);
+  server.on("checkContinue", serve);
+  server.on("connection", (socket) => {
+    statistics.openConnections++;
+    unused.add(socket);
+    socket.once("close", () => {
+      statistics.openConnections--;
+      unused.delete(socket);
+    });
+  });
+  server.on("drop", () => {
+    statistics.refusedConnections++;
+  });
+  server.on("clientError", (error, socket) => {
+    statistics.badRequests++;
+    answerUnparsable(error, socket as Socket, log);
+  });
+  await listen(server, settings);
+  // Accepting may fail now and then, for want of descriptors for example; the server goes on.
+  server.on("error", (error) => log.error({ event: "http.server_error", code: systemErrorCode(error) }, error.message));
+  let closing: Promise<void> | undefined;
+  return {
+    address: addressOf(server),
+    close: (deadlineMs) => (closing ??= close(server, settings, unused, deadlineMs)),
+  };
+}
+
+async function close(
+  server: Server,
+  { state, log, statistics }: ListenerSettings,
+  unused: ReadonlySet<Socket>,
+  deadlineMs: number,
+): Promise<void> {
+  state.draining = true;
+  const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+  // A response that was under way leaves its connection idle.
+  const sweep = setInterval(() => server.closeIdleConnections(), SWEEP_MS);
+  // Whoever connected just now gets a moment to be served.
+  const unusedTimer = setTimeout(() => destroyAll(unused), Math.min(UNUSED_GRACE_MS, deadlineMs));
+  const deadline = setTimeout(() => {
+    log.warn({ event: "http.close_forced", requests: statistics.openRequests }, "Requests were still running: cut off");
+    server.closeAllConnections();
+  }, deadlineMs);
+  await closed;
+  clearInterval(sweep);
+  clearTimeout(unusedTimer);
+  clearTimeout(deadline);
+}
+
+const UNUSED_GRACE_MS = 500;
+const SWEEP_MS = 50;
+
+function destroyAll(sockets: Iterable<Socket>): void {
+  for (const socket of sockets) socket.destroy();
+}
+
+function createLimitedServer(
+  limits: ListenerLimits,
+  serve: (incoming: IncomingMessage, outgoing: ServerResponse) => void,
+): Server {
+  const server = createServer(
+    {
+      maxHeaderSize: limits.maxHeaderBytes,
+      headersTimeout: limits.headerTimeoutMs,
+      // The time of a whole request is not limited: large uploads take long. Pauses in them are (`receiveBody`).
+      requestTimeout: 0,
+      connectionsCheckingInterval: Math.max(50, Math.min(5_000, limits.headerTimeoutMs / 4)),
+      keepAliveTimeout: limits.keepAliveTimeoutMs,
+    },
+    serve,
+  );
+  // Node would drop headers beyond a number without a word. Their bytes are limited; that is enough.
+  server.maxHeadersCount = 0;
+  if (limits.maxConnections > 0) server.maxConnections = limits.maxConnections;
+  return server;
+}
+
+function listen(server: Server, { target, addressKey }: ListenerSettings): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const failed = (error: Error) => reject(listenError(error, target, addressKey));
+    server.once("error", failed);
+    server.once("listening", () => {
+      server.off("error", failed);
+      resolve();
+    });
+    server.listen("handle" in target ? target.handle : target);
+  });
+}
+
+function listenError(error: Error, target: ListenTarget, addressKey: string): RrError {
+  const where = "host" in target ? shown(target) : "fd" in target ? `descriptor ${target.fd}` : "an inherited socket";
+  const code = systemErrorCode(error);
+  const [problem, advice] = LISTEN_PROBLEMS[code ?? ""] ?? [error.message, "check it"];
+  return new RrError("FAILED_PRECONDITION", `cannot listen on ${where}: ${problem}; ${advice} (${addressKey})`, {
+    cause: error,
+    metadata: { address: where, code },
+  });
+}
+
+const LISTEN_PROBLEMS: Partial<Record<string, [problem: string, advice: string]>> = {
+  EADDRINUSE: ["another program listens there", "stop it, or choose a free port"],
+  EACCES: ["this user may not use the port", "take one above 1023, or give the program the right to bind it"],
+  EADDRNOTAVAIL: ["this machine does not have the address", "set the address to one that it has, or to 0.0.0.0"],
+  ENOTFOUND: ["the name of the host is not known", "choose an address of this machine"],
+};
+
+function addressOf(server: Server): { host: string; port: number } {
+  const { address, port } = server.address() as AddressInfo;
+  return { host: address, port };
+}
+
+export function shown({ host, port }: { host: string; port: number }): string {
+  return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
+}
+
+/** A connection that no request can be read from any more. */
+function answerUnparsable(error: Error, socket: Socket, log: Log): void {
+  const code = systemErrorCode(error) ?? "";
+  log.debug({ event: "http.bad_request", code, remote_address: socket.remoteAddress }, error.message);
+  // What Node asks too: with the head of a response under way, a second one would end up in its body.
+  const current = (socket as Socket & { _httpMessage?: ServerResponse })._httpMessage;
+  if (!socket.writable || code === "ECONNRESET" || current?.headersSent) {
+    socket.destroy();
+    return;
+  }
+  socket.end(rawErrorResponse(UNPARSABLE_STATUS[code] ?? 400));
+  // See `endAfterLinger` for why the rest is read first.
+  const timer = setTimeout(() => socket.destroy(), LINGER_MS);
+  socket.once("close", () => clearTimeout(timer));
+  socket.once("end", () => socket.destroy());
+  socket.resume();
+}
+
+const UNPARSABLE_STATUS: Partial<Record<string, number>> = {
+  HPE_HEADER_OVERFLOW: 431,
+  ERR_HTTP_REQUEST_TIMEOUT: 408,
+  HPE_CHUNK_EXTENSIONS_OVERFLOW: 413,
+};
