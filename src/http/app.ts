@@ -3,8 +3,10 @@ import { getRequestListener } from "@hono/node-server";
 import { Hono } from "hono";
 import { RrError } from "../errors.ts";
 import { ALREADY_SENT, answer, countedSink, responseSink, sendResponse, TAKEN } from "./answer.ts";
-import { sendErrorResponse } from "./error-response.ts";
+import { BodyCapture } from "./body-capture.ts";
+import { errorStatus, sendErrorResponse } from "./error-response.ts";
 import { Exchange, type ExchangeServices } from "./exchange.ts";
+import { inTurn } from "./listener.ts";
 import { type Answer, type Chain, type FrontendEnv, type Middleware, runSteps, type Step } from "./middleware.ts";
 import { RequestScope } from "./request-scope.ts";
 
@@ -28,8 +30,9 @@ export function createRequestHandler(
     },
     { hostname: "localhost" },
   );
-  return (incoming, outgoing) => {
+  const handle = (incoming: IncomingMessage, outgoing: ServerResponse, capture: BodyCapture | undefined) => {
     const scope = new RequestScope(services, incoming, outgoing);
+    scope.capture = capture;
     const onward = () => {
       entering = scope;
       void listener(incoming, outgoing);
@@ -39,6 +42,18 @@ export function createRequestHandler(
     const failed = (error: Error) => failureAnswer(services, scope, error)?.(responseSink(scope));
     runSteps(chain.steps, scope, onward, answered, failed);
   };
+  const mayReadBodies = chain.inner.length > 0;
+  return (incoming, outgoing) => {
+    const capture =
+      mayReadBodies && hasBody(incoming)
+        ? new BodyCapture(incoming, outgoing, services.options.maxRequestBytes)
+        : undefined;
+    inTurn(outgoing, () => handle(incoming, outgoing, capture));
+  };
+}
+
+function hasBody({ headers }: IncomingMessage): boolean {
+  return headers["transfer-encoding"] !== undefined || Number(headers["content-length"] ?? 0) > 0;
 }
 
 function createApp(services: ExchangeServices, chain: Chain["inner"]): Hono<FrontendEnv> {
@@ -69,8 +84,9 @@ function failureAnswer(services: ExchangeServices, scope: RequestScope, thrown: 
   const { incoming, outgoing, requestId } = scope;
   const error = RrError.from(thrown);
   scope.failure = error.reason;
-  // Middleware that waited for the response of a client that left finds none.
-  if (outgoing.destroyed) log.debug({ event: "http.handler_failed" }, error.message);
+  // Middleware that waited for the response of a client that left finds none, and what a client did wrong is no event.
+  const isHarmless = outgoing.destroyed || errorStatus(error, options.internalErrorCode) < 500;
+  if (isHarmless) log.debug({ event: "http.handler_failed", request_id: requestId }, error.message);
   else log.error({ event: "http.handler_failed", request_id: requestId, stack: thrown.stack }, error.message);
   if (!outgoing.headersSent && !outgoing.destroyed)
     return (sink) => sendErrorResponse(incoming, outgoing, sink, error, options, requestId);

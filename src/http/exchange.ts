@@ -80,9 +80,12 @@ export class Exchange implements CallSink {
     const bytes = announcedBytes(this.#incoming, options.maxRequestBytes);
     if (bytes === 0) return this.#openWhole(EMPTY_BODY);
     if (this.#plan === "none" || this.#plan === "empty-form") return this.#ignoreBody(bytes);
-    // Node leaves the answer to `Expect: 100-continue` to whoever listens for it, and server.ts does.
-    if (headers.expect !== undefined && this.#incoming.httpVersion === "1.1") this.#outgoing.writeContinue();
-    this.#body = receiveBody(this.#incoming, options, this.#plan === "form", {
+    // Middleware may have read it already.
+    const source = this.#scope.capture?.take() ?? this.#incoming;
+    // Node leaves the answer to `Expect: 100-continue` to whoever listens for it, and listener.ts does.
+    if (source === this.#incoming && headers.expect !== undefined && this.#incoming.httpVersion === "1.1")
+      this.#outgoing.writeContinue();
+    this.#body = receiveBody(source, options, this.#plan === "form", {
       whole: (body) => this.#openWhole(body),
       first: (data) => this.#open(data, true),
       more: (data, last) => this.#sendMore(data, last),

@@ -6,7 +6,7 @@ import { addFilter, responseSink } from "./answer.ts";
 import { checkFolder, Folder, type FoundFile } from "./files/folder.ts";
 import { requestedPath } from "./files/requested-path.ts";
 import { sendBodiless, sendFound } from "./files/send-file.ts";
-import { type Listener, type ListenTarget, openListener, shown } from "./listener.ts";
+import { inTurn, type Listener, type ListenTarget, openListener, shown } from "./listener.ts";
 import { compressionFilter } from "./middleware/compression.ts";
 import { RequestScope } from "./request-scope.ts";
 import { type FrontendCounts, FrontendStatistics } from "./statistics.ts";
@@ -52,7 +52,8 @@ export async function startFileServer({
     target: listen,
     addressKey: "fileserver.address",
     limits: LIMITS,
-    handle: (incoming, outgoing) => serve(new RequestScope(services, incoming, outgoing), folders, log),
+    handle: (incoming, outgoing) =>
+      inTurn(outgoing, () => serve(new RequestScope(services, incoming, outgoing), folders, log)),
     statistics,
     log,
     state: services,

@@ -26,6 +26,7 @@ export interface ListenerSettings {
   /** Where the address is configured, for messages. */
   readonly addressKey: string;
   readonly limits: ListenerLimits;
+  /** Called for every request as it comes; see `inTurn`. */
   readonly handle: (incoming: IncomingMessage, outgoing: ServerResponse) => void;
   readonly statistics: FrontendStatistics;
   readonly log: Log;
@@ -44,7 +45,7 @@ export interface Listener {
 }
 
 /**
- * Accepts connections and hands over their requests, those of one connection one after another.
+ * Accepts connections and hands over their requests.
  *
  * @throws RrError FAILED_PRECONDITION: the address is in use or may not be used
  */
@@ -55,9 +56,7 @@ export async function openListener(settings: ListenerSettings): Promise<Listener
   const serve = (incoming: IncomingMessage, outgoing: ServerResponse): void => {
     if (unused.size > 0) unused.delete(incoming.socket);
     if (state.draining) outgoing.shouldKeepAlive = false;
-    // A pipelined request has no socket before the response to the one ahead is complete.
-    if (outgoing.socket === null) outgoing.once("socket", () => handle(incoming, outgoing));
-    else handle(incoming, outgoing);
+    handle(incoming, outgoing);
   };
   const server = createLimitedServer(settings.limits, serve);
   server.on("checkContinue", serve);
@@ -84,6 +83,15 @@ export async function openListener(settings: ListenerSettings): Promise<Listener
     address: addressOf(server),
     close: (deadlineMs) => (closing ??= close(server, settings, unused, deadlineMs)),
   };
+}
+
+/**
+ * Runs at once, or when the responses to earlier requests of the connection are complete: a pipelined request has no
+ * socket before.
+ */
+export function inTurn(outgoing: ServerResponse, run: () => void): void {
+  if (outgoing.socket === null) outgoing.once("socket", run);
+  else run();
 }
 
 async function close(

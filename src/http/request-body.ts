@@ -1,4 +1,5 @@
 import type { IncomingMessage } from "node:http";
+import type { Readable } from "node:stream";
 import { RrError } from "../errors.ts";
 import { FORM_LIMITS, formJson, parseForm } from "./form-tree.ts";
 
@@ -93,7 +94,7 @@ const REQUEST_TIMEOUT = 408;
  * @param inOnePiece the receiver wants `whole`, however large the body is
  */
 export function receiveBody(
-  incoming: IncomingMessage,
+  incoming: Readable,
   options: BodyOptions,
   inOnePiece: boolean,
   receiver: BodyReceiver,

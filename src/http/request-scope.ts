@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Clock } from "../clock.ts";
 import type { ErrorReason } from "../errors.ts";
 import type { AccessLog } from "./access-log.ts";
+import type { BodyCapture } from "./body-capture.ts";
 import type { LateResponse } from "./late-response.ts";
 import { textToBytes } from "./percent.ts";
 import { requestIdFor } from "./request-id.ts";
@@ -35,6 +36,9 @@ export class RequestScope {
   requestHeaders: string[] | undefined = undefined;
   /** Of the client behind the proxies. */
   remoteAddress: string | undefined = undefined;
+
+  /** If somebody might read the body before the application gets it. */
+  capture: BodyCapture | undefined = undefined;
 
   // The response.
 

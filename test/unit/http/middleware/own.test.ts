@@ -250,6 +250,89 @@ describe("a user's own middleware", () => {
     expect(dispatch.calls).to.have.length(0);
   });
 
+  describe("reading the request's body", () => {
+    const READER = {
+      module: `export default async (c, next) => {
+        const how = c.req.query("how");
+        if (how === "text") c.set("attributes", { saw: (await c.req.text()).length });
+        if (how === "json") c.set("attributes", { saw: (await c.req.json()).key });
+        if (how === "form") c.set("attributes", { saw: (await c.req.parseBody()).field });
+        if (how === "bytes") c.set("attributes", { saw: (await c.req.arrayBuffer()).byteLength });
+        if (how === "raw") { let n = 0; for await (const piece of c.req.raw.body) n += piece.length; c.set("attributes", { saw: n }); }
+        if (how === "part") await c.req.raw.body.getReader().read();
+        await next();
+      };`,
+    };
+    const binary = Buffer.from([0, 255, 254, 13, 10, 128]);
+
+    for (const [how, type, body, saw] of [
+      ["text", "text/plain", Buffer.from("hello"), "5"],
+      ["json", "application/json", Buffer.from('{"key":"value"}'), "value"],
+      [
+        "form",
+        "multipart/form-data; boundary=B",
+        Buffer.from('--B\r\nContent-Disposition: form-data; name="field"\r\n\r\nx\r\n--B--\r\n'),
+        "x",
+      ],
+      ["bytes", "application/octet-stream", binary, "6"],
+      ["raw", "application/octet-stream", Buffer.alloc(300_000, binary), "300000"],
+      ["text", "application/octet-stream", Buffer.alloc(300_000, binary), undefined],
+      ["not", "application/octet-stream", Buffer.alloc(300_000, binary), undefined],
+    ] as const)
+      for (const chunked of [false, true])
+        it(`leaves it to the application: ${how}, ${body.length} bytes${chunked ? " in chunks" : ""}`, async () => {
+          const { dispatch, port } = await chain([READER]);
+          const headers: Record<string, string> = { "content-type": type };
+          headers[chunked ? "transfer-encoding" : "content-length"] = chunked ? "chunked" : String(body.length);
+          const response = send(port, { method: "POST", path: `/?how=${how}`, headers, body });
+          const call = await dispatch.next();
+          await call.until(({ complete }) => complete);
+          call.answer(200, {}, "ok");
+          expect((await response).status).to.equal(200);
+          expect(call.body.equals(body)).to.equal(true);
+          if (saw !== undefined) expect(call.context.attributes).to.deep.equal({ saw: [saw] });
+        });
+
+    it("asks a client that waits to go on, once", async () => {
+      const { dispatch, port } = await chain([READER]);
+      dispatch.answerer = (call) => call.answer(200, {}, `got ${call.body}`);
+      for (const how of ["text", "not"]) {
+        const connection = new RawConnection(port);
+        connection.write(
+          `POST /?how=${how} HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\nExpect: 100-continue\r\nConnection: close\r\n\r\n`,
+        );
+        await connection.until("100 Continue\r\n\r\n");
+        const text = await connection.write("hello").all();
+        expect(text).to.match(/got hello$/);
+        expect(text.split("100 Continue")).to.have.length(2);
+      }
+    });
+
+    it("does not ask it if middleware answers without", async () => {
+      const { port } = await chain([{ module: `export default (c) => c.text("no", 401);` }]);
+      const connection = new RawConnection(port);
+      connection.write(
+        "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\nExpect: 100-continue\r\nConnection: close\r\n\r\n",
+      );
+      expect(await connection.all()).to.match(/^HTTP\/1.1 401 /);
+    });
+
+    it("ends where the body is too large", async () => {
+      const { dispatch, port } = await chain([READER], { maxRequestBytes: 1000 });
+      const headers = { "transfer-encoding": "chunked", "content-type": "text/plain" };
+      const response = await send(port, { method: "POST", path: "/?how=text", headers, body: "x".repeat(2000) });
+      expect(response.status).to.equal(413);
+      expect(dispatch.calls).to.have.length(0);
+    });
+
+    it("fails if it was read in part", async () => {
+      const { port, lines } = await chain([READER]);
+      const body = Buffer.alloc(900_000);
+      expect((await send(port, { method: "POST", path: "/?how=part", body })).status).to.equal(500);
+      expect(lines.some(({ message }) => message.includes("read a part of the request's body"))).to.equal(true);
+    });
+  });
+
   it("may be TypeScript", async () => {
     const { dispatch, port } = await chain([
       {
