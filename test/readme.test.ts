@@ -41,55 +41,64 @@ function blocksOf(page: string): Block[] {
   }));
 }
 
-describe("README.md", function () {
-  this.timeout(COMMAND_LIMIT_MS);
-  let server: Child;
-  let prelude: string;
+/** Pages with commands to run, and the configuration that they run against. */
+const RUNNABLE = [
+  { page: "README.md", directory: "php/examples/demo", overrides: [] },
+  { page: "docs/middleware.md", directory: "examples/middleware", overrides: ["fileserver.address=127.0.0.1:0"] },
+];
 
-  before(async function () {
-    needsPhp(this);
-    const demo = join(ROOT, "php/examples/demo");
-    const overrides = ["-o", "http.address=127.0.0.1:0", "-o", "control.listen=tcp://127.0.0.1:0"];
-    server = spawnRrctl(["serve", "-w", demo, "-c", join(demo, ".rr.yaml"), ...overrides], { cwd: ROOT });
-    server.stdout.resume();
-    const lines = new Lines(server.stderr);
-    const control = /\/\/(\S+)/.exec(await lines.until((line) => /^ {2}control +/.test(line)))![1]!;
-    const http = lines.seen.flatMap((line) => /^ {2}http +http:\/\/(\S+)/.exec(line)?.[1] ?? [])[0]!;
-    void lines.until(() => false).catch(() => undefined);
-    prelude = shellPrelude(control, http);
-  });
+for (const { page, directory, overrides } of RUNNABLE)
+  describe(page, function () {
+    this.timeout(COMMAND_LIMIT_MS);
+    let server: Child;
+    let prelude: string;
 
-  after(async () => {
-    if (!server) return;
-    const exit = ended(server);
-    server.kill("SIGTERM");
-    expect(await exit).to.equal(0);
-  });
-
-  const blocks = blocksOf("README.md").filter(({ mark }) => mark !== undefined);
-
-  it("has blocks that can be run", () => {
-    expect(blocks.filter(({ language }) => language === "sh")).to.have.length.above(2);
-    expect(blocks.filter(({ language }) => language === "console")).to.have.length.above(0);
-  });
-
-  for (const block of blocks) {
-    const name = block.text.split("\n")[0];
-    it(`line ${block.line}: ${name}`, async function () {
-      const condition = /^run if: (.*)$/.exec(block.mark!)?.[1];
-      if (condition && (await shell(`${prelude}\n${condition}`)).exitCode !== 0)
-        return skip(this, `this fails here: ${condition}`);
-      if (block.language === "console") await runConsole(block, prelude);
-      else {
-        const { exitCode, out } = await shell(`${prelude}\nset -e\n${block.text}`);
-        expect(exitCode, out).to.equal(0);
-      }
+    before(async function () {
+      needsPhp(this);
+      const all = ["http.address=127.0.0.1:0", "control.listen=tcp://127.0.0.1:0", ...overrides];
+      const config = join(ROOT, directory, ".rr.yaml");
+      const argv = ["serve", "-w", join(ROOT, directory), "-c", config, ...all.flatMap((one) => ["-o", one])];
+      server = spawnRrctl(argv, { cwd: ROOT });
+      server.stdout.resume();
+      const lines = new Lines(server.stderr);
+      const control = /\/\/(\S+)/.exec(await lines.until((line) => /^ {2}control +/.test(line)))![1]!;
+      const address = (name: string) =>
+        lines.seen.flatMap((line) => new RegExp(`^ {2}${name} +http://(\\S+)`).exec(line)?.[1] ?? [])[0];
+      void lines.until(() => false).catch(() => undefined);
+      prelude = shellPrelude(control, address("http")!, address("files") ?? "127.0.0.1:8081");
     });
-  }
-});
+
+    after(async () => {
+      if (!server) return;
+      const exit = ended(server);
+      server.kill("SIGTERM");
+      expect(await exit).to.equal(0);
+    });
+
+    const blocks = blocksOf(page).filter(({ mark }) => mark !== undefined);
+
+    it("has blocks that can be run", () => {
+      expect(blocks).to.have.length.above(3);
+      expect(blocks.filter(({ language }) => language === "console")).to.have.length.above(0);
+    });
+
+    for (const block of blocks) {
+      const name = block.text.split("\n")[0];
+      it(`line ${block.line}: ${name}`, async function () {
+        const condition = /^run if: (.*)$/.exec(block.mark!)?.[1];
+        if (condition && (await shell(`${prelude}\n${condition}`)).exitCode !== 0)
+          return skip(this, `this fails here: ${condition}`);
+        if (block.language === "console") await runConsole(block, prelude);
+        else {
+          const { exitCode, out } = await shell(`${prelude}\nset -e\n${block.text}`);
+          expect(exitCode, out).to.equal(0);
+        }
+      });
+    }
+  });
 
 /** What makes the commands of the page reach this checkout's program and this test's server. */
-function shellPrelude(control: string, http: string): string {
+function shellPrelude(control: string, http: string, files: string): string {
   const node = JSON.stringify(process.execPath);
   const tsx = JSON.stringify(import.meta.resolve("tsx"));
   return `
@@ -104,7 +113,10 @@ npx() {
     *) echo "npx $program: not known to the test" >&2; return 1 ;;
   esac
 }
-curl() { command curl --fail --silent --show-error "\${@//127.0.0.1:8080/${http}}"; }
+curl() {
+  set -- "\${@//127.0.0.1:8080/${http}}"
+  command curl --fail --silent --show-error "\${@//127.0.0.1:8081/${files}}"
+}
 grpcurl() { command grpcurl "\${@//127.0.0.1:6002/${control}}"; }
 # The first Python that has gRPC: version managers put others before the system's.
 python3() {
@@ -187,6 +199,14 @@ describe("documentation", () => {
     text: readFileSync(file, "utf8"),
     directory: dirname(file),
   }));
+
+  for (const { text, line } of blocksOf("docs/middleware.md").filter(({ language }) => language === "yaml"))
+    it(`docs/middleware.md, line ${line} is a part of a configuration`, () => {
+      const whole = `version: "3"\nserver: { command: x }\n${text}`;
+      const { problems } = checkConfiguration({ cwd: ROOT, text: whole, env: {} });
+      const errors = problems.filter(({ severity, path }) => severity === "error" || path.startsWith("http."));
+      expect(errors.map(({ message }) => message)).to.deep.equal([]);
+    });
 
   it("shows configurations and has files of them", () => {
     expect(snippets).to.have.length.above(1);

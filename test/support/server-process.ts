@@ -22,6 +22,7 @@ export interface ServerConfig {
   pool?: Record<string, unknown>;
   pools?: Record<string, unknown>;
   logs?: Record<string, unknown>;
+  fileserver?: Record<string, unknown>;
 }
 
 /** A line of the log of a server, core and frontends alike. */
@@ -35,12 +36,22 @@ const START_LIMIT_MS = 15_000;
 const STOP_LIMIT_MS = 15_000;
 
 /** Keys as in .rr.yaml; YAML takes JSON. */
-function configFile({ script = "worker.php", command, relay, http = {}, pool, pools, logs }: ServerConfig): string {
+function configFile({
+  script = "worker.php",
+  command,
+  relay,
+  http = {},
+  pool,
+  pools,
+  logs,
+  fileserver,
+}: ServerConfig): string {
   return JSON.stringify({
     version: "3",
     server: { command: command ?? `php ${phpFixture(script)}`, ...(relay && { relay }) },
     ...(http && { http: { address: "127.0.0.1:0", ...http, pool: { num_workers: 2, ...pool } } }),
     ...(pools && { pools }),
+    ...(fileserver && { fileserver }),
     control: { listen: "tcp://127.0.0.1:0" },
     logs: { mode: "production", encoding: "json", level: "debug", ...logs },
   });
@@ -88,7 +99,7 @@ export class ServerProcess {
       "the server served",
       () => {
         if (this.#child.exitCode !== null) throw new Error(`the server ended:\n${this.output.join("\n")}`);
-        return this.#address("control");
+        return this.address("control");
       },
       START_LIMIT_MS,
     );
@@ -100,7 +111,7 @@ export class ServerProcess {
 
   /** "http://127.0.0.1:port", without a slash at its end. */
   get httpUrl(): string {
-    return this.#address("http")!;
+    return this.address("http")!;
   }
 
   get httpPort(): number {
@@ -108,7 +119,7 @@ export class ServerProcess {
   }
 
   get controlAddress(): string {
-    return this.#address("control")!;
+    return this.address("control")!;
   }
 
   get client(): ReturnType<typeof connectCore> {
@@ -116,7 +127,8 @@ export class ServerProcess {
     return this.#client;
   }
 
-  #address(name: string): string | undefined {
+  /** What the server says of where it listens: "http", "files", "control". */
+  address(name: string): string | undefined {
     const pattern = new RegExp(`^ {2}${name} +(\\S+)`);
     for (const line of this.output) {
       const match = pattern.exec(line);

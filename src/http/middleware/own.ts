@@ -15,16 +15,21 @@ import type { RequestScope } from "../request-scope.ts";
  * @throws RrError CONFIG_INVALID, naming the file and what is wrong with it
  */
 export async function loadOwnMiddleware(path: string): Promise<Middleware> {
-  const module = await importModule(path);
-  const handler = module.default;
-  if (typeof handler !== "function") {
-    const found = handler === undefined ? "it has none" : `it is ${handler === null ? "null" : `a ${typeof handler}`}`;
-    throw unusable(
-      path,
-      `its default export must be a Hono middleware, (c, next) => ..., and ${found}: write \`export default async (c, next) => { await next(); }\``,
-    );
-  }
-  return wrapped(handler as MiddlewareHandler<FrontendEnv>);
+  const handler = defaultExport(await importModule(path));
+  if (typeof handler === "function") return wrapped(handler as MiddlewareHandler<FrontendEnv>);
+  const found =
+    handler === undefined ? "there is none" : `it is ${handler === null ? "null" : `of type ${typeof handler}`}`;
+  throw unusable(
+    path,
+    `its default export must be a Hono middleware, (c, next) => ..., and ${found}: write \`export default async (c, next) => { await next(); }\``,
+  );
+}
+
+/** A module that was translated to CommonJS has its exports one level deeper. */
+function defaultExport(module: { default?: unknown }): unknown {
+  const exported = module.default;
+  const isTranslated = typeof exported === "object" && exported !== null && "default" in exported;
+  return isTranslated ? exported.default : exported;
 }
 
 /** Lets it see the response, and takes over what it says of the request. */

@@ -351,8 +351,12 @@ describe("a user's own middleware", () => {
   });
 
   for (const [what, module, expected] of [
-    ["has no default export", "export const middleware = 1;", /default export must be a Hono middleware.*it has none/],
-    ["exports something else", "export default { a: 1 };", /must be a Hono middleware.*it is a object/],
+    [
+      "has no default export",
+      "export const middleware = 1;",
+      /default export must be a Hono middleware.*there is none/,
+    ],
+    ["exports something else", "export default { a: 1 };", /must be a Hono middleware.*it is of type object/],
     ["cannot be parsed", "export default async (c, next => {", /SyntaxError/],
     ["throws", `throw new TypeError("not today");`, /TypeError: not today/],
     ["imports what is not there", `import "./nowhere.mjs"; export default () => {};`, /nowhere\.mjs/],
