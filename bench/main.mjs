@@ -30,14 +30,15 @@ async function main() {
   setUp({ php: true });
   // Before figures count: Node compiles what is used often, and its memory finds its size.
   const plan = values.quick
-    ? { seconds: 2, warmUpSeconds: 2, repeats: 1 }
-    : { seconds: 5, warmUpSeconds: 4, repeats: 3 };
+    ? { seconds: 2, warmUpSeconds: 2, repeats: 1, transferBytes: 128 * 2 ** 20 }
+    : { seconds: 5, warmUpSeconds: 4, repeats: 3, transferBytes: 2 ** 30 };
   const [loadBefore] = loadavg();
   const official = officialWorkers();
   const rows = [
     ...(await measurePools(plan, official)),
     ...(await measureDispatch(plan)),
     ...(await measureHttp(plan, official)),
+    ...(await measureFurther(plan)),
   ];
   if (loadBefore > LOAD_AVERAGE_QUIET)
     notes.push(
@@ -250,6 +251,13 @@ function memoryRows(results) {
 /** Undefined where the system does not tell. */
 function sum(processes, key) {
   return processes.reduce((total, one) => (one[key] === undefined ? undefined : total + one[key]), 0);
+}
+
+/** Static files and large bodies. */
+async function measureFurther(plan) {
+  const { measureStaticFiles } = await import("./static-files.mjs");
+  const { measureTransfers } = await import("./transfers.mjs");
+  return [...(await measureStaticFiles(plan, notes)), ...(await measureTransfers(plan))];
 }
 
 function median(values) {

@@ -17,9 +17,9 @@ const POLL_MS = 3;
 
 /**
  * Starts a server and waits until it serves. `http` and `pools` are commands of PHP workers; each pool has two.
- * `files` are written beside the configuration, `links` are made there.
+ * `files` are written beside the configuration, `links` are made there; `httpLines` are further keys of the HTTP section.
  */
-export async function startServer({ http, pools = {}, files = {}, links = {}, workers = 2 }) {
+export async function startServer({ http, pools = {}, files = {}, links = {}, workers = 2, httpLines = [] }) {
   const directory = mkdtempSync(join(tmpdir(), "rr-bench-"));
   const port = http ? await freePort() : undefined;
   const poolLines = Object.entries(pools).flatMap(([name, command]) => [
@@ -31,7 +31,7 @@ export async function startServer({ http, pools = {}, files = {}, links = {}, wo
     'version: "3"',
     "server:",
     `  command: ${http ?? Object.values(pools)[0]}`,
-    ...(http ? ["http:", `  address: 127.0.0.1:${port}`, "  pool:", `    num_workers: ${workers}`] : []),
+    ...(http ? ["http:", `  address: 127.0.0.1:${port}`, ...httpLines, "  pool:", `    num_workers: ${workers}`] : []),
     ...(poolLines.length > 0 ? ["pools:", ...poolLines] : []),
     "control:",
     "  listen: tcp://127.0.0.1:0",
