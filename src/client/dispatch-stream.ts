@@ -33,18 +33,33 @@ export interface ReplyPiece {
   pid: number;
 }
 
+/** What became of a file that was sent; see FileStored of the contract. */
+export interface StoredFile {
+  fileId: number;
+  /** On the host of the workers; "" with an error. */
+  path: string;
+  sizeBytes: number;
+  /** A code of PHP's UPLOAD_ERR family; 0: stored. */
+  error: number;
+}
+
 /** Who wants the reply. Exactly one of `reply` with `more: false` and `failed` ends the call. */
 export interface CallSink {
   reply(piece: ReplyPiece): void;
   failed(error: RrError): void;
+  /** Once for each file of a call that sends any. */
+  stored?(file: StoredFile): void;
 }
 
 export interface CallHandle {
-  sendBody(data: Uint8Array, last: boolean): void;
+  /** `context`, with the last piece, replaces that of the request. */
+  sendBody(data: Uint8Array, last: boolean, context?: Uint8Array): void;
+  /** A piece of a file. All files must be sent before the last piece of the body. */
+  sendFile(fileId: number, data: Uint8Array, last: boolean): void;
   grant(bytes: number): void;
   /** The sink hears no more of the call. */
   cancel(): void;
-  /** False: the stream to the core is congested; wait for `whenWritable` before sending more body. */
+  /** False: the core has enough of this call, or of all; wait for `whenWritable` before sending more body or files. */
   readonly writable: boolean;
   whenWritable(callback: () => void): void;
 }
@@ -60,6 +75,9 @@ export interface DispatchClient {
 
 /** Body bytes that may wait for the stream before senders are asked to pause. */
 const PENDING_BYTES_MAX = 1024 * 1024;
+/** Bytes of one call that the core has not put away yet, at most; see BytesTaken of the contract. */
+const CALL_WINDOW_BYTES = 1024 * 1024;
+const NO_BYTES = new Uint8Array(0);
 /** Calls that are opened while the core cannot be reached wait so long for it to come back. */
 const RECONNECT_WAIT_MS = 3_000;
 const RECONNECT_DELAY_MS = 50;
@@ -74,6 +92,10 @@ interface OpenStreamCall {
   readonly sink: CallSink;
   /** Set while the call waits for a connection; fails it when the wait is over. */
   waitTimer: NodeJS.Timeout | undefined;
+  /** Body and files that the core has not put away yet. */
+  untakenBytes: number;
+  /** Wait for the core to put some of them away. */
+  readonly windowWaiters: (() => void)[];
 }
 
 class StreamingDispatchClient implements DispatchClient {
@@ -99,7 +121,7 @@ class StreamingDispatchClient implements DispatchClient {
 
   open(request: CallRequest, sink: CallSink): CallHandle {
     const callId = this.#nextCallId();
-    const call: OpenStreamCall = { request, sink, waitTimer: undefined };
+    const call: OpenStreamCall = { request, sink, waitTimer: undefined, untakenBytes: 0, windowWaiters: [] };
     this.#calls.set(callId, call);
     if (!this.#connected) call.waitTimer = setTimeout(() => this.#unreachable(callId), RECONNECT_WAIT_MS);
     this.#send(callId, {
@@ -128,19 +150,27 @@ class StreamingDispatchClient implements DispatchClient {
 
   // For the handles.
 
-  get writable(): boolean {
-    return this.#pendingBytes < PENDING_BYTES_MAX;
+  isWritable(callId: number): boolean {
+    const untakenBytes = this.#calls.get(callId)?.untakenBytes ?? 0;
+    return this.#pendingBytes < PENDING_BYTES_MAX && untakenBytes < CALL_WINDOW_BYTES;
   }
 
-  whenWritable(callback: () => void): void {
-    if (this.writable) queueMicrotask(callback);
-    else this.#drainWaiters.push(callback);
+  /** A call that has ended can take any amount: nothing of it is sent. */
+  whenWritable(callId: number, callback: () => void): void {
+    const call = this.#calls.get(callId);
+    if (call !== undefined && call.untakenBytes >= CALL_WINDOW_BYTES) call.windowWaiters.push(callback);
+    else if (call !== undefined && this.#pendingBytes >= PENDING_BYTES_MAX) this.#drainWaiters.push(callback);
+    else queueMicrotask(callback);
   }
 
-  sendBody(callId: number, data: Uint8Array, last: boolean): void {
-    if (!this.#calls.has(callId)) return;
-    this.#pendingBytes += data.length;
-    this.#send(callId, { case: "body", value: { $typeName: "roadrunner.dispatch.v1.BodyChunk", data, last } });
+  sendBody(callId: number, data: Uint8Array, last: boolean, context: Uint8Array): void {
+    if (!this.#countSent(callId, data.length)) return;
+    this.#send(callId, { case: "body", value: { $typeName: "roadrunner.dispatch.v1.BodyChunk", data, last, context } });
+  }
+
+  sendFile(callId: number, fileId: number, data: Uint8Array, last: boolean): void {
+    if (!this.#countSent(callId, data.length)) return;
+    this.#send(callId, { case: "file", value: { $typeName: "roadrunner.dispatch.v1.FileChunk", fileId, data, last } });
   }
 
   grant(callId: number, bytes: number): void {
@@ -154,6 +184,15 @@ class StreamingDispatchClient implements DispatchClient {
     clearTimeout(call.waitTimer);
     this.#calls.delete(callId);
     this.#send(callId, { case: "cancel", value: { $typeName: "roadrunner.dispatch.v1.CancelCall" } });
+  }
+
+  /** False: the call has ended, and nothing more is to be sent. */
+  #countSent(callId: number, bytes: number): boolean {
+    const call = this.#calls.get(callId);
+    if (call === undefined) return false;
+    call.untakenBytes += bytes;
+    this.#pendingBytes += bytes;
+    return true;
   }
 
   #nextCallId(): number {
@@ -244,6 +283,7 @@ class StreamingDispatchClient implements DispatchClient {
     for (const call of calls) {
       clearTimeout(call.waitTimer);
       call.sink.failed(error);
+      for (const waiter of call.windowWaiters) waiter();
     }
     for (const waiter of this.#drainWaiters.splice(0)) waiter();
   }
@@ -269,6 +309,13 @@ class StreamingDispatchClient implements DispatchClient {
     } else if (event.case === "error") {
       this.#calls.delete(callId);
       call.sink.failed(fromErrorDetail(event.value));
+      for (const waiter of call.windowWaiters) waiter();
+    } else if (event.case === "taken") {
+      call.untakenBytes -= event.value.bytes;
+      if (call.untakenBytes <= CALL_WINDOW_BYTES / 2) for (const waiter of call.windowWaiters.splice(0)) waiter();
+    } else if (event.case === "stored") {
+      const { fileId, path, sizeBytes, error } = event.value;
+      call.sink.stored?.({ fileId, path, sizeBytes: Number(sizeBytes), error });
     }
   }
 }
@@ -283,15 +330,19 @@ class StreamCallHandle implements CallHandle {
   }
 
   get writable(): boolean {
-    return this.#client.writable;
+    return this.#client.isWritable(this.#callId);
   }
 
   whenWritable(callback: () => void): void {
-    this.#client.whenWritable(callback);
+    this.#client.whenWritable(this.#callId, callback);
   }
 
-  sendBody(data: Uint8Array, last: boolean): void {
-    this.#client.sendBody(this.#callId, data, last);
+  sendBody(data: Uint8Array, last: boolean, context = NO_BYTES): void {
+    this.#client.sendBody(this.#callId, data, last, context);
+  }
+
+  sendFile(fileId: number, data: Uint8Array, last: boolean): void {
+    this.#client.sendFile(this.#callId, fileId, data, last);
   }
 
   grant(bytes: number): void {

@@ -3,7 +3,8 @@ const LENGTH_MAX = 50;
 
 /**
  * The candidate that was probably meant by a word: the one that is spelled most like it if it is near enough, else the
- * only one that contains it.
+ * only one that contains it. Of two that are as near the one with the same letters is meant: hands swap more than they
+ * invent.
  */
 export function nearest(word: string, candidates: readonly string[]): string | undefined {
   const plain = normalized(word);
@@ -12,7 +13,8 @@ export function nearest(word: string, candidates: readonly string[]): string | u
   let bestDistance = Math.max(1, Math.round(plain.length / 3)) + 1;
   for (const candidate of candidates) {
     const distance = editDistance(plain, normalized(candidate));
-    if (distance >= bestDistance) continue;
+    if (distance > bestDistance) continue;
+    if (distance === bestDistance && (best === undefined || lettersOf(candidate) !== lettersOf(plain))) continue;
     best = candidate;
     bestDistance = distance;
   }
@@ -24,6 +26,10 @@ export function nearest(word: string, candidates: readonly string[]): string | u
 /** "numWorkers", "num-workers" and "num_workers" are spelled the same. */
 function normalized(word: string): string {
   return word.toLowerCase().replace(/[_\-\s]/g, "");
+}
+
+function lettersOf(word: string): string {
+  return [...normalized(word)].sort().join("");
 }
 
 /** Insertions, deletions, replacements and swaps of neighbours that make one word of the other. */

@@ -17,6 +17,8 @@ export interface ServerConfiguration {
   readonly pools: readonly PoolOptions[];
   readonly http: HttpOptions | undefined;
   readonly fileServer: FileServerOptions | undefined;
+  /** Where files that come with requests are kept meanwhile; undefined: the system's folder for temporary files. */
+  readonly spoolDirectory: string | undefined;
 }
 
 export type Address =
@@ -123,6 +125,7 @@ export interface HttpOptions {
   readonly keepAliveTimeoutMs: number;
   /** Forms are handed on unparsed. */
   readonly rawBody: boolean;
+  readonly uploads: UploadOptions;
   readonly accessLogs: boolean;
   /** Encoding of the request context. "auto" was resolved by what Composer installed. */
   readonly contextCodec: "json" | "proto";
@@ -209,4 +212,17 @@ export interface FileServerFolder extends FolderOptions {
   /** First part of the path, with "/" at the start and none at the end; "" for all paths. */
   readonly prefix: string;
   readonly compress: boolean;
+}
+
+/** What multipart forms may hold. */
+export interface UploadOptions {
+  /** Lower case, with their dot. Files that have one are refused. */
+  readonly forbid: readonly string[];
+  /** The same; if there are any, files with others are refused. */
+  readonly allow: readonly string[];
+  /** 0: as large as a request may be. */
+  readonly fileBytesMax: number;
+  readonly filesMax: number;
+  readonly fieldsMax: number;
+  readonly fieldBytesMax: number;
 }

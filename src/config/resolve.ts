@@ -1,8 +1,16 @@
 import { resolve } from "node:path";
-import type { Configuration, Http, Logs } from "../../gen/roadrunner/config/v1/configuration_pb.ts";
+import type { Configuration, Http, Logs, Uploads } from "../../gen/roadrunner/config/v1/configuration_pb.ts";
 import { parseAddress, parseHttpAddress } from "./address.ts";
 import { installedContextCodec } from "./composer.ts";
-import type { Address, HttpOptions, LogOptions, OnInitOptions, PoolOptions, ServerConfiguration } from "./options.ts";
+import type {
+  Address,
+  HttpOptions,
+  LogOptions,
+  OnInitOptions,
+  PoolOptions,
+  ServerConfiguration,
+  UploadOptions,
+} from "./options.ts";
 import { environmentNames, milliseconds, type ResolutionContext } from "./resolution.ts";
 import { resolveFileServer, resolveMiddleware } from "./resolve-middleware.ts";
 import { resolvePools } from "./resolve-pool.ts";
@@ -33,6 +41,7 @@ export function resolveConfiguration(message: Configuration, context: Resolution
     pools,
     http: message.http?.address ? resolveHttp(message.http, pools, context) : undefined,
     fileServer: message.fileserver && resolveFileServer(message.fileserver, context),
+    spoolDirectory: spoolDirectory(message.http, context),
   };
   checkPresence(message, context);
   checkConflicts(configuration, context);
@@ -63,6 +72,7 @@ function resolveHttp(http: Http, pools: readonly PoolOptions[], context: Resolut
     bodyIdleTimeoutMs: milliseconds(http.bodyIdleTimeout),
     keepAliveTimeoutMs: milliseconds(http.keepAliveTimeout),
     rawBody: http.rawBody!,
+    uploads: resolveUploads(http.uploads!),
     accessLogs: http.accessLogs!,
     contextCodec:
       codec === "json" || codec === "proto"
@@ -71,6 +81,27 @@ function resolveHttp(http: Http, pools: readonly PoolOptions[], context: Resolut
     debug: pool.debug,
     ...resolveMiddleware(http, context),
   };
+}
+
+function spoolDirectory(http: Http | undefined, { workingDirectory }: ResolutionContext): string | undefined {
+  return http?.uploads?.dir ? resolve(workingDirectory, http.uploads.dir) : undefined;
+}
+
+function resolveUploads(uploads: Uploads): UploadOptions {
+  return {
+    forbid: extensions(uploads.forbid),
+    allow: extensions(uploads.allow),
+    fileBytesMax: Number(uploads.maxFileSize),
+    filesMax: uploads.maxFiles!,
+    fieldsMax: uploads.maxFields!,
+    fieldBytesMax: Number(uploads.maxFieldSize),
+  };
+}
+
+/** ".PHP" and "php" to ".php"; an empty text is how a list says that it has none. */
+function extensions(written: readonly string[]): string[] {
+  const names = written.map((text) => text.trim().toLowerCase()).filter((text) => text !== "");
+  return names.map((name) => (name.startsWith(".") ? name : `.${name}`));
 }
 
 function resolveOnInit({ server }: Configuration): OnInitOptions | undefined {

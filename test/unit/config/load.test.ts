@@ -74,7 +74,6 @@ describe("config load", () => {
       "logs.channels.http.encoding",
       "logs.channels.http.output",
       "logs.channels.http.err_output",
-      "http.uploads",
       "http.headers.cors.allow_credentials",
       "http.static.request",
       "http.ssl",

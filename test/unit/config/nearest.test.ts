@@ -33,4 +33,12 @@ describe("config suggestions", () => {
     it(`${expected === undefined ? "has no idea of" : `takes "${expected}" for`} "${word}"`, () => {
       expect(nearest(word, KEYS)).to.equal(expected);
     });
+
+  it("takes the one with the same letters if two are as near", () => {
+    const keys = ["max_file_size", "max_field_size"];
+    for (const candidates of [keys, keys.toReversed()]) {
+      expect(nearest("max_filed_size", candidates)).to.equal("max_field_size");
+      expect(nearest("max_fiel_size", candidates)).to.equal("max_file_size");
+    }
+  });
 });

@@ -63,6 +63,14 @@ describe("config resolution", () => {
         bodyIdleTimeoutMs: 60_000,
         keepAliveTimeoutMs: 75_000,
         rawBody: false,
+        uploads: {
+          forbid: [".php", ".exe", ".bat"],
+          allow: [],
+          fileBytesMax: 0,
+          filesMax: 1000,
+          fieldsMax: 10_000,
+          fieldBytesMax: 10 * MEGABYTE,
+        },
         accessLogs: false,
         contextCodec: "json",
         debug: false,
@@ -75,6 +83,7 @@ describe("config resolution", () => {
         trustedHeaders: ["Forwarded", "X-Forwarded-For", "X-Real-Ip", "True-Client-Ip", "Cf-Connecting-Ip"],
       },
       fileServer: undefined,
+      spoolDirectory: undefined,
     };
     expect(configuration).to.deep.equal(expected);
   });
@@ -179,6 +188,14 @@ describe("config resolution", () => {
         bodyIdleTimeoutMs: 12_000,
         keepAliveTimeoutMs: 13_000,
         rawBody: true,
+        uploads: {
+          forbid: [".php", ".phar"],
+          allow: [".jpg"],
+          fileBytesMax: 4 * MEGABYTE,
+          filesMax: 20,
+          fieldsMax: 300,
+          fieldBytesMax: 2 * MEGABYTE,
+        },
         accessLogs: true,
         contextCodec: "proto",
         debug: true,
@@ -230,6 +247,7 @@ describe("config resolution", () => {
           },
         ],
       },
+      spoolDirectory: join(directory, "spool"),
     } satisfies ServerConfiguration);
   });
 

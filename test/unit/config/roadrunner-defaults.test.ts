@@ -41,6 +41,9 @@ const ROADRUNNER: Readonly<Record<string, string | undefined>> = {
   "http.pool.dynamic_allocator.idle_timeout": "60s",
   "http.internal_error_code": "500",
   "http.max_request_size": "1000MB",
+  "http.uploads.dir": NONE,
+  "http.uploads.forbid": NONE,
+  "http.uploads.allow": NONE,
   "http.raw_body": "false",
   "http.access_logs": "false",
   "http.middleware": NONE,
@@ -97,6 +100,7 @@ const ROADRUNNER: Readonly<Record<string, string | undefined>> = {
 /** Where the default is another one on purpose. */
 const DIFFERENT: Readonly<Record<string, { ours: string | undefined; reason: string }>> = {
   "http.pool.max_queue_size": { ours: "10000", reason: "memory has to be bounded without a setting" },
+  "http.uploads.forbid": { ours: '[".php",".exe",".bat"]', reason: "what its samples have" },
   "logs.level": { ours: "info", reason: "debug costs a line for each request" },
   "server.relay_timeout": { ours: "60s", reason: "what samples have; it has no effect in either" },
   "http.trusted_headers": {

@@ -17,7 +17,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file roadrunner/dispatch/v1/dispatch_service.proto.
  */
 export const file_roadrunner_dispatch_v1_dispatch_service: GenFile = /*@__PURE__*/
-  fileDesc("Ci1yb2FkcnVubmVyL2Rpc3BhdGNoL3YxL2Rpc3BhdGNoX3NlcnZpY2UucHJvdG8SFnJvYWRydW5uZXIuZGlzcGF0Y2gudjEilQEKD0Rpc3BhdGNoUmVxdWVzdBIWCgRwb29sGAEgASgJQgi6SAVyAxiAARI4CgdwYXlsb2FkGAIgASgLMh8ucm9hZHJ1bm5lci5kaXNwYXRjaC52MS5QYXlsb2FkQga6SAPIAQESEgoKaWRlbXBvdGVudBgDIAEoCBIcCgpyZXF1ZXN0X2lkGAQgASgJQgi6SAVyAxiAASKuAQoQRGlzcGF0Y2hSZXNwb25zZRIwCgdwYXlsb2FkGAEgASgLMh8ucm9hZHJ1bm5lci5kaXNwYXRjaC52MS5QYXlsb2FkEgsKA3BpZBgCIAEoDRItCgpxdWV1ZV90aW1lGAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEiwKCWV4ZWNfdGltZRgEIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiJOChVEaXNwYXRjaFN0cmVhbVJlcXVlc3QSNQoIY29tbWFuZHMYASADKAsyIy5yb2FkcnVubmVyLmRpc3BhdGNoLnYxLkNhbGxDb21tYW5kIksKFkRpc3BhdGNoU3RyZWFtUmVzcG9uc2USMQoGZXZlbnRzGAEgAygLMiEucm9hZHJ1bm5lci5kaXNwYXRjaC52MS5DYWxsRXZlbnQi+gEKC0NhbGxDb21tYW5kEg8KB2NhbGxfaWQYASABKA0SMAoEb3BlbhgCIAEoCzIgLnJvYWRydW5uZXIuZGlzcGF0Y2gudjEuT3BlbkNhbGxIABIxCgRib2R5GAMgASgLMiEucm9hZHJ1bm5lci5kaXNwYXRjaC52MS5Cb2R5Q2h1bmtIABI0CgVncmFudBgEIAEoCzIjLnJvYWRydW5uZXIuZGlzcGF0Y2gudjEuR3JhbnRXaW5kb3dIABI0CgZjYW5jZWwYBSABKAsyIi5yb2FkcnVubmVyLmRpc3BhdGNoLnYxLkNhbmNlbENhbGxIAEIJCgdjb21tYW5kIsoBCghPcGVuQ2FsbBIMCgRwb29sGAEgASgJEg8KB2NvbnRleHQYAiABKAwSDAoEYm9keRgDIAEoDBIsCgVjb2RlYxgEIAEoDjIdLnJvYWRydW5uZXIuZGlzcGF0Y2gudjEuQ29kZWMSEQoJbW9yZV9ib2R5GAUgASgIEhIKCmlkZW1wb3RlbnQYBiABKAgSEgoKcmVxdWVzdF9pZBgHIAEoCRIUCgx3aW5kb3dfYnl0ZXMYCCABKA0SEgoKdGltZW91dF9tcxgJIAEoDSInCglCb2R5Q2h1bmsSDAoEZGF0YRgBIAEoDBIMCgRsYXN0GAIgASgIIhwKC0dyYW50V2luZG93Eg0KBWJ5dGVzGAEgASgNIgwKCkNhbmNlbENhbGwiiQEKCUNhbGxFdmVudBIPCgdjYWxsX2lkGAEgASgNEi4KBXJlcGx5GAIgASgLMh0ucm9hZHJ1bm5lci5kaXNwYXRjaC52MS5SZXBseUgAEjIKBWVycm9yGAMgASgLMiEucm9hZHJ1bm5lci5lcnJvcnMudjEuRXJyb3JEZXRhaWxIAEIHCgVldmVudCJvCgVSZXBseRIPCgdjb250ZXh0GAEgASgMEgwKBGJvZHkYAiABKAwSLAoFY29kZWMYAyABKA4yHS5yb2FkcnVubmVyLmRpc3BhdGNoLnYxLkNvZGVjEgwKBG1vcmUYBCABKAgSCwoDcGlkGAUgASgNMuUBCg9EaXNwYXRjaFNlcnZpY2USXQoIRGlzcGF0Y2gSJy5yb2FkcnVubmVyLmRpc3BhdGNoLnYxLkRpc3BhdGNoUmVxdWVzdBooLnJvYWRydW5uZXIuZGlzcGF0Y2gudjEuRGlzcGF0Y2hSZXNwb25zZRJzCg5EaXNwYXRjaFN0cmVhbRItLnJvYWRydW5uZXIuZGlzcGF0Y2gudjEuRGlzcGF0Y2hTdHJlYW1SZXF1ZXN0Gi4ucm9hZHJ1bm5lci5kaXNwYXRjaC52MS5EaXNwYXRjaFN0cmVhbVJlc3BvbnNlKAEwAWIGcHJvdG8z", [file_buf_validate_validate, file_google_protobuf_duration, file_roadrunner_dispatch_v1_payload, file_roadrunner_errors_v1_error_detail]);
+  fileDesc("Ci1yb2FkcnVubmVyL2Rpc3BhdGNoL3YxL2Rpc3BhdGNoX3NlcnZpY2UucHJvdG8SFnJvYWRydW5uZXIuZGlzcGF0Y2gudjEilQEKD0Rpc3BhdGNoUmVxdWVzdBIWCgRwb29sGAEgASgJQgi6SAVyAxiAARI4CgdwYXlsb2FkGAIgASgLMh8ucm9hZHJ1bm5lci5kaXNwYXRjaC52MS5QYXlsb2FkQga6SAPIAQESEgoKaWRlbXBvdGVudBgDIAEoCBIcCgpyZXF1ZXN0X2lkGAQgASgJQgi6SAVyAxiAASKuAQoQRGlzcGF0Y2hSZXNwb25zZRIwCgdwYXlsb2FkGAEgASgLMh8ucm9hZHJ1bm5lci5kaXNwYXRjaC52MS5QYXlsb2FkEgsKA3BpZBgCIAEoDRItCgpxdWV1ZV90aW1lGAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEiwKCWV4ZWNfdGltZRgEIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiJOChVEaXNwYXRjaFN0cmVhbVJlcXVlc3QSNQoIY29tbWFuZHMYASADKAsyIy5yb2FkcnVubmVyLmRpc3BhdGNoLnYxLkNhbGxDb21tYW5kIksKFkRpc3BhdGNoU3RyZWFtUmVzcG9uc2USMQoGZXZlbnRzGAEgAygLMiEucm9hZHJ1bm5lci5kaXNwYXRjaC52MS5DYWxsRXZlbnQirQIKC0NhbGxDb21tYW5kEg8KB2NhbGxfaWQYASABKA0SMAoEb3BlbhgCIAEoCzIgLnJvYWRydW5uZXIuZGlzcGF0Y2gudjEuT3BlbkNhbGxIABIxCgRib2R5GAMgASgLMiEucm9hZHJ1bm5lci5kaXNwYXRjaC52MS5Cb2R5Q2h1bmtIABI0CgVncmFudBgEIAEoCzIjLnJvYWRydW5uZXIuZGlzcGF0Y2gudjEuR3JhbnRXaW5kb3dIABI0CgZjYW5jZWwYBSABKAsyIi5yb2FkcnVubmVyLmRpc3BhdGNoLnYxLkNhbmNlbENhbGxIABIxCgRmaWxlGAYgASgLMiEucm9hZHJ1bm5lci5kaXNwYXRjaC52MS5GaWxlQ2h1bmtIAEIJCgdjb21tYW5kIsoBCghPcGVuQ2FsbBIMCgRwb29sGAEgASgJEg8KB2NvbnRleHQYAiABKAwSDAoEYm9keRgDIAEoDBIsCgVjb2RlYxgEIAEoDjIdLnJvYWRydW5uZXIuZGlzcGF0Y2gudjEuQ29kZWMSEQoJbW9yZV9ib2R5GAUgASgIEhIKCmlkZW1wb3RlbnQYBiABKAgSEgoKcmVxdWVzdF9pZBgHIAEoCRIUCgx3aW5kb3dfYnl0ZXMYCCABKA0SEgoKdGltZW91dF9tcxgJIAEoDSI4CglCb2R5Q2h1bmsSDAoEZGF0YRgBIAEoDBIMCgRsYXN0GAIgASgIEg8KB2NvbnRleHQYAyABKAwiOAoJRmlsZUNodW5rEg8KB2ZpbGVfaWQYASABKA0SDAoEZGF0YRgCIAEoDBIMCgRsYXN0GAMgASgIIhwKC0dyYW50V2luZG93Eg0KBWJ5dGVzGAEgASgNIgwKCkNhbmNlbENhbGwi9AEKCUNhbGxFdmVudBIPCgdjYWxsX2lkGAEgASgNEi4KBXJlcGx5GAIgASgLMh0ucm9hZHJ1bm5lci5kaXNwYXRjaC52MS5SZXBseUgAEjIKBWVycm9yGAMgASgLMiEucm9hZHJ1bm5lci5lcnJvcnMudjEuRXJyb3JEZXRhaWxIABI0CgZzdG9yZWQYBCABKAsyIi5yb2FkcnVubmVyLmRpc3BhdGNoLnYxLkZpbGVTdG9yZWRIABIzCgV0YWtlbhgFIAEoCzIiLnJvYWRydW5uZXIuZGlzcGF0Y2gudjEuQnl0ZXNUYWtlbkgAQgcKBWV2ZW50Ik4KCkZpbGVTdG9yZWQSDwoHZmlsZV9pZBgBIAEoDRIMCgRwYXRoGAIgASgJEhIKCnNpemVfYnl0ZXMYAyABKAQSDQoFZXJyb3IYBCABKA0iGwoKQnl0ZXNUYWtlbhINCgVieXRlcxgBIAEoDSJvCgVSZXBseRIPCgdjb250ZXh0GAEgASgMEgwKBGJvZHkYAiABKAwSLAoFY29kZWMYAyABKA4yHS5yb2FkcnVubmVyLmRpc3BhdGNoLnYxLkNvZGVjEgwKBG1vcmUYBCABKAgSCwoDcGlkGAUgASgNMuUBCg9EaXNwYXRjaFNlcnZpY2USXQoIRGlzcGF0Y2gSJy5yb2FkcnVubmVyLmRpc3BhdGNoLnYxLkRpc3BhdGNoUmVxdWVzdBooLnJvYWRydW5uZXIuZGlzcGF0Y2gudjEuRGlzcGF0Y2hSZXNwb25zZRJzCg5EaXNwYXRjaFN0cmVhbRItLnJvYWRydW5uZXIuZGlzcGF0Y2gudjEuRGlzcGF0Y2hTdHJlYW1SZXF1ZXN0Gi4ucm9hZHJ1bm5lci5kaXNwYXRjaC52MS5EaXNwYXRjaFN0cmVhbVJlc3BvbnNlKAEwAWIGcHJvdG8z", [file_buf_validate_validate, file_google_protobuf_duration, file_roadrunner_dispatch_v1_payload, file_roadrunner_errors_v1_error_detail]);
 
 /**
  * One payload for one pool.
@@ -196,6 +196,15 @@ export type CallCommand = Message<"roadrunner.dispatch.v1.CallCommand"> & {
      */
     value: CancelCall;
     case: "cancel";
+  } | {
+    /**
+     * A piece of a file that comes with the request, if `open` said that more follows. Files come before the last
+     * `body` command.
+     *
+     * @generated from field: roadrunner.dispatch.v1.FileChunk file = 6;
+     */
+    value: FileChunk;
+    case: "file";
   } | { case: undefined; value?: undefined };
 };
 
@@ -220,7 +229,7 @@ export type OpenCall = Message<"roadrunner.dispatch.v1.OpenCall"> & {
   pool: string;
 
   /**
-   * Context of the payload.
+   * Context of the payload. A later `body` command may replace it.
    *
    * @generated from field: bytes context = 2;
    */
@@ -302,6 +311,14 @@ export type BodyChunk = Message<"roadrunner.dispatch.v1.BodyChunk"> & {
    * @generated from field: bool last = 2;
    */
   last: boolean;
+
+  /**
+   * With the last piece: replaces the context of `open`, for callers who know all of it only now, such as the paths of
+   * files. Empty: the one of `open` stays.
+   *
+   * @generated from field: bytes context = 3;
+   */
+  context: Uint8Array;
 };
 
 /**
@@ -310,6 +327,42 @@ export type BodyChunk = Message<"roadrunner.dispatch.v1.BodyChunk"> & {
  */
 export const BodyChunkSchema: GenMessage<BodyChunk> = /*@__PURE__*/
   messageDesc(file_roadrunner_dispatch_v1_dispatch_service, 6);
+
+/**
+ * A piece of a file. The core writes it to a temporary file that the workers can read, and removes that when the call is
+ * over. Pieces of different files may alternate.
+ *
+ * @generated from message roadrunner.dispatch.v1.FileChunk
+ */
+export type FileChunk = Message<"roadrunner.dispatch.v1.FileChunk"> & {
+  /**
+   * Chosen by the caller, unique within the call.
+   *
+   * @generated from field: uint32 file_id = 1;
+   */
+  fileId: number;
+
+  /**
+   * The bytes. Pieces of a file that could not be stored may still be sent and have no effect.
+   *
+   * @generated from field: bytes data = 2;
+   */
+  data: Uint8Array;
+
+  /**
+   * This is the end of the file. The core answers with `stored`.
+   *
+   * @generated from field: bool last = 3;
+   */
+  last: boolean;
+};
+
+/**
+ * Describes the message roadrunner.dispatch.v1.FileChunk.
+ * Use `create(FileChunkSchema)` to create a new message.
+ */
+export const FileChunkSchema: GenMessage<FileChunk> = /*@__PURE__*/
+  messageDesc(file_roadrunner_dispatch_v1_dispatch_service, 7);
 
 /**
  * Adds to the number of bytes of reply that the core may send.
@@ -330,7 +383,7 @@ export type GrantWindow = Message<"roadrunner.dispatch.v1.GrantWindow"> & {
  * Use `create(GrantWindowSchema)` to create a new message.
  */
 export const GrantWindowSchema: GenMessage<GrantWindow> = /*@__PURE__*/
-  messageDesc(file_roadrunner_dispatch_v1_dispatch_service, 7);
+  messageDesc(file_roadrunner_dispatch_v1_dispatch_service, 8);
 
 /**
  * Gives a call up.
@@ -345,7 +398,7 @@ export type CancelCall = Message<"roadrunner.dispatch.v1.CancelCall"> & {
  * Use `create(CancelCallSchema)` to create a new message.
  */
 export const CancelCallSchema: GenMessage<CancelCall> = /*@__PURE__*/
-  messageDesc(file_roadrunner_dispatch_v1_dispatch_service, 8);
+  messageDesc(file_roadrunner_dispatch_v1_dispatch_service, 9);
 
 /**
  * What the core says about one call.
@@ -381,6 +434,22 @@ export type CallEvent = Message<"roadrunner.dispatch.v1.CallEvent"> & {
      */
     value: ErrorDetail;
     case: "error";
+  } | {
+    /**
+     * A file is complete, or cannot be stored.
+     *
+     * @generated from field: roadrunner.dispatch.v1.FileStored stored = 4;
+     */
+    value: FileStored;
+    case: "stored";
+  } | {
+    /**
+     * The core has put away bytes of the request: more may come.
+     *
+     * @generated from field: roadrunner.dispatch.v1.BytesTaken taken = 5;
+     */
+    value: BytesTaken;
+    case: "taken";
   } | { case: undefined; value?: undefined };
 };
 
@@ -389,7 +458,73 @@ export type CallEvent = Message<"roadrunner.dispatch.v1.CallEvent"> & {
  * Use `create(CallEventSchema)` to create a new message.
  */
 export const CallEventSchema: GenMessage<CallEvent> = /*@__PURE__*/
-  messageDesc(file_roadrunner_dispatch_v1_dispatch_service, 9);
+  messageDesc(file_roadrunner_dispatch_v1_dispatch_service, 10);
+
+/**
+ * What became of a file.
+ *
+ * @generated from message roadrunner.dispatch.v1.FileStored
+ */
+export type FileStored = Message<"roadrunner.dispatch.v1.FileStored"> & {
+  /**
+   * The caller's id.
+   *
+   * @generated from field: uint32 file_id = 1;
+   */
+  fileId: number;
+
+  /**
+   * Absolute path on the host of the workers. Empty if the file could not be stored.
+   *
+   * @generated from field: string path = 2;
+   */
+  path: string;
+
+  /**
+   * Length of the file; with an error, how much of it was written.
+   *
+   * @generated from field: uint64 size_bytes = 3;
+   */
+  sizeBytes: bigint;
+
+  /**
+   * A code of PHP's UPLOAD_ERR family: 0 stored, 6 there is no directory for temporary files, 7 it could not be written.
+   * An error may be told before the file's last piece.
+   *
+   * @generated from field: uint32 error = 4;
+   */
+  error: number;
+};
+
+/**
+ * Describes the message roadrunner.dispatch.v1.FileStored.
+ * Use `create(FileStoredSchema)` to create a new message.
+ */
+export const FileStoredSchema: GenMessage<FileStored> = /*@__PURE__*/
+  messageDesc(file_roadrunner_dispatch_v1_dispatch_service, 11);
+
+/**
+ * How many bytes of body and files the core has put away since the last such event of the call, counted over `body` and
+ * `file` commands. A caller keeps at most 1 MiB beyond them on the way, so that a slow disk slows that call alone: for
+ * callers who send more the core stops reading the stream, and all calls on it wait.
+ *
+ * @generated from message roadrunner.dispatch.v1.BytesTaken
+ */
+export type BytesTaken = Message<"roadrunner.dispatch.v1.BytesTaken"> & {
+  /**
+   * How many more.
+   *
+   * @generated from field: uint32 bytes = 1;
+   */
+  bytes: number;
+};
+
+/**
+ * Describes the message roadrunner.dispatch.v1.BytesTaken.
+ * Use `create(BytesTakenSchema)` to create a new message.
+ */
+export const BytesTakenSchema: GenMessage<BytesTaken> = /*@__PURE__*/
+  messageDesc(file_roadrunner_dispatch_v1_dispatch_service, 12);
 
 /**
  * A reply, or a piece of it.
@@ -438,7 +573,7 @@ export type Reply = Message<"roadrunner.dispatch.v1.Reply"> & {
  * Use `create(ReplySchema)` to create a new message.
  */
 export const ReplySchema: GenMessage<Reply> = /*@__PURE__*/
-  messageDesc(file_roadrunner_dispatch_v1_dispatch_service, 10);
+  messageDesc(file_roadrunner_dispatch_v1_dispatch_service, 13);
 
 /**
  * Runs payloads on pools of workers.
