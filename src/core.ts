@@ -15,6 +15,7 @@ import { Pool } from "./pool/pool.ts";
 import { runInitHook } from "./process/init-hook.ts";
 import { rpcMethods } from "./rpc/methods.ts";
 import { RpcServer } from "./rpc/rpc-server.ts";
+import { Spool } from "./spool/spool.ts";
 import { VERSION } from "./version.ts";
 
 export interface CoreOptions {
@@ -39,6 +40,7 @@ export class Core {
   readonly #dispatcher: Dispatcher;
   readonly #control: MutableControl;
   readonly #runtimeDirectory: string;
+  readonly #spool: Spool;
   #api: ApiServer | undefined;
   #rpc: RpcServer | undefined;
   #frontends: FrontendSupervisor | undefined;
@@ -57,6 +59,7 @@ export class Core {
     this.#dispatcher = new Dispatcher(this.#pools);
     // Only this user may enter: the socket in it is the frontends' way to the core.
     this.#runtimeDirectory = mkdtempSync(join(tmpdir(), "rr-"));
+    this.#spool = new Spool(configuration.spoolDirectory ?? tmpdir(), options.log.child({ channel: "server" }));
     this.#control = new MutableControl(
       configuration,
       options,
@@ -77,6 +80,7 @@ export class Core {
       if (configuration.onInit) await runInitHook(configuration.onInit, configuration.workingDirectory, baseEnv, log);
       // Addresses first: a port in use shows before minutes of booting.
       await this.#openSockets();
+      await this.#spool.clean();
       const privateAddress = await this.#openApi();
       await this.#openRpc();
       await this.#startPools();
@@ -102,6 +106,7 @@ export class Core {
     this.#events.record("server.stopped", { message: "all workers have ended" });
     this.#rpc?.close();
     await this.#api?.close(Math.min(timeoutMs, CLOSE_MARGIN_MS));
+    await this.#spool.close();
     rmSync(this.#runtimeDirectory, { recursive: true, force: true });
   }
 
@@ -129,6 +134,7 @@ export class Core {
       frontendMemoryBytes: () => this.#frontends?.memoryBytes() ?? 0,
       messageBytesMax: control.maxMessageBytes,
       payloadBytesMax: Math.max(control.maxMessageBytes, http?.maxRequestBytes ?? 0),
+      spool: this.#spool,
       log: log.child({ channel: "control" }),
     });
     this.#control.controlAddresses.push(await this.#api.listen(control.listen));

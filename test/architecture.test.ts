@@ -8,7 +8,7 @@ import { ROOT } from "./support/php.ts";
  * areas are folders of src, or single files of it.
  */
 const BASE = ["errors", "clock", "log"];
-const CORE_PARTS = ["config", "goridge", "events", "stats", "process", "relay", "worker", "pool", "dispatch"];
+const CORE_PARTS = ["config", "goridge", "events", "stats", "process", "relay", "worker", "pool", "dispatch", "spool"];
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   errors: [],
   clock: [],
@@ -20,6 +20,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   events: BASE,
   stats: BASE,
   process: ["config", ...BASE],
+  spool: ["process", ...BASE],
   relay: ["config", "goridge", ...BASE],
   worker: ["config", "goridge", "process", "relay", ...BASE],
   pool: ["config", "goridge", "process", "relay", "worker", "events", "stats", ...BASE],

@@ -8,9 +8,12 @@ import type { Codec } from "../../gen/roadrunner/dispatch/v1/payload_pb.ts";
 import type { Dispatcher } from "../dispatch/dispatcher.ts";
 import { RrError } from "../errors.ts";
 import type { Implementation } from "../grpc/service-definition.ts";
+import { resolveIdentity } from "../process/identity.ts";
+import type { Spool } from "../spool/spool.ts";
 import type { ReplyPart } from "../worker/execution.ts";
 import { preciseDuration } from "./convert.ts";
 import { DispatchSession } from "./dispatch-session.ts";
+import type { SessionServices } from "./stream-call.ts";
 
 /** Counted for the statistics. */
 export interface OpenStreams {
@@ -22,7 +25,16 @@ export function dispatchService(
   limits: { payloadBytesMax: number; messageBytesMax: number },
   streams: OpenStreams,
   stopping: AbortSignal,
+  spool: Spool,
 ) {
+  const services: SessionServices = {
+    dispatcher,
+    intake: { payloadBytesMax: limits.payloadBytesMax, spool, heldBytes: 0 },
+    fileOwner: (pool) => {
+      const { user, group } = dispatcher.pool(pool).options;
+      return resolveIdentity(user, group);
+    },
+  };
   return {
     async dispatch(request: DispatchRequest, context: CallContext) {
       const startedAtMs = performance.now();
@@ -44,7 +56,7 @@ export function dispatchService(
       // Tells the client that the stream is there, before the first reply. An empty header would not be sent.
       context.header.set("rr-dispatch-stream", "open");
       context.sendHeader();
-      const session = new DispatchSession(dispatcher, limits.payloadBytesMax);
+      const session = new DispatchSession(services);
       // A stream has no end of its own: without this one a frontend elsewhere would keep the server from ending.
       const signal = AbortSignal.any([context.signal, stopping]);
       const abort = () => session.close();

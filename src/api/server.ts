@@ -20,6 +20,7 @@ import { RrError, systemErrorCode } from "../errors.ts";
 import type { EventLog } from "../events/event-log.ts";
 import { serviceDefinition } from "../grpc/service-definition.ts";
 import type { Log } from "../log.ts";
+import type { Spool } from "../spool/spool.ts";
 import { configService } from "./config-service.ts";
 import { dispatchService, type OpenStreams } from "./dispatch-service.ts";
 import { eventService } from "./event-service.ts";
@@ -39,6 +40,7 @@ export interface ApiDependencies {
   readonly frontendMemoryBytes: () => number;
   readonly messageBytesMax: number;
   readonly payloadBytesMax: number;
+  readonly spool: Spool;
   readonly log: Log;
 }
 
@@ -56,7 +58,7 @@ export function createApiServer(dependencies: ApiDependencies): ApiServer {
   const streams: OpenStreams = { dispatchStreams: 0 };
   const limits = { payloadBytesMax, messageBytesMax };
   const implementations: readonly (readonly [GenService<GenServiceMethods>, unknown])[] = [
-    [DispatchService, dispatchService(dispatcher, limits, streams, stopping.signal)],
+    [DispatchService, dispatchService(dispatcher, limits, streams, stopping.signal, dependencies.spool)],
     [PoolService, poolService(dispatcher, stopping.signal)],
     [WorkerService, workerService(dispatcher)],
     [ServerService, serverService(control, dispatcher)],

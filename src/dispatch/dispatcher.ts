@@ -59,6 +59,7 @@ export class Dispatcher {
       pool = this.pool(options.pool);
     } catch (thrown) {
       sink.failed(RrError.from(thrown));
+      sink.settled?.();
       return REFUSED;
     }
     return options.timeoutMs > 0 ? withTimeout(pool, options, sink) : pool.dispatch(options, sink);
@@ -97,6 +98,7 @@ function withTimeout(pool: Pool, options: DispatchOptions, sink: CallSink): Disp
       clearTimeout(timer);
       sink.failed(error);
     },
+    settled: () => sink.settled?.(),
   });
   const dispatched = call;
   return {

@@ -14,18 +14,20 @@ const PREFIX_BYTES = 17;
 const FLAG = { EMPTY: 0x02, RAW: 0x04, ERROR: 0x08, CONTROL: 0x10 } as const;
 const CODEC_JSON = 2;
 
-function encodePacket(flags: number, data: Uint8Array): Buffer {
+/** @param followingBytes data of the packet that comes after this buffer */
+function encodePacket(flags: number, data: Uint8Array, followingBytes = 0): Buffer {
   const packet = Buffer.allocUnsafe(PREFIX_BYTES + data.length);
+  const dataBytes = BigInt(data.length + followingBytes);
   packet[0] = flags;
-  packet.writeBigUInt64LE(BigInt(data.length), 1);
-  packet.writeBigUInt64BE(BigInt(data.length), 9);
+  packet.writeBigUInt64LE(dataBytes, 1);
+  packet.writeBigUInt64BE(dataBytes, 9);
   packet.set(data, PREFIX_BYTES);
   return packet;
 }
 
-function encodeRequest({ context, body }: WorkerRequest): Buffer[] {
+function encodeRequest({ context, body, source }: WorkerRequest): Buffer[] {
   // RAW on the context: without it the PHP side would decode the JSON and hand on an array.
-  return [Buffer.concat([encodePacket(FLAG.CONTROL | FLAG.RAW, context), encodePacket(0, body)])];
+  return [Buffer.concat([encodePacket(FLAG.CONTROL | FLAG.RAW, context), encodePacket(0, body, source?.sizeBytes)])];
 }
 
 /** The prefix of RoadRunner 1. A worker cannot be asked which one it speaks: the configuration says so. */

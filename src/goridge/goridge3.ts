@@ -24,10 +24,11 @@ function codecOfFlags(flags: number): number {
 const COPIED_BODY_BYTES = 16 * 1024;
 
 function encodeRequest(request: WorkerRequest): Buffer[] {
-  const { context, body, codec } = request;
+  const { context, body, codec, source } = request;
+  const bodyBytes = body.length + (source?.sizeBytes ?? 0);
   const copied = body.length <= COPIED_BODY_BYTES;
   const frame = Buffer.allocUnsafe(HEADER_BYTES + 4 + context.length + (copied ? body.length : 0));
-  const offset = writeHeader(frame, FLAG_OF_CODEC[codec] ?? 0, 0, [context.length], context.length + body.length);
+  const offset = writeHeader(frame, FLAG_OF_CODEC[codec] ?? 0, 0, [context.length], context.length + bodyBytes);
   frame.set(context, offset);
   if (copied) {
     if (body.length > 0) frame.set(body, offset + context.length);

@@ -7,7 +7,10 @@ export interface WorkerProtocol {
   encodePid(serverPid: number): Buffer;
   /** Asks an idle worker to end. */
   encodeStop(): Buffer;
-  /** One or two buffers that must be written together; the first holds at least the whole header. */
+  /**
+   * One or two buffers that must be written together; the first holds at least the whole header. The bytes of a source
+   * are announced by it, and follow.
+   */
   encodeRequest(request: WorkerRequest): Buffer[];
   /** Lets a streaming worker go on, or end its stream; undefined where the protocol knows no streams. */
   readonly pong: Buffer | undefined;
@@ -18,8 +21,16 @@ export interface WorkerProtocol {
 export interface WorkerRequest {
   context: Uint8Array;
   body: Uint8Array;
+  /** The rest of the body, if it is not in memory: it follows the buffers of `encodeRequest`. */
+  source?: BodySource | undefined;
   /** A number of roadrunner.dispatch.v1.Codec. */
   codec: number;
+}
+
+/** Bytes that are read piece by piece, as often as needed. */
+export interface BodySource {
+  readonly sizeBytes: number;
+  chunks(): AsyncIterable<Buffer>;
 }
 
 export interface WorkerMessageReader {

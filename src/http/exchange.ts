@@ -1,17 +1,21 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Readable } from "node:stream";
 import { Codec } from "../../gen/roadrunner/dispatch/v1/payload_pb.ts";
-import type { CallHandle, CallSink, DispatchClient, ReplyPiece } from "../client/dispatch-stream.ts";
+import type { CallHandle, CallSink, DispatchClient, ReplyPiece, StoredFile } from "../client/dispatch-stream.ts";
 import type { HttpOptions } from "../config/options.ts";
 import { RrError } from "../errors.ts";
 import type { Log } from "../log.ts";
 import { oneLine } from "./access-log.ts";
 import { type ErrorPresentation, sendErrorResponse } from "./error-response.ts";
+import { FormUpload } from "./form-upload.ts";
+import { textToBytes } from "./percent.ts";
 import {
   announcedBytes,
   type BodyPlan,
   type BodyReception,
   COLLECT_BYTES,
   EMPTY_BODY,
+  fieldsBody,
   formBody,
   planBody,
   receiveBody,
@@ -46,6 +50,7 @@ export class Exchange implements CallSink {
   readonly #writer: ResponseWriter;
   #plan: BodyPlan = "none";
   #body: BodyReception | undefined;
+  #upload: FormUpload | undefined;
   #call: CallHandle | undefined;
   /** Credit and the wish to end that came before `open` returned. */
   #earlyGrantBytes = 0;
@@ -85,15 +90,42 @@ export class Exchange implements CallSink {
     // Node leaves the answer to `Expect: 100-continue` to whoever listens for it, and listener.ts does.
     if (source === this.#incoming && headers.expect !== undefined && this.#incoming.httpVersion === "1.1")
       this.#outgoing.writeContinue();
-    this.#body = receiveBody(source, options, this.#plan === "form", {
+    if (this.#plan === "multipart") return this.#takeUpload(source);
+    this.#body = receiveBody(source, options, this.#plan === "form" ? "whole" : "small-whole", {
       whole: (body) => this.#openWhole(body),
-      first: (data) => this.#open(data, true),
+      first: (data) => void this.#open(data, true),
       more: (data, last) => this.#sendMore(data, last),
-      failed: (error, status) => {
-        this.abandon();
-        this.#fail(error, { status });
-      },
+      failed: (error, status) => this.#refuse(error, { status }),
     });
+  }
+
+  /** The body breaks a rule. */
+  #refuse(error: RrError, presentation: ErrorPresentation): void {
+    this.abandon();
+    this.#fail(error, presentation);
+  }
+
+  #takeUpload(source: Readable): void {
+    const { options } = this.#services;
+    const upload = new FormUpload(this.#incoming.headers["content-type"]!, options.uploads, {
+      openCall: () => this.#open(EMPTY_BODY, true),
+      goOn: () => this.#body?.resume(),
+      complete: ({ fieldsJson, uploadsJson }) => this.#completeUpload(fieldsJson, uploadsJson),
+      failed: (error) => this.#refuse(error, { explain: true }),
+    });
+    this.#upload = upload;
+    this.#body = receiveBody(source, options, "pieces", {
+      whole: () => {},
+      first: () => {},
+      more: (data, last) => upload.take(data, last),
+      failed: (error, status) => this.#refuse(error, { status }),
+    });
+  }
+
+  #completeUpload(fieldsJson: string, uploadsJson: string): void {
+    const body = fieldsBody(fieldsJson, this.#services.options.contextCodec);
+    if (this.#call === undefined) this.#openComplete(body, uploadsJson);
+    else this.#sendRest(body, 0, this.#context(uploadsJson));
   }
 
   #ignoreBody(announced: number | undefined): void {
@@ -109,32 +141,32 @@ export class Exchange implements CallSink {
   #openWhole(received: Buffer): void {
     try {
       const { contextCodec } = this.#services.options;
+      // A multipart form without a body at all is one without parts.
+      if (this.#plan === "multipart") return this.#openComplete(fieldsBody("{}", contextCodec), "{}");
       const isForm = this.#plan === "form" || this.#plan === "empty-form";
-      const body = isForm ? formBody(received, contextCodec) : received;
-      const isLarge = body.length > PIECE_BYTES;
-      this.#open(isLarge ? body.subarray(0, PIECE_BYTES) : body, isLarge);
-      if (isLarge) this.#sendRest(body, PIECE_BYTES);
+      this.#openComplete(isForm ? formBody(received, contextCodec) : received, undefined);
     } catch (thrown) {
       this.#fail(RrError.from(thrown));
     }
   }
 
-  #open(body: Uint8Array, moreBody: boolean): void {
+  #openComplete(body: Buffer, uploadsJson: string | undefined): void {
+    const isLarge = body.length > PIECE_BYTES;
+    this.#open(isLarge ? body.subarray(0, PIECE_BYTES) : body, isLarge, uploadsJson);
+    if (isLarge) this.#sendRest(body, PIECE_BYTES);
+  }
+
+  #open(body: Uint8Array, moreBody: boolean, uploadsJson?: string): CallHandle {
     const { options, dispatch } = this.#services;
-    const { attributes, remoteAddress, requestHeaders } = this.#scope;
-    const fields = readRequestFields(this.#incoming, requestHeaders);
-    fields.parsed = this.#plan === "form" || this.#plan === "empty-form";
-    fields.attributes = attributes;
-    if (remoteAddress !== undefined) fields.remoteAddress = remoteAddress;
-    const isProto = options.contextCodec === "proto";
+    const { method = "GET", headers } = this.#incoming;
     const call = dispatch.open(
       {
         pool: options.pool,
-        context: isProto ? encodeProtoContext(fields) : encodeJsonContext(fields),
+        context: this.#context(uploadsJson),
         body,
-        codec: isProto ? Codec.PROTO : Codec.JSON,
+        codec: options.contextCodec === "proto" ? Codec.PROTO : Codec.JSON,
         moreBody,
-        idempotent: SAFE_METHODS.has(fields.method) || this.#incoming.headers["idempotency-key"] !== undefined,
+        idempotent: SAFE_METHODS.has(method) || headers["idempotency-key"] !== undefined,
         requestId: this.#scope.requestId,
         windowBytes: WINDOW_BYTES,
         timeoutMs: 0,
@@ -144,6 +176,17 @@ export class Exchange implements CallSink {
     this.#call = call;
     if (this.#abandoned) call.cancel();
     else if (this.#earlyGrantBytes > 0) call.grant(this.#earlyGrantBytes);
+    return call;
+  }
+
+  #context(uploadsJson: string | undefined): Buffer {
+    const { attributes, remoteAddress, requestHeaders } = this.#scope;
+    const fields = readRequestFields(this.#incoming, requestHeaders);
+    fields.parsed = this.#plan !== "none" && this.#plan !== "raw";
+    if (uploadsJson !== undefined) fields.uploadsJson = textToBytes(uploadsJson);
+    fields.attributes = attributes;
+    if (remoteAddress !== undefined) fields.remoteAddress = remoteAddress;
+    return this.#services.options.contextCodec === "proto" ? encodeProtoContext(fields) : encodeJsonContext(fields);
   }
 
   /** Answers whether more may come at once. */
@@ -156,14 +199,17 @@ export class Exchange implements CallSink {
     return false;
   }
 
-  #sendRest(body: Buffer, sentBytes: number): void {
-    const call = this.#call;
-    for (let at = sentBytes; call !== undefined && at < body.length && !this.#abandoned; at += PIECE_BYTES) {
+  /** The body from there on, and after it the context, if it is another one by now. */
+  #sendRest(body: Buffer, sentBytes: number, context?: Buffer): void {
+    const call = this.#call!;
+    for (let at = sentBytes; !this.#abandoned; at += PIECE_BYTES) {
       if (!call.writable) {
-        call.whenWritable(() => this.#sendRest(body, at));
+        call.whenWritable(() => this.#sendRest(body, at, context));
         return;
       }
-      call.sendBody(body.subarray(at, at + PIECE_BYTES), at + PIECE_BYTES >= body.length);
+      const last = at + PIECE_BYTES >= body.length;
+      call.sendBody(body.subarray(at, at + PIECE_BYTES), last, last ? context : undefined);
+      if (last) return;
     }
   }
 
@@ -181,6 +227,10 @@ export class Exchange implements CallSink {
       const error = RrError.from(thrown);
       this.#fail(error, { explain: error.metadata.status !== undefined });
     }
+  }
+
+  stored(file: StoredFile): void {
+    this.#upload?.stored(file);
   }
 
   failed(error: RrError): void {
@@ -206,7 +256,7 @@ export class Exchange implements CallSink {
   #fail(error: RrError, presentation: ErrorPresentation = {}): void {
     const { log, options, draining } = this.#services;
     this.#scope.failure = error.reason;
-    this.#body?.stop();
+    this.#stopBody();
     if (this.#outgoing.destroyed || this.#outgoing.writableEnded) return;
     if (this.#writer.started) this.#writer.abort();
     else {
@@ -229,9 +279,14 @@ export class Exchange implements CallSink {
     else log.warn(fields, error.message);
   }
 
+  #stopBody(): void {
+    this.#body?.stop();
+    this.#upload?.stop();
+  }
+
   #closed(complete: boolean): void {
     if (!complete) {
-      this.#body?.stop();
+      this.#stopBody();
       this.abandon();
     }
     this.#scope.readBytes = this.#body?.receivedBytes ?? 0;

@@ -2,11 +2,20 @@ import { RrError } from "../errors.ts";
 import { bytesOf, bytesToText, unescapeBytes } from "./percent.ts";
 
 /**
- * A urlencoded form as RoadRunner's workers expect it: names such as "a[b][c]" become a tree of maps. Maps, not objects,
- * because a form may well name a field "__proto__".
+ * Names such as "a[b][c]" make a tree of maps, as RoadRunner's workers expect it. Maps, not objects, because a form may
+ * well name a field "__proto__". Leaves are values or files, and no maps or arrays.
  */
-export type FormTree = Map<string, FormNode>;
-export type FormNode = string | string[] | FormTree;
+export type Tree<Leaf> = Map<string, TreeNode<Leaf>>;
+export type TreeNode<Leaf> = Leaf | Leaf[] | Tree<Leaf>;
+export type FormTree = Tree<string>;
+
+/** What differs between the tree of values and that of files. */
+export interface TreeRules<Leaf> {
+  /** Of several leaves of a name that is no list. */
+  readonly pick: (leaves: readonly Leaf[]) => Leaf;
+  /** Says nothing against a list or a map of the same name. */
+  readonly isEmpty: (leaf: Leaf) => boolean;
+}
 
 export interface FormLimits {
   /** Name and value pairs. */
@@ -26,24 +35,49 @@ const DEPTH_MAX = 127;
  * @throws RrError INVALID_REQUEST: broken escape, semicolon in a pair, one name used for a value and for a map, too large
  */
 export function parseForm(body: Uint8Array, limits: FormLimits = FORM_LIMITS): FormTree {
-  const root: FormTree = new Map();
-  const grower = { root, nodesLeft: limits.nodesMax };
-  for (const [name, values] of groupPairs(body, limits.fieldsMax)) {
+  return growTree(groupPairs(body, limits.fieldsMax), VALUE_RULES, limits.nodesMax);
+}
+
+/** The last value of a name wins. */
+export const VALUE_RULES: TreeRules<string> = {
+  pick: (values) => values[values.length - 1]!,
+  isEmpty: (value) => value === "",
+};
+
+/**
+ * The tree of all leaves by name, names in order of first appearance.
+ *
+ * @throws RrError INVALID_REQUEST: one name used for a leaf and for a map, too large
+ */
+export function growTree<Leaf>(
+  groups: ReadonlyMap<string, Leaf[]>,
+  rules: TreeRules<Leaf>,
+  nodesMax = FORM_LIMITS.nodesMax,
+): Tree<Leaf> {
+  const root: Tree<Leaf> = new Map();
+  const grower = { root, rules, nodesLeft: nodesMax };
+  for (const [name, leaves] of groups) {
     const path = splitName(name);
-    if (path.length <= DEPTH_MAX) mount(grower, path, values);
+    if (path.length <= DEPTH_MAX) mount(grower, path, leaves);
   }
   return root;
 }
 
 /** The tree as JSON text, in order of appearance. An empty one is "{}". */
-export function formJson(tree: FormTree): string {
+export function treeJson<Leaf>(tree: Tree<Leaf>): string {
   let text = "";
   for (const [key, node] of tree) text += `${text === "" ? "" : ","}${JSON.stringify(key)}:${nodeJson(node)}`;
   return `{${text}}`;
 }
 
-function nodeJson(node: FormNode): string {
-  return node instanceof Map ? formJson(node) : JSON.stringify(node);
+function nodeJson<Leaf>(node: TreeNode<Leaf>): string {
+  return node instanceof Map ? treeJson(node) : JSON.stringify(node);
+}
+
+export function addToGroup<Leaf>(groups: Map<string, Leaf[]>, name: string, leaf: Leaf): void {
+  const leaves = groups.get(name);
+  if (leaves === undefined) groups.set(name, [leaf]);
+  else leaves.push(leaf);
 }
 
 /** The values of each name, names in order of first appearance: a later "a[]" joins the list of the first. */
@@ -68,9 +102,7 @@ function addPair(groups: Map<string, string[]>, pair: string): void {
   const equals = pair.indexOf("=");
   const name = formText(equals < 0 ? pair : pair.slice(0, equals));
   const value = formText(equals < 0 ? "" : pair.slice(equals + 1));
-  const values = groups.get(name);
-  if (values === undefined) groups.set(name, [value]);
-  else values.push(value);
+  addToGroup(groups, name, value);
 }
 
 function formText(escaped: string): string {
@@ -120,18 +152,25 @@ export function splitName(name: string): string[] {
 
 const BRACKET_OR_SPACE = /[[\] ]/;
 
-/** Puts values where the path leads. "[]" appends at the end of a path only; elsewhere it is the key "". */
-function mount(grower: { root: FormTree; nodesLeft: number }, path: readonly string[], values: string[]): void {
+interface Grower<Leaf> {
+  readonly root: Tree<Leaf>;
+  readonly rules: TreeRules<Leaf>;
+  nodesLeft: number;
+}
+
+/** Puts leaves where the path leads. "[]" appends at the end of a path only; elsewhere it is the key "". */
+function mount<Leaf>(grower: Grower<Leaf>, path: readonly string[], leaves: Leaf[]): void {
+  const { root, rules } = grower;
   const isList = path.length > 1 && path[path.length - 1] === "";
   const keys = isList ? path.slice(0, -1) : path;
-  let tree = grower.root;
+  let tree = root;
   for (let level = 0; level < keys.length - 1; level++) {
     const key = keys[level]!;
     const existing = tree.get(key);
     if (existing instanceof Map) tree = existing;
-    else if (existing === undefined || existing === "") {
+    else if (existing === undefined || (!Array.isArray(existing) && rules.isEmpty(existing))) {
       if (--grower.nodesLeft < 0) throw new RrError("INVALID_REQUEST", "the form's names make too large a tree");
-      const child: FormTree = new Map();
+      const child: Tree<Leaf> = new Map();
       tree.set(key, child);
       tree = child;
     } else throw conflict(key);
@@ -140,14 +179,13 @@ function mount(grower: { root: FormTree; nodesLeft: number }, path: readonly str
   const existing = tree.get(key);
   if (isList) {
     if (existing instanceof Map) throw conflict(key);
-    tree.set(key, values);
+    tree.set(key, leaves);
     return;
   }
-  const value = values[values.length - 1]!;
-  // An empty value says nothing against a list or a map.
-  if (value === "" && typeof existing === "object") return;
+  const leaf = rules.pick(leaves);
+  if (rules.isEmpty(leaf) && (existing instanceof Map || Array.isArray(existing))) return;
   if (existing instanceof Map) throw conflict(key);
-  tree.set(key, value);
+  tree.set(key, leaf);
 }
 
 function conflict(key: string): RrError {

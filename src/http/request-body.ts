@@ -1,16 +1,17 @@
 import type { IncomingMessage } from "node:http";
 import type { Readable } from "node:stream";
 import { RrError } from "../errors.ts";
-import { FORM_LIMITS, formJson, parseForm } from "./form-tree.ts";
+import { FORM_LIMITS, parseForm, treeJson } from "./form-tree.ts";
 
 /**
  * How the body of a request reaches the worker:
  * - "none": not at all, and the context does not mention it
  * - "form": parsed, as a JSON tree
  * - "empty-form": an empty tree, whatever was sent
+ * - "multipart": parsed too, its files on the disk
  * - "raw": as it came
  */
-export type BodyPlan = "none" | "form" | "empty-form" | "raw";
+export type BodyPlan = "none" | "form" | "empty-form" | "multipart" | "raw";
 
 /** The part of the options that bodies are read by. */
 export interface BodyOptions {
@@ -24,15 +25,21 @@ export function planBody(method: string, contentType: string | undefined, rawBod
   if (method === "HEAD" || method === "OPTIONS") return "none";
   if (rawBody || contentType === undefined) return "raw";
   const type = contentType.toLowerCase();
-  // Multipart forms travel unparsed until uploads are there; their plan belongs here.
+  if (MULTIPART.test(type)) return "multipart";
   if (!type.includes("application/x-www-form-urlencoded")) return "raw";
   return method === "POST" || method === "PUT" || method === "PATCH" ? "form" : "empty-form";
 }
 
+const MULTIPART = /^\s*multipart\/form-data\s*(?:;|$)/;
+
 /** The worker's view of a form: JSON. Workers of the JSON protocol choke on an empty body, those of protobuf do not. */
 export function formBody(body: Uint8Array, contextCodec: BodyOptions["contextCodec"]): Buffer {
-  const tree = parseForm(body, FORM_LIMITS);
-  return tree.size === 0 && contextCodec === "proto" ? EMPTY_BODY : Buffer.from(formJson(tree), "utf8");
+  return fieldsBody(treeJson(parseForm(body, FORM_LIMITS)), contextCodec);
+}
+
+/** The same for a tree that is JSON already. */
+export function fieldsBody(json: string, contextCodec: BodyOptions["contextCodec"]): Buffer {
+  return json === "{}" && contextCodec === "proto" ? EMPTY_BODY : Buffer.from(json, "utf8");
 }
 
 /**
@@ -59,9 +66,17 @@ function tooLarge(maxRequestBytes: number): RrError {
   return new RrError("PAYLOAD_TOO_LARGE", `the body has more than ${maxRequestBytes} bytes (http.max_request_size)`);
 }
 
+/**
+ * What a receiver wants:
+ * - "small-whole": `whole` for a small body, `first` and `more` for a large one
+ * - "whole": `whole`, however large it is
+ * - "pieces": `more` alone
+ */
+export type Delivery = "small-whole" | "whole" | "pieces";
+
 /** Who wants a body. After `failed` nothing more comes. */
 export interface BodyReceiver {
-  /** All of it: it was small, or wanted in one piece. */
+  /** All of it. */
   whole(body: Buffer): void;
   /** The start of a body that is too large to be collected. The rest goes to `more`. */
   first(data: Buffer): void;
@@ -90,19 +105,17 @@ const REQUEST_TIMEOUT = 408;
 /**
  * Reads a body, counting what really comes: a size that is not announced is bounded too. A client that stops sending
  * for `bodyIdleTimeoutMs` fails with DEADLINE_EXCEEDED (status 408), except while the receiver is the one who waits.
- *
- * @param inOnePiece the receiver wants `whole`, however large the body is
  */
 export function receiveBody(
   incoming: Readable,
   options: BodyOptions,
-  inOnePiece: boolean,
+  delivery: Delivery,
   receiver: BodyReceiver,
 ): BodyReception {
-  const maxBytes = inOnePiece ? Math.min(options.maxRequestBytes, FORM_BYTES_MAX) : options.maxRequestBytes;
+  const maxBytes = delivery === "whole" ? Math.min(options.maxRequestBytes, FORM_BYTES_MAX) : options.maxRequestBytes;
   let collected: Buffer[] = [];
   let receivedBytes = 0;
-  let streaming = false;
+  let streaming = delivery === "pieces";
   let held = false;
   const idle = setTimeout(() => {
     if (held) idle.refresh();
@@ -128,7 +141,7 @@ export function receiveBody(
       return;
     }
     collected.push(chunk);
-    if (inOnePiece || receivedBytes <= COLLECT_BYTES) return;
+    if (delivery === "whole" || receivedBytes <= COLLECT_BYTES) return;
     streaming = true;
     receiver.first(joined(collected));
     collected = [];

@@ -8,6 +8,8 @@ export interface CallSink {
   /** False: wait with further parts until `Call.resume`. The buffers must be used or copied at once. */
   reply(part: ReplyPart, pid: number): boolean;
   failed(error: RrError): void;
+  /** Last, for every call, cancelled ones too: no worker needs the request any more. */
+  settled?(): void;
 }
 
 export interface CallOptions {
@@ -40,6 +42,8 @@ export class Call implements Execution {
   readonly #sink: CallSink;
   readonly #owner: CallOwner;
   #ended = false;
+  /** A worker has the request. */
+  #held = false;
 
   constructor(options: CallOptions, sink: CallSink, owner: CallOwner, nowMs: number) {
     this.request = options.request;
@@ -54,6 +58,14 @@ export class Call implements Execution {
     return this.#ended;
   }
 
+  /** A worker takes it. */
+  runOn(worker: Worker, nowMs: number): void {
+    this.attempts++;
+    this.startedAtMs = nowMs;
+    this.worker = worker;
+    this.#held = true;
+  }
+
   /** The sink can take more. */
   resume(): void {
     this.worker?.resumeReply();
@@ -65,6 +77,7 @@ export class Call implements Execution {
     this.#ended = true;
     this.worker?.abandon();
     this.#owner.callCancelled(this);
+    this.#settleIfFree();
   }
 
   /** Ends the call with an error. */
@@ -73,6 +86,7 @@ export class Call implements Execution {
     this.#ended = true;
     this.#owner.callEnded(this, error);
     this.#sink.failed(error);
+    this.#settleIfFree();
   }
 
   reply(part: ReplyPart, pid: number): boolean {
@@ -80,7 +94,9 @@ export class Call implements Execution {
       this.#ended = true;
       this.#owner.callEnded(this, undefined);
     }
-    return this.#sink.reply(part, pid);
+    const goOn = this.#sink.reply(part, pid);
+    if (!part.more) this.#settleIfFree();
+    return goOn;
   }
 
   failed(error: RrError, answered: boolean): void {
@@ -89,5 +105,15 @@ export class Call implements Execution {
 
   rerun(): void {
     if (!this.#ended) this.#owner.callWantsRerun(this);
+  }
+
+  released(): void {
+    this.#held = false;
+    // If it has not ended, its end follows, or another worker.
+    if (this.#ended) this.#settleIfFree();
+  }
+
+  #settleIfFree(): void {
+    if (!this.#held) this.#sink.settled?.();
   }
 }

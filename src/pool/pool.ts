@@ -145,7 +145,7 @@ export class Pool implements CallOwner, WorkforceOwner {
   #refusal({ request }: { request: CallOptions["request"] }): RrError | undefined {
     const { name } = this;
     const metadata = { pool: name };
-    if (request.context.length === 0 && request.body.length === 0)
+    if (request.context.length === 0 && request.body.length === 0 && !request.source)
       return new RrError("INVALID_REQUEST", "the payload is empty: give it a context or a body", { metadata });
     if (this.#lifecycle === "draining" || this.#lifecycle === "stopped")
       return new RrError("DRAINING", `pool "${name}" is stopping and takes no new calls`, {
@@ -176,9 +176,7 @@ export class Pool implements CallOwner, WorkforceOwner {
   #run(call: Call, worker: Worker): void {
     const nowMs = this.#clock.monotonicMs();
     if (call.attempts === 0) this.figures.queueTime.record(nowMs - call.enqueuedAtMs, nowMs);
-    call.attempts++;
-    call.startedAtMs = nowMs;
-    call.worker = worker;
+    call.runOn(worker, nowMs);
     this.#workforce.aboutToExecute(worker);
     worker.execute(call);
   }

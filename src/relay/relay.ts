@@ -2,6 +2,8 @@
 export interface Relay {
   /** Buffers of one message: they leave together. */
   write(buffers: readonly Buffer[]): void;
+  /** More of a message. Settles when further bytes may follow, or none ever will because the other end is gone. */
+  feed(buffer: Buffer): Promise<void>;
   /** Stops and starts reading, for backpressure. */
   pause(): void;
   resume(): void;

@@ -23,6 +23,20 @@ export class StreamRelay implements Relay {
     this.#output.uncork();
   }
 
+  async feed(buffer: Buffer): Promise<void> {
+    const output = this.#output;
+    if (output.destroyed || output.write(buffer)) return;
+    await new Promise<void>((resolve) => {
+      const goOn = () => {
+        output.off("drain", goOn);
+        output.off("close", goOn);
+        resolve();
+      };
+      output.on("drain", goOn);
+      output.on("close", goOn);
+    });
+  }
+
   pause(): void {
     this.#input.pause();
   }

@@ -24,4 +24,6 @@ export interface Execution {
   failed(error: RrError, answered: boolean): void;
   /** An end: the worker wants to be replaced and the call to run elsewhere. */
   rerun(): void;
+  /** Before an end, and for abandoned calls too: the worker has read the request, or will not any more. */
+  released(): void;
 }

@@ -2,6 +2,7 @@ import type { Clock } from "../clock.ts";
 import type { PoolOptions } from "../config/options.ts";
 import { type ErrorReason, RrError } from "../errors.ts";
 import {
+  type BodySource,
   isStopRequest,
   type WorkerMessageListener,
   type WorkerMessageReader,
@@ -91,6 +92,8 @@ export class Worker implements WorkerMessageListener {
   #state: WorkerState = "booting";
   #execution: Execution | undefined;
   #lastRequestId = "";
+  /** The present request is still being written. */
+  #feeding = false;
   /** Parts of the present reply were handed on. */
   #answered = false;
   /** The present reply is a stream: frames with "more" were seen. */
@@ -203,6 +206,25 @@ export class Worker implements WorkerMessageListener {
     this.executionStartedAtMs = this.#environment.clock.monotonicMs();
     this.#execDeadline.start();
     this.#relay!.write(this.#environment.protocol.encodeRequest(execution.request));
+    const { source } = execution.request;
+    if (source) void this.#feed(source);
+  }
+
+  /** The rest of a request, as fast as the worker reads. */
+  async #feed(source: BodySource): Promise<void> {
+    let missingBytes = source.sizeBytes;
+    this.#feeding = missingBytes > 0;
+    try {
+      for await (const chunk of source.chunks()) {
+        if (this.#state !== "working") return;
+        missingBytes -= chunk.length;
+        // Not after the wait: the answer may be read before this side hears that its last bytes have left.
+        if (missingBytes <= 0) this.#feeding = false;
+        await this.#relay!.feed(chunk);
+      }
+    } catch (thrown) {
+      this.kill(this.#problem("INTERNAL", `could not be given the whole request: ${(thrown as Error).message}`));
+    }
   }
 
   /** After `Execution.reply` returned false. */
@@ -279,6 +301,7 @@ export class Worker implements WorkerMessageListener {
   reply(reply: WorkerReply): void {
     if (this.#state === "booting") return this.violation("it answered before it was asked", reply.body);
     if (this.#state !== "working") return this.#surplus(reply.body.toString("utf8", 0, TEXT_KEPT_BYTES), false);
+    if (this.#feeding) return this.violation("it answered before it had read its request", reply.body);
     this.#dropHeldError();
     const more = reply.more || reply.missingBytes > 0;
     if (!more && !this.#answered && isStopRequest(reply.context, reply.body.length)) return this.#stopRequested();
@@ -308,6 +331,7 @@ export class Worker implements WorkerMessageListener {
    */
   error(text: string): void {
     if (this.#state !== "working") return this.#surplus(text, true);
+    if (this.#feeding) return this.violation("it failed before it had read its request", Buffer.from(text));
     this.#dropHeldError();
     this.#heldError = text;
     this.#introductionsDue++;
@@ -443,6 +467,7 @@ export class Worker implements WorkerMessageListener {
 
   #finish(): void {
     this.#lastRequestId = this.requestId;
+    this.#execution!.released();
     this.#execution = undefined;
     this.executions++;
     this.lastUsedAtMs = this.#environment.clock.monotonicMs();
@@ -542,6 +567,7 @@ export class Worker implements WorkerMessageListener {
     clearTimeout(this.#abandonTimer);
     this.#relay?.destroy();
     if (wasReady) this.#observer.exited(this, exit);
+    execution?.released();
     if (execution && !this.#abandoned) execution.failed(error, this.#answered);
   }
 

@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { expect } from "chai";
 import fc from "fast-check";
 import { RrError } from "../../../src/errors.ts";
-import { FORM_LIMITS, formJson, parseForm, splitName } from "../../../src/http/form-tree.ts";
+import { FORM_LIMITS, parseForm, splitName, treeJson } from "../../../src/http/form-tree.ts";
 
 interface Case {
   input: string;
@@ -15,7 +15,7 @@ const { cases } = JSON.parse(readFileSync(new URL("../../fixtures/http/form-tree
   cases: Case[];
 };
 
-const treeOf = (form: string): unknown => JSON.parse(formJson(parseForm(Buffer.from(form, "latin1"))));
+const treeOf = (form: string): unknown => JSON.parse(treeJson(parseForm(Buffer.from(form, "latin1"))));
 
 function failureOf(form: string | Buffer, limits = FORM_LIMITS): RrError {
   try {
@@ -40,14 +40,14 @@ describe("form tree", () => {
   });
 
   it("keeps names in order of appearance", () => {
-    expect(formJson(parseForm(Buffer.from("b=1&a=2&c[z]=3&c[y]=4")))).to.equal(
+    expect(treeJson(parseForm(Buffer.from("b=1&a=2&c[z]=3&c[y]=4")))).to.equal(
       '{"b":"1","a":"2","c":{"z":"3","y":"4"}}',
     );
   });
 
   it("gives {} for an empty form and for ampersands alone", () => {
-    expect(formJson(parseForm(Buffer.from("")))).to.equal("{}");
-    expect(formJson(parseForm(Buffer.from("&&&")))).to.equal("{}");
+    expect(treeJson(parseForm(Buffer.from("")))).to.equal("{}");
+    expect(treeJson(parseForm(Buffer.from("&&&")))).to.equal("{}");
   });
 
   it("takes a name without = as an empty value", () => {
@@ -76,14 +76,14 @@ describe("form tree", () => {
     });
 
   it("does not touch prototypes", () => {
-    const json = formJson(parseForm(Buffer.from("__proto__[polluted]=1&constructor[prototype][x]=2&a[__proto__]=3")));
+    const json = treeJson(parseForm(Buffer.from("__proto__[polluted]=1&constructor[prototype][x]=2&a[__proto__]=3")));
     expect(json).to.equal('{"__proto__":{"polluted":"1"},"constructor":{"prototype":{"x":"2"}},"a":{"__proto__":"3"}}');
     expect(({} as Record<string, unknown>).polluted).to.equal(undefined);
   });
 
   it("drops names of more than 127 parts without a word", () => {
     const name = (parts: number) => `a${"[b]".repeat(parts - 1)}`;
-    expect(formJson(parseForm(Buffer.from(`${name(127)}=1`))).match(/"b"/g)).to.have.length(126);
+    expect(treeJson(parseForm(Buffer.from(`${name(127)}=1`))).match(/"b"/g)).to.have.length(126);
     expect(treeOf(`${name(128)}=1&ok=2`)).to.deep.equal({ ok: "2" });
   });
 
@@ -110,7 +110,7 @@ describe("form tree", () => {
     fc.assert(
       fc.property(fc.array(piece, { maxLength: 40 }), (pieces) => {
         try {
-          JSON.parse(formJson(parseForm(Buffer.from(pieces.join("")))));
+          JSON.parse(treeJson(parseForm(Buffer.from(pieces.join("")))));
         } catch (thrown) {
           expect(thrown).to.be.instanceOf(RrError);
         }

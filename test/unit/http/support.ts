@@ -19,6 +19,9 @@ export class MemoryCall implements CallHandle {
   readonly request: CallRequest;
   readonly #sink: CallSink;
   readonly #bodyParts: Buffer[];
+  /** What was sent of each file, by id. */
+  readonly files = new Map<number, { data: Buffer; complete: boolean }>();
+  #lastContext: Uint8Array | undefined;
   readonly #waiters: (() => void)[] = [];
   readonly #congested: (() => void)[] = [];
   complete: boolean;
@@ -40,11 +43,26 @@ export class MemoryCall implements CallHandle {
   }
 
   get context(): Record<string, unknown> {
-    return JSON.parse(Buffer.from(this.request.context).toString("utf8"));
+    return JSON.parse(Buffer.from(this.#lastContext ?? this.request.context).toString("utf8"));
   }
 
-  sendBody(data: Uint8Array, last: boolean): void {
+  sendFile(fileId: number, data: Uint8Array, last: boolean): void {
+    if (this.complete) throw new Error("a file after the body");
+    const file = this.files.get(fileId) ?? { data: Buffer.alloc(0), complete: false };
+    if (file.complete) throw new Error("more of a file after its end");
+    this.files.set(fileId, { data: Buffer.concat([file.data, data]), complete: last });
+    this.#changed();
+  }
+
+  /** As the core answers for a file. */
+  store(fileId: number, stored: { path?: string; sizeBytes?: number; error?: number } = {}): void {
+    const sizeBytes = this.files.get(fileId)!.data.length;
+    this.#sink.stored?.({ fileId, path: `/spool/upload${fileId}`, sizeBytes, error: 0, ...stored });
+  }
+
+  sendBody(data: Uint8Array, last: boolean, context?: Uint8Array): void {
     if (this.complete) throw new Error("body after its end");
+    if (context !== undefined) this.#lastContext = context;
     this.#bodyParts.push(Buffer.from(data));
     this.sentPieces++;
     this.complete = last;

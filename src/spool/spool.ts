@@ -1,0 +1,88 @@
+import type { Log } from "../log.ts";
+import { SpoolFile } from "./spool-file.ts";
+import { type FileOwner, SpoolFolder } from "./spool-folder.ts";
+
+export interface FileListener {
+  /** Bytes that were written. */
+  wrote(bytes: number): void;
+  /** It is complete, or cannot be written; not after it was removed. */
+  stored(file: SpoolFile): void;
+}
+
+/** Bytes of all files together that may wait for the disk. */
+const WAITING_BYTES_MAX = 32 * 1024 * 1024;
+
+/** Keeps what comes with requests in temporary files until the requests are over. */
+export class Spool {
+  readonly #folder: SpoolFolder;
+  readonly #files = new Set<SpoolFile>();
+  #waitingBytes = 0;
+  #roomWaiters: (() => void)[] = [];
+  #emptyWaiters: (() => void)[] = [];
+
+  /** @param base the folder that this process makes its own one in */
+  constructor(base: string, log: Log) {
+    this.#folder = new SpoolFolder(base, log);
+  }
+
+  /** Removes what dead processes left. Never fails. */
+  clean(): Promise<void> {
+    return this.#folder.clean();
+  }
+
+  /** Files that have not been removed. */
+  get files(): number {
+    return this.#files.size;
+  }
+
+  /** A file for the workers. Problems show by `SpoolFile.error` when it is stored. */
+  file(owner: FileOwner, listener: FileListener): SpoolFile {
+    return this.#add(owner, false, listener);
+  }
+
+  /** A file that only this process can read. */
+  namelessFile(listener: FileListener): SpoolFile {
+    return this.#add({}, true, listener);
+  }
+
+  /** Undefined while there is room for more; else settles when there is some. Whoever feeds files waits for it. */
+  get room(): Promise<void> | undefined {
+    if (this.#waitingBytes < WAITING_BYTES_MAX) return undefined;
+    return new Promise((resolve) => this.#roomWaiters.push(resolve));
+  }
+
+  /** Removes all files and the folder. */
+  async close(): Promise<void> {
+    for (const file of this.#files) file.remove();
+    if (this.#files.size > 0) await new Promise<void>((resolve) => this.#emptyWaiters.push(resolve));
+    await this.#folder.remove();
+  }
+
+  #add(owner: FileOwner, nameless: boolean, listener: FileListener): SpoolFile {
+    const settings = {
+      folder: () => this.#folder.ofOwner(owner),
+      retry: () => this.#folder.forget(),
+      owner,
+      nameless,
+    };
+    const file = new SpoolFile(settings, {
+      came: (bytes) => this.#count(bytes),
+      wrote: (bytes) => {
+        this.#count(-bytes);
+        listener.wrote(bytes);
+      },
+      stored: (stored) => listener.stored(stored),
+      removed: (removed) => {
+        this.#files.delete(removed);
+        if (this.#files.size === 0) for (const waiter of this.#emptyWaiters.splice(0)) waiter();
+      },
+    });
+    this.#files.add(file);
+    return file;
+  }
+
+  #count(bytes: number): void {
+    this.#waitingBytes += bytes;
+    if (this.#waitingBytes < WAITING_BYTES_MAX) for (const waiter of this.#roomWaiters.splice(0)) waiter();
+  }
+}
