@@ -1,4 +1,4 @@
-// Large bodies, fast and slow: how much memory the server takes above what it has when it is idle.
+// Large bodies both ways, fast and slow: how much memory the server takes above what it has when it is idle.
 import { request } from "node:http";
 import { setTimeout as sleep } from "node:timers/promises";
 import { step } from "../scripts/setup.mjs";
@@ -7,6 +7,7 @@ import { ROOT } from "./root.mjs";
 import { startServer } from "./server.mjs";
 import { megabytes } from "./table.mjs";
 
+const CHUNK_BYTES = 64 * 1024;
 /** A slow client rests after so many bytes. */
 const REST_AFTER_BYTES = 8 * 1024 * 1024;
 const REST_MS = 60;
@@ -16,6 +17,11 @@ const WORKER = `<?php
 require '${ROOT.replaceAll("\\", "/")}/php/autoload.php';
 $http = new Rrctl\\Http\\HttpWorker(Rrctl\\Worker::create());
 while ($request = $http->waitRequest()) {
+    if ($request->uploads !== []) {
+        $file = $request->uploads['file'];
+        $http->respond(200, $file['size'] . ' ' . filesize($file['tmpName']));
+        continue;
+    }
     $bytes = (int) ($request->query['bytes'] ?? 0);
     $http->respond(200, (static function () use ($bytes) {
         $piece = str_repeat('x', 65536);
@@ -32,10 +38,11 @@ export async function measureTransfers(plan) {
   const server = await startServer({
     http: "php transfers.php",
     files: { "transfers.php": WORKER },
+    httpLines: ["  max_request_size: 2GB"],
   });
   const rows = [];
   try {
-    const run = { download };
+    const run = { upload, download };
     // What is needed once is no cost of the size.
     for (const transfer of Object.values(run)) await transfer(server.url, 16 * 1024 * 1024, 0);
     for (const [name, transfer] of Object.entries(run))
@@ -76,6 +83,38 @@ function watchMemory(processes) {
       return processes.map(({ name }, at) => [name, before[at] === undefined ? undefined : peaks[at] - before[at]]);
     },
   };
+}
+
+async function upload(url, bytes, restMs) {
+  const boundary = "benchmark-boundary";
+  const head = Buffer.from(
+    `--${boundary}\r\nContent-Disposition: form-data; name="file"; filename="large.bin"\r\n` +
+      "Content-Type: application/octet-stream\r\n\r\n",
+  );
+  const tail = Buffer.from(`\r\n--${boundary}--\r\n`);
+  const outgoing = request(url, {
+    method: "POST",
+    agent: false,
+    headers: {
+      "content-type": `multipart/form-data; boundary=${boundary}`,
+      "content-length": head.length + bytes + tail.length,
+    },
+  });
+  const answer = answerOf(outgoing);
+  // The write below may fail before anyone waits for the answer.
+  answer.catch(() => {});
+  const chunk = Buffer.alloc(CHUNK_BYTES, "u");
+  outgoing.write(head);
+  for (let sent = 0; sent < bytes; sent += CHUNK_BYTES) {
+    if (!outgoing.write(chunk)) await new Promise((resolve) => outgoing.once("drain", resolve));
+    if (restMs > 0 && sent % REST_AFTER_BYTES === 0) await sleep(restMs);
+  }
+  outgoing.end(tail);
+  const incoming = await answer;
+  let text = "";
+  for await (const part of incoming) text += part;
+  if (text !== `${bytes} ${bytes}`)
+    throw new Error(`an upload of ${bytes} bytes was answered with ${incoming.statusCode}: ${text.slice(0, 200)}`);
 }
 
 async function download(url, bytes, restMs) {

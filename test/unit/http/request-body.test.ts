@@ -16,7 +16,10 @@ describe("request body", () => {
     ["GET", form, false, "empty-form"],
     ["POST", form, true, "raw"],
     ["POST", "application/json", false, "raw"],
-    ["POST", "multipart/form-data; boundary=x", false, "raw"],
+    ["POST", "multipart/form-data; boundary=x", false, "multipart"],
+    ["POST", "Multipart/Form-Data;boundary=x", false, "multipart"],
+    ["POST", "multipart/form-data; boundary=x", true, "raw"],
+    ["POST", "multipart/mixed; boundary=x", false, "raw"],
     ["POST", undefined, false, "raw"],
     ["GET", undefined, false, "raw"],
   ];
