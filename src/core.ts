@@ -1,6 +1,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { type ApiServer, createApiServer } from "./api/server.ts";
 import type { ServerControl, ServerStateName } from "./api/server-service.ts";
 import { systemClock } from "./clock.ts";
@@ -44,9 +45,10 @@ export class Core {
   #api: ApiServer | undefined;
   #rpc: RpcServer | undefined;
   #frontends: FrontendSupervisor | undefined;
-  /** Where `fileserver` is served. */
+  /** Where `fileserver` and `status` are served. */
   readonly fileAddresses: string[] = [];
-  readonly #sockets: { kind: "http" | "fileserver"; options: unknown; socket: ListeningSocket }[] = [];
+  readonly statusAddresses: string[] = [];
+  readonly #sockets: { kind: "http" | "fileserver" | "status"; options: unknown; socket: ListeningSocket }[] = [];
 
   constructor(options: CoreOptions) {
     this.#options = options;
@@ -91,14 +93,18 @@ export class Core {
     }
     this.#control.state = "serving";
     const { httpAddresses, controlAddresses } = this.#control;
-    const message = `serving: ${[...httpAddresses, ...this.fileAddresses, ...controlAddresses].join(", ")}`;
+    const message = `serving: ${[...httpAddresses, ...this.fileAddresses, ...this.statusAddresses, ...controlAddresses].join(", ")}`;
     this.#events.record("server.started", { message });
   }
 
   /** Takes nothing new, lets running calls finish for so long, ends all processes. */
   async stop(timeoutMs: number): Promise<void> {
+    const wasServing = this.#control.state === "serving";
     this.#control.state = "stopping";
     this.#events.record("server.draining", { message: "the server stops" });
+    // Checks fail from now on. Load balancers get time to see that before connections are refused.
+    const { drainDelayMs } = this.#options.loaded.configuration;
+    if (wasServing && drainDelayMs > 0 && timeoutMs > 0) await sleep(Math.min(drainDelayMs, timeoutMs));
     // First: as long as anyone holds the socket the kernel takes connections, and nobody would answer them.
     for (const { socket } of this.#sockets) socket.close();
     await this.#frontends?.stop(timeoutMs);
@@ -111,7 +117,7 @@ export class Core {
   }
 
   async #openSockets(): Promise<void> {
-    const { http, fileServer } = this.#options.loaded.configuration;
+    const { http, fileServer, status } = this.#options.loaded.configuration;
     if (http) {
       const socket = await openListeningSocket(http.address.host, http.address.port, "http.address");
       this.#sockets.push({ kind: "http", options: http, socket });
@@ -120,6 +126,11 @@ export class Core {
       const { host, port } = fileServer.address;
       const socket = await openListeningSocket(host, port, "fileserver.address");
       this.#sockets.push({ kind: "fileserver", options: fileServer, socket });
+    }
+    if (status) {
+      const { host, port } = status.address;
+      const socket = await openListeningSocket(host, port, "status.address");
+      this.#sockets.push({ kind: "status", options: status, socket });
     }
   }
 
@@ -133,7 +144,11 @@ export class Core {
       loaded,
       frontendMemoryBytes: () => this.#frontends?.memoryBytes() ?? 0,
       messageBytesMax: control.maxMessageBytes,
-      payloadBytesMax: Math.max(control.maxMessageBytes, http?.maxRequestBytes ?? 0),
+      payloadBytesMax: Math.max(
+        control.maxMessageBytes,
+        http?.maxRequestBytes ?? 0,
+        ...(http?.routes ?? []).map(({ maxRequestBytes }) => maxRequestBytes),
+      ),
       spool: this.#spool,
       log: log.child({ channel: "control" }),
     });
@@ -182,7 +197,12 @@ export class Core {
     for (const { kind, socket } of this.#sockets) {
       const { host, port } = socket;
       const url = `http://${host.includes(":") ? `[${host}]` : host}:${port}`;
-      (kind === "http" ? this.#control.httpAddresses : this.fileAddresses).push(url);
+      const addresses = {
+        http: this.#control.httpAddresses,
+        fileserver: this.fileAddresses,
+        status: this.statusAddresses,
+      };
+      addresses[kind].push(url);
     }
   }
 }

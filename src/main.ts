@@ -106,6 +106,7 @@ function banner(core: Core): void {
       `  rrctl ${VERSION} serves ${configFile}`,
       ...httpAddresses.map((address) => `  http     ${address}`),
       ...core.fileAddresses.map((address) => `  files    ${address}`),
+      ...core.statusAddresses.map((address) => `  status   ${address}   (/health, /ready)`),
       ...controlAddresses.map((address) => `  control  ${address}   (gRPC: rrctl, grpcurl, buf curl)`),
       "",
       "",

@@ -8,6 +8,8 @@ export interface ServerConfiguration {
   /** Where relative paths and workers start from. */
   readonly workingDirectory: string;
   readonly gracePeriodMs: number;
+  /** Between failing readiness and the end of accepting. */
+  readonly drainDelayMs: number;
   readonly control: ControlOptions;
   /** Address that PHP finds in RR_RPC; undefined without an `rpc` section. */
   readonly rpc: { readonly listen: Address } | undefined;
@@ -17,6 +19,7 @@ export interface ServerConfiguration {
   readonly pools: readonly PoolOptions[];
   readonly http: HttpOptions | undefined;
   readonly fileServer: FileServerOptions | undefined;
+  readonly status: StatusOptions | undefined;
   /** Where files that come with requests are kept meanwhile; undefined: the system's folder for temporary files. */
   readonly spoolDirectory: string | undefined;
 }
@@ -113,6 +116,8 @@ export interface HttpOptions {
   readonly address: { readonly kind: "tcp"; readonly host: string; readonly port: number };
   /** Pool that requests go to. */
   readonly pool: string;
+  /** The first that fits a request says where it goes. */
+  readonly routes: readonly RouteOptions[];
   /** Number of frontend processes. */
   readonly frontends: number;
   /** Status of responses when the application or the server failed. */
@@ -142,6 +147,27 @@ export interface HttpOptions {
   readonly trustedSubnets: readonly string[];
   /** Names of headers. */
   readonly trustedHeaders: readonly string[];
+}
+
+/** A part of the requests and how they are served. Texts may have "*" for any text; undefined: any. */
+export interface RouteOptions {
+  readonly path: string | undefined;
+  /** In lower case. */
+  readonly host: string | undefined;
+  /** In upper case; empty: any. */
+  readonly methods: readonly string[];
+  /** Names in lower case. */
+  readonly headers: Readonly<Record<string, string>>;
+  readonly pool: string;
+  readonly contextCodec: "json" | "proto";
+  readonly debug: boolean;
+  readonly maxRequestBytes: number;
+}
+
+export interface StatusOptions {
+  readonly address: { readonly kind: "tcp"; readonly host: string; readonly port: number };
+  readonly unavailableStatus: number;
+  readonly checkTimeoutMs: number;
 }
 
 export interface HeadersOptions {

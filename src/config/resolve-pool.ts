@@ -9,6 +9,8 @@ interface Shared {
   readonly server: Server;
   readonly relay: RelayOptions;
   readonly env: Readonly<Record<string, string>>;
+  /** Names of pools that HTTP requests are sent to. */
+  readonly servingHttp: ReadonlySet<string>;
 }
 
 /** The pool of `http.pool`, which is called "http", and those of `pools`. */
@@ -18,7 +20,8 @@ export function resolvePools(
   context: ResolutionContext,
 ): PoolOptions[] {
   const relay = resolveRelay(server!.relay!, context);
-  const shared: Shared = { server: server!, relay, env: sharedEnv(server!, relay, rpc, context) };
+  const servingHttp = new Set(http?.routes.map((route) => route.pool ?? ""));
+  const shared: Shared = { server: server!, relay, env: sharedEnv(server!, relay, rpc, context), servingHttp };
   if (http && pools.http)
     context.report("pools.http", 'the name "http" belongs to http.pool: choose another, or leave out one of them');
   const named = Object.entries(pools).map(([name, pool]) => ({ name, pool, path: `pools.${name}` }));
@@ -36,11 +39,11 @@ function resolvePool(
   name: string,
   pool: Pool,
   path: string,
-  { server, relay, env }: Shared,
+  { server, relay, env, servingHttp }: Shared,
   context: ResolutionContext,
 ): PoolOptions {
   const supervisor = pool.supervisor!;
-  const mode = pool.mode || name;
+  const mode = pool.mode || (servingHttp.has(name) ? "http" : name);
   const numWorkersMax = pool.maxWorkers!;
   if (!pool.debug && pool.numWorkers! > numWorkersMax)
     context.report(

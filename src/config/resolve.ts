@@ -1,5 +1,5 @@
 import { resolve } from "node:path";
-import type { Configuration, Http, Logs, Uploads } from "../../gen/roadrunner/config/v1/configuration_pb.ts";
+import type { Configuration, Http, Logs, Status, Uploads } from "../../gen/roadrunner/config/v1/configuration_pb.ts";
 import { parseAddress, parseHttpAddress } from "./address.ts";
 import { installedContextCodec } from "./composer.ts";
 import type {
@@ -9,11 +9,13 @@ import type {
   OnInitOptions,
   PoolOptions,
   ServerConfiguration,
+  StatusOptions,
   UploadOptions,
 } from "./options.ts";
 import { environmentNames, milliseconds, type ResolutionContext } from "./resolution.ts";
 import { resolveFileServer, resolveMiddleware } from "./resolve-middleware.ts";
 import { resolvePools } from "./resolve-pool.ts";
+import { resolveRoutes } from "./resolve-routes.ts";
 
 /** Stands in for an address that is wrong, so that the rest can be checked. */
 const NO_ADDRESS = { kind: "tcp", host: "127.0.0.1", port: 0 } as const;
@@ -30,6 +32,7 @@ export function resolveConfiguration(message: Configuration, context: Resolution
     configFile: context.configFile,
     workingDirectory: context.workingDirectory,
     gracePeriodMs: milliseconds(message.endure!.gracePeriod),
+    drainDelayMs: milliseconds(message.endure!.drainDelay),
     control: {
       listen: addressOf(control.listen!, "control.listen", context),
       maxMessageBytes: Number(control.maxMessageSize),
@@ -41,6 +44,7 @@ export function resolveConfiguration(message: Configuration, context: Resolution
     pools,
     http: message.http?.address ? resolveHttp(message.http, pools, context) : undefined,
     fileServer: message.fileserver && resolveFileServer(message.fileserver, context),
+    status: message.status && resolveStatus(message.status, context),
     spoolDirectory: spoolDirectory(message.http, context),
   };
   checkPresence(message, context);
@@ -60,9 +64,14 @@ function resolveHttp(http: Http, pools: readonly PoolOptions[], context: Resolut
   if ("error" in address) context.report("http.address", address.error);
   const pool = pools.find(({ name }) => name === "http")!;
   const codec = http.contextCodec;
+  const codecOf = ({ command }: PoolOptions) =>
+    codec === "json" || codec === "proto"
+      ? codec
+      : installedContextCodec(context.workingDirectory, command, context.readFile);
   return {
     address: "error" in address ? NO_ADDRESS : address,
     pool: pool.name,
+    routes: resolveRoutes(http, pools, codecOf, context),
     frontends: http.frontends!,
     internalErrorCode: http.internalErrorCode!,
     maxRequestBytes: Number(http.maxRequestSize),
@@ -74,12 +83,19 @@ function resolveHttp(http: Http, pools: readonly PoolOptions[], context: Resolut
     rawBody: http.rawBody!,
     uploads: resolveUploads(http.uploads!),
     accessLogs: http.accessLogs!,
-    contextCodec:
-      codec === "json" || codec === "proto"
-        ? codec
-        : installedContextCodec(context.workingDirectory, pool.command, context.readFile),
+    contextCodec: codecOf(pool),
     debug: pool.debug,
     ...resolveMiddleware(http, context),
+  };
+}
+
+function resolveStatus(status: Status, context: ResolutionContext): StatusOptions {
+  const address = parseHttpAddress(status.address ?? "");
+  if ("error" in address && status.address !== undefined) context.report("status.address", address.error);
+  return {
+    address: "error" in address ? NO_ADDRESS : address,
+    unavailableStatus: status.unavailableStatusCode!,
+    checkTimeoutMs: milliseconds(status.checkTimeout),
   };
 }
 
@@ -142,16 +158,16 @@ function resolveLogs(logs: Logs, { workingDirectory }: ResolutionContext): LogOp
 }
 
 /** What may be left out, but hardly on purpose. */
-function checkPresence({ http, fileserver, pools }: Configuration, { report }: ResolutionContext): void {
+function checkPresence({ http, fileserver, status, pools }: Configuration, { report }: ResolutionContext): void {
   if (http && !http.address)
     report("http", "http.address is missing: the pool is there, but nothing listens for HTTP", "warning");
-  if (!http && !fileserver && Object.keys(pools).length === 0)
+  if (!http && !fileserver && !status && Object.keys(pools).length === 0)
     report("", "there is no pool: add `http` or `pools`", "warning");
 }
 
 /** Two listeners cannot have the same address. */
 function checkConflicts(
-  { control, rpc, http, fileServer, pools }: ServerConfiguration,
+  { control, rpc, http, fileServer, status, pools }: ServerConfiguration,
   { report }: ResolutionContext,
 ): void {
   const takers = new Map<string, string>();
@@ -166,6 +182,7 @@ function checkConflicts(
   if (rpc) take(rpc.listen, "rpc.listen");
   if (http) take(http.address, "http.address");
   if (fileServer) take(fileServer.address, "fileserver.address");
+  if (status) take(status.address, "status.address");
   const relay = pools[0]?.relay;
   if (relay && relay.kind !== "pipes") take(relay, "server.relay");
 }

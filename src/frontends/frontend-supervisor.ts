@@ -17,7 +17,7 @@ export interface FrontendAssignment {
 }
 
 export interface ServerAssignment {
-  readonly kind: "http" | "fileserver";
+  readonly kind: "http" | "fileserver" | "status";
   /** HttpOptions or FileServerOptions as a JSON value. */
   readonly options: unknown;
   /** Descriptor of the listening socket; undefined: the frontend opens host and port itself. */

@@ -25,11 +25,13 @@ import { readRequestFields } from "./request-fields.ts";
 import type { RequestScope, ScopeServices } from "./request-scope.ts";
 import type { ResponseSink } from "./response-filter.ts";
 import { ResponseWriter, WINDOW_BYTES } from "./response-writer.ts";
+import type { RequestRouter } from "./routes.ts";
 
 /** What all exchanges of a frontend share. */
 export interface ExchangeServices extends ScopeServices {
   readonly dispatch: DispatchClient;
   readonly options: HttpOptions;
+  readonly route: RequestRouter;
   readonly log: Log;
 }
 
@@ -43,6 +45,8 @@ const PIECE_BYTES = 256 * 1024;
  */
 export class Exchange implements CallSink {
   readonly #services: ExchangeServices;
+  /** Those of the route that the request takes. */
+  readonly #options: HttpOptions;
   readonly #incoming: IncomingMessage;
   readonly #outgoing: ServerResponse;
   readonly #scope: RequestScope;
@@ -61,6 +65,7 @@ export class Exchange implements CallSink {
   /** @param sink where the response is written, as `responseSink` tells */
   constructor(services: ExchangeServices, scope: RequestScope, sink: ResponseSink) {
     this.#services = services;
+    this.#options = services.route(scope.incoming);
     this.#scope = scope;
     this.#incoming = scope.incoming;
     this.#outgoing = scope.outgoing;
@@ -79,7 +84,7 @@ export class Exchange implements CallSink {
   }
 
   #takeBody(): void {
-    const { options } = this.#services;
+    const options = this.#options;
     const { headers, method = "GET" } = this.#incoming;
     this.#plan = planBody(method, headers["content-type"], options.rawBody);
     const bytes = announcedBytes(this.#incoming, options.maxRequestBytes);
@@ -106,7 +111,7 @@ export class Exchange implements CallSink {
   }
 
   #takeUpload(source: Readable): void {
-    const { options } = this.#services;
+    const options = this.#options;
     const upload = new FormUpload(this.#incoming.headers["content-type"]!, options.uploads, {
       openCall: () => this.#open(EMPTY_BODY, true),
       goOn: () => this.#body?.resume(),
@@ -123,7 +128,7 @@ export class Exchange implements CallSink {
   }
 
   #completeUpload(fieldsJson: string, uploadsJson: string): void {
-    const body = fieldsBody(fieldsJson, this.#services.options.contextCodec);
+    const body = fieldsBody(fieldsJson, this.#options.contextCodec);
     if (this.#call === undefined) this.#openComplete(body, uploadsJson);
     else this.#sendRest(body, 0, this.#context(uploadsJson));
   }
@@ -140,7 +145,7 @@ export class Exchange implements CallSink {
 
   #openWhole(received: Buffer): void {
     try {
-      const { contextCodec } = this.#services.options;
+      const { contextCodec } = this.#options;
       // A multipart form without a body at all is one without parts.
       if (this.#plan === "multipart") return this.#openComplete(fieldsBody("{}", contextCodec), "{}");
       const isForm = this.#plan === "form" || this.#plan === "empty-form";
@@ -157,7 +162,8 @@ export class Exchange implements CallSink {
   }
 
   #open(body: Uint8Array, moreBody: boolean, uploadsJson?: string): CallHandle {
-    const { options, dispatch } = this.#services;
+    const options = this.#options;
+    const { dispatch } = this.#services;
     const { method = "GET", headers } = this.#incoming;
     const call = dispatch.open(
       {
@@ -186,7 +192,7 @@ export class Exchange implements CallSink {
     if (uploadsJson !== undefined) fields.uploadsJson = textToBytes(uploadsJson);
     fields.attributes = attributes;
     if (remoteAddress !== undefined) fields.remoteAddress = remoteAddress;
-    return this.#services.options.contextCodec === "proto" ? encodeProtoContext(fields) : encodeJsonContext(fields);
+    return this.#options.contextCodec === "proto" ? encodeProtoContext(fields) : encodeJsonContext(fields);
   }
 
   /** Answers whether more may come at once. */
@@ -254,7 +260,8 @@ export class Exchange implements CallSink {
   // Ends.
 
   #fail(error: RrError, presentation: ErrorPresentation = {}): void {
-    const { log, options, draining } = this.#services;
+    const options = this.#options;
+    const { log, draining } = this.#services;
     this.#scope.failure = error.reason;
     this.#stopBody();
     if (this.#outgoing.destroyed || this.#outgoing.writableEnded) return;

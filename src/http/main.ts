@@ -1,11 +1,12 @@
 import { connectCore } from "../client/core-client.ts";
 import { createDispatchClient } from "../client/dispatch-stream.ts";
-import type { FileServerOptions, HttpOptions, LogOptions } from "../config/options.ts";
+import type { FileServerOptions, HttpOptions, LogOptions, StatusOptions } from "../config/options.ts";
 import { RrError } from "../errors.ts";
 import { createLog, type Log } from "../log.ts";
 import { startFileServer } from "./file-server.ts";
 import type { Listener } from "./listener.ts";
 import { startFrontend } from "./server.ts";
+import { startStatusServer } from "./status-server.ts";
 
 /**
  * The frontend process. The core starts it, tells it over the message channel what to do, and it ends when told to or
@@ -21,6 +22,7 @@ interface Assignment {
 type ServerAssignment = { listenFd: number | undefined; host: string; port: number } & (
   | { kind: "http"; options: HttpOptions }
   | { kind: "fileserver"; options: FileServerOptions }
+  | { kind: "status"; options: StatusOptions }
 );
 
 type Message = Assignment | { type: "close"; timeoutMs: number };
@@ -36,6 +38,8 @@ async function assigned({ core, logs, servers }: Assignment): Promise<void> {
 function start({ listenFd, host, port, ...server }: ServerAssignment, core: string, log: Log): Promise<Listener> {
   const listen = listenFd === undefined ? { host, port } : { fd: listenFd };
   if (server.kind === "fileserver") return startFileServer({ options: server.options, log, listen });
+  if (server.kind === "status")
+    return startStatusServer({ options: server.options, core: connectCore(core), log, listen });
   const dispatch = createDispatchClient(connectCore(core));
   return startFrontend({ options: server.options, dispatch, log, listen });
 }

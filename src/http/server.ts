@@ -9,6 +9,7 @@ import { type Listener, type ListenTarget, openListener, shown } from "./listene
 import { loadOwnMiddleware } from "./middleware/own.ts";
 import { MIDDLEWARE } from "./middleware/registry.ts";
 import { buildChain, type MiddlewareRegistry } from "./middleware.ts";
+import { createRouter } from "./routes.ts";
 import { type FrontendCounts, FrontendStatistics } from "./statistics.ts";
 
 export interface FrontendSettings {
@@ -39,6 +40,7 @@ export async function startFrontend(settings: FrontendSettings): Promise<Fronten
   const services = {
     dispatch: settings.dispatch,
     options,
+    route: createRouter(options),
     log,
     accessLog: createAccessLog(log, options.accessLogs),
     statistics,

@@ -23,6 +23,8 @@ export interface ServerConfig {
   pools?: Record<string, unknown>;
   logs?: Record<string, unknown>;
   fileserver?: Record<string, unknown>;
+  status?: Record<string, unknown>;
+  endure?: Record<string, unknown>;
 }
 
 /** A line of the log of a server, core and frontends alike. */
@@ -45,6 +47,8 @@ function configFile({
   pools,
   logs,
   fileserver,
+  status,
+  endure,
 }: ServerConfig): string {
   return JSON.stringify({
     version: "3",
@@ -52,6 +56,8 @@ function configFile({
     ...(http && { http: { address: "127.0.0.1:0", ...http, pool: { num_workers: 2, ...pool } } }),
     ...(pools && { pools }),
     ...(fileserver && { fileserver }),
+    ...(status && { status }),
+    ...(endure && { endure }),
     control: { listen: "tcp://127.0.0.1:0" },
     logs: { mode: "production", encoding: "json", level: "debug", ...logs },
   });

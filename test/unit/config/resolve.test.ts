@@ -17,6 +17,7 @@ describe("config resolution", () => {
       configFile: "/app/.rr.yaml",
       workingDirectory: "/app",
       gracePeriodMs: 30_000,
+      drainDelayMs: 0,
       control: {
         listen: { kind: "tcp", host: "127.0.0.1", port: 6002 },
         maxMessageBytes: 64 * MEGABYTE,
@@ -54,6 +55,7 @@ describe("config resolution", () => {
       http: {
         address: { kind: "tcp", host: "127.0.0.1", port: 8080 },
         pool: "http",
+        routes: [],
         frontends: 1,
         internalErrorCode: 500,
         maxRequestBytes: 1000 * MEGABYTE,
@@ -83,6 +85,7 @@ describe("config resolution", () => {
         trustedHeaders: ["Forwarded", "X-Forwarded-For", "X-Real-Ip", "True-Client-Ip", "Cf-Connecting-Ip"],
       },
       fileServer: undefined,
+      status: undefined,
       spoolDirectory: undefined,
     };
     expect(configuration).to.deep.equal(expected);
@@ -152,6 +155,7 @@ describe("config resolution", () => {
       configFile: join(directory, "every-key.yaml"),
       workingDirectory: directory,
       gracePeriodMs: 33_000,
+      drainDelayMs: 2000,
       control: {
         listen: { kind: "tcp", host: "0.0.0.0", port: 7002 },
         maxMessageBytes: 16 * MEGABYTE,
@@ -179,6 +183,18 @@ describe("config resolution", () => {
       http: {
         address: { kind: "tcp", host: "0.0.0.0", port: 8081 },
         pool: "http",
+        routes: [
+          {
+            path: "/api/*",
+            host: "*.example.com",
+            methods: ["POST"],
+            headers: { "x-version": "2*" },
+            pool: "api",
+            contextCodec: "proto",
+            debug: false,
+            maxRequestBytes: 2 * MEGABYTE,
+          },
+        ],
         frontends: 2,
         internalErrorCode: 501,
         maxRequestBytes: 8 * MEGABYTE,
@@ -247,8 +263,39 @@ describe("config resolution", () => {
           },
         ],
       },
+      status: {
+        address: { kind: "tcp", host: "127.0.0.1", port: 8083 },
+        unavailableStatus: 500,
+        checkTimeoutMs: 5000,
+      },
       spoolDirectory: join(directory, "spool"),
     } satisfies ServerConfiguration);
+  });
+
+  it("says what is wrong with routes, and where", () => {
+    const { errors, warnings } = check(`version: "3"
+server: {command: x}
+http:
+  address: :80
+  routes:
+    - {pool: reprots, path: /reports/*}
+    - {pool: reports, path: reports}
+    - {path: /a}
+    - {pool: reports, path: /b}
+    - {pool: http, path: /b}
+pools: {reports: {}}
+`);
+    for (const part of [
+      'http.routes.0.pool: there is no pool "reprots" in pools; did you mean "reports"?',
+      'http.routes.1.path: expected a path such as /reports/*, got "reports"',
+      "http.routes.2.pool:",
+    ])
+      expect(
+        errors.some((text) => text.includes(part)),
+        `${part} in\n${errors.join("\n")}`,
+      ).to.equal(true);
+    expect(errors).to.have.length(3);
+    expect(warnings.join("\n")).to.include("http.routes.3 has the same conditions and comes first");
   });
 
   it("says what is wrong with middleware, and where", () => {

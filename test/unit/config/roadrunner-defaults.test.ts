@@ -77,6 +77,9 @@ const ROADRUNNER: Readonly<Record<string, string | undefined>> = {
   "fileserver.serve.0.cache_duration": "10s",
   "fileserver.serve.0.max_age": "0",
   "fileserver.serve.0.bytes_range": "false",
+  "status.address": NONE,
+  "status.unavailable_status_code": "503",
+  "status.check_timeout": "60s",
   "logs.mode": "development",
   "logs.level": "debug",
   "logs.encoding": NONE,
@@ -115,12 +118,13 @@ server: {on_init: {command: x}}
 rpc: {}
 http: {pool: {dynamic_allocator: {}, command: x}, headers: {cors: {}}, static: {dir: x}}
 fileserver: {address: ":80", serve: [{prefix: /}]}
+status: {address: ":81"}
 logs: {file_logger_options: {}}
 `;
 /** What has to be written for the rest to be there. */
 const WRITTEN = [
   ...["version", "server.on_init.command", "http.pool.command", "http.static.dir"],
-  ...["fileserver.address", "fileserver.serve.0.prefix"],
+  ...["fileserver.address", "fileserver.serve.0.prefix", "status.address"],
 ];
 
 describe("config defaults of RoadRunner", () => {

@@ -190,6 +190,7 @@ export function httpOptions(overrides: Partial<HttpOptions> = {}): HttpOptions {
   return {
     address: { kind: "tcp", host: "127.0.0.1", port: 0 },
     pool: "http",
+    routes: [],
     frontends: 1,
     internalErrorCode: 500,
     maxRequestBytes: 1024 * 1024,
