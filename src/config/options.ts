@@ -128,6 +128,13 @@ export interface HttpOptions {
   readonly headerTimeoutMs: number;
   readonly bodyIdleTimeoutMs: number;
   readonly keepAliveTimeoutMs: number;
+  /** Of a request. */
+  readonly headersMax: number;
+  /** Head and body together; 0: no limit. */
+  readonly requestTimeoutMs: number;
+  readonly writeIdleTimeoutMs: number;
+  /** Fields of a urlencoded form. */
+  readonly formFieldsMax: number;
   /** Forms are handed on unparsed. */
   readonly rawBody: boolean;
   readonly uploads: UploadOptions;

@@ -147,7 +147,7 @@ async function sendStream(
     sink.writeHead(status, headers.headers);
     let room = sink.write(data);
     for (let piece = await rest!; !piece.done; piece = await reader.read()) {
-      if (!room) await drained(sink, scope.outgoing);
+      if (!room) await drained(sink, scope);
       room = sink.write(piece.value);
     }
     if (scope.late !== undefined && scope.late.trailers.length > 0) sink.addTrailers([...scope.late.trailers]);

@@ -6,6 +6,8 @@ import { ALREADY_SENT, answer, countedSink, responseSink, sendResponse, TAKEN } 
 import { BodyCapture } from "./body-capture.ts";
 import { errorStatus, sendErrorResponse } from "./error-response.ts";
 import { Exchange, type ExchangeServices } from "./exchange.ts";
+import { sendBodiless } from "./files/send-file.ts";
+import { type HeadProblem, headProblem } from "./head-rules.ts";
 import { inTurn } from "./listener.ts";
 import { type Answer, type Chain, type FrontendEnv, type Middleware, runSteps, type Step } from "./middleware.ts";
 import { RequestScope } from "./request-scope.ts";
@@ -30,9 +32,14 @@ export function createRequestHandler(
     },
     { hostname: "localhost" },
   );
+  const { headersMax } = services.options;
   const handle = (incoming: IncomingMessage, outgoing: ServerResponse, capture: BodyCapture | undefined) => {
     const scope = new RequestScope(services, incoming, outgoing);
     scope.capture = capture;
+    const problem = headProblem(incoming, headersMax);
+    if (problem !== undefined) return refuse(scope, problem, services.options);
+    // The server is meant, not an application: Go's answers alike.
+    if (incoming.url === "*") return sendBodiless(responseSink(scope), 200, []);
     const onward = () => {
       entering = scope;
       void listener(incoming, outgoing);
@@ -50,6 +57,15 @@ export function createRequestHandler(
         : undefined;
     inTurn(outgoing, () => handle(incoming, outgoing, capture));
   };
+}
+
+/** The connection ends: what follows on it may be a part of what was refused. */
+function refuse(scope: RequestScope, { status, message }: HeadProblem, options: ExchangeServices["options"]): void {
+  const { incoming, outgoing, requestId } = scope;
+  const error = new RrError("INVALID_REQUEST", message);
+  scope.failure = error.reason;
+  outgoing.shouldKeepAlive = false;
+  sendErrorResponse(incoming, outgoing, responseSink(scope), error, options, requestId, { status });
 }
 
 function hasBody({ headers }: IncomingMessage): boolean {

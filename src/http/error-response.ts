@@ -1,5 +1,6 @@
 import { type IncomingMessage, type ServerResponse, STATUS_CODES } from "node:http";
 import { ERROR_TABLE, type RrError } from "../errors.ts";
+import { errorBody, HTML } from "./error-body.ts";
 import type { ResponseSink } from "./response-filter.ts";
 
 export interface ErrorResponseSettings {
@@ -40,11 +41,20 @@ export function sendErrorResponse(
 ): void {
   const status = presentation.status ?? errorStatus(error, settings.internalErrorCode);
   const explain = presentation.explain ?? false;
-  const [contentType, body] = errorBody(incoming, status, error, settings.debug, requestId, explain);
+  const [contentType, body] = errorBody({
+    accept: incoming.headers.accept,
+    request: `${incoming.method} ${incoming.url}`,
+    status,
+    error,
+    debug: settings.debug,
+    explain,
+    requestId,
+  });
   const headers = ["Content-Length", String(body.length)];
   if (contentType !== "") headers.push("Content-Type", contentType, "X-Content-Type-Options", "nosniff");
-  if (error.retryAfterMs !== undefined)
-    headers.push("Retry-After", String(Math.max(1, Math.ceil(error.retryAfterMs / 1000))));
+  if (contentType === HTML) headers.push("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'");
+  const retryAfterMs = error.retryAfterMs ?? (status === 503 || status === 429 ? RETRY_AFTER_MS : undefined);
+  if (retryAfterMs !== undefined) headers.push("Retry-After", String(Math.max(1, Math.ceil(retryAfterMs / 1000))));
   if (error.reason === "QUEUE_FULL" || error.reason === "QUEUE_WAIT_EXCEEDED") headers.push("No-Workers", "true");
   const unread = hasUnreadBody(incoming);
   if (unread) outgoing.shouldKeepAlive = false;
@@ -56,32 +66,9 @@ export function sendErrorResponse(
 }
 
 /** A response for a connection whose request could not even be parsed. */
-export function rawErrorResponse(status: number): string {
-  return `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`;
-}
-
-function errorBody(
-  incoming: IncomingMessage,
-  status: number,
-  error: RrError,
-  debug: boolean,
-  requestId: string,
-  explain: boolean,
-): [contentType: string, body: Buffer] {
-  if (incoming.headers.accept?.includes("application/problem+json")) {
-    const problem = {
-      type: "about:blank",
-      title: STATUS_CODES[status],
-      status,
-      request_id: requestId,
-      detail: debug || explain ? error.message : undefined,
-      reason: debug ? error.reason : undefined,
-    };
-    return ["application/problem+json", Buffer.from(JSON.stringify(problem))];
-  }
-  if (!debug && !explain) return ["", EMPTY];
-  const text = debug ? `${error.reason}: ${error.message}\n` : `${error.message}\n`;
-  return ["text/plain; charset=utf-8", Buffer.from(text)];
+export function rawErrorResponse(status: number, headers: readonly string[] = []): string {
+  const lines = [`HTTP/1.1 ${status} ${STATUS_CODES[status]}`, "Connection: close", "Content-Length: 0", ...headers];
+  return `${lines.join("\r\n")}\r\n\r\n`;
 }
 
 function hasUnreadBody(incoming: IncomingMessage): boolean {
@@ -104,4 +91,5 @@ function endAfterLinger(incoming: IncomingMessage, outgoing: ServerResponse, sin
 }
 
 export const LINGER_MS = 1000;
-const EMPTY = Buffer.alloc(0);
+/** For who has to come again where nobody knows when: restarts and reloads take about so long. */
+const RETRY_AFTER_MS = 1000;

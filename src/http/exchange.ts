@@ -70,7 +70,7 @@ export class Exchange implements CallSink {
     this.#incoming = scope.incoming;
     this.#outgoing = scope.outgoing;
     this.#sink = sink;
-    this.#writer = new ResponseWriter(scope.incoming, scope.outgoing, sink, this, services.log);
+    this.#writer = new ResponseWriter(scope, sink, this, services.log);
   }
 
   /** Everything after this is driven by events. */
@@ -145,11 +145,11 @@ export class Exchange implements CallSink {
 
   #openWhole(received: Buffer): void {
     try {
-      const { contextCodec } = this.#options;
+      const { contextCodec, formFieldsMax } = this.#options;
       // A multipart form without a body at all is one without parts.
       if (this.#plan === "multipart") return this.#openComplete(fieldsBody("{}", contextCodec), "{}");
       const isForm = this.#plan === "form" || this.#plan === "empty-form";
-      this.#openComplete(isForm ? formBody(received, contextCodec) : received, undefined);
+      this.#openComplete(isForm ? formBody(received, contextCodec, formFieldsMax) : received, undefined);
     } catch (thrown) {
       this.#fail(RrError.from(thrown));
     }

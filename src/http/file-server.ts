@@ -6,6 +6,7 @@ import { addFilter, responseSink } from "./answer.ts";
 import { checkFolder, Folder, type FoundFile } from "./files/folder.ts";
 import { requestedPath } from "./files/requested-path.ts";
 import { sendBodiless, sendFound } from "./files/send-file.ts";
+import { headProblem } from "./head-rules.ts";
 import { inTurn, type Listener, type ListenTarget, openListener, shown } from "./listener.ts";
 import { compressionFilter } from "./middleware/compression.ts";
 import { RequestScope } from "./request-scope.ts";
@@ -23,7 +24,15 @@ export interface FileServer extends Listener {
 }
 
 /** Requests for files are short: what `http` lets its users choose is fixed here. */
-const LIMITS = { maxHeaderBytes: 16 * 1024, maxConnections: 0, headerTimeoutMs: 30_000, keepAliveTimeoutMs: 75_000 };
+const LIMITS = {
+  maxHeaderBytes: 16 * 1024,
+  headersMax: 256,
+  maxConnections: 0,
+  headerTimeoutMs: 30_000,
+  requestTimeoutMs: 60_000,
+  keepAliveTimeoutMs: 75_000,
+};
+const WRITE_IDLE_MS = 300_000;
 const COMPRESSION = compressionFilter({ minBytes: 1024, encodings: ["zstd", "br", "gzip"] });
 
 interface ServedFolder {
@@ -43,7 +52,13 @@ export async function startFileServer({
   clock = systemClock,
 }: FileServerSettings): Promise<FileServer> {
   const statistics = new FrontendStatistics();
-  const services = { accessLog: createAccessLog(log, false), statistics, clock, draining: false };
+  const services = {
+    accessLog: createAccessLog(log, false),
+    statistics,
+    clock,
+    writeIdleTimeoutMs: WRITE_IDLE_MS,
+    draining: false,
+  };
   const folders = options.folders.map((folder): ServedFolder => {
     checkFolder(folder.root, "fileserver.serve");
     return { options: folder, folder: new Folder(folder) };
@@ -53,7 +68,13 @@ export async function startFileServer({
     addressKey: "fileserver.address",
     limits: LIMITS,
     handle: (incoming, outgoing) =>
-      inTurn(outgoing, () => serve(new RequestScope(services, incoming, outgoing), folders, log)),
+      inTurn(outgoing, () => {
+        const scope = new RequestScope(services, incoming, outgoing);
+        const problem = headProblem(incoming, LIMITS.headersMax);
+        if (problem === undefined) return serve(scope, folders, log);
+        outgoing.shouldKeepAlive = false;
+        sendBodiless(responseSink(scope), problem.status, []);
+      }),
     statistics,
     log,
     state: services,

@@ -64,7 +64,7 @@ export class FilteredResponse implements ResponseSink {
     if (this.#state === "replaced") return;
     if (this.#state === "passing") {
       if (chunk !== undefined) this.#count(chunk);
-      endResponse(this.#target, this.#scope.outgoing, chunk);
+      endResponse(this.#target, this.#scope, chunk);
     } else if (this.#state === "streaming") this.#stream!.end(chunk);
     else if (chunk === undefined || chunk.length === 0) {
       // The answer to HEAD: what GET would get, whose length nobody knows.
@@ -109,7 +109,7 @@ export class FilteredResponse implements ResponseSink {
       if (head.has("trailer")) head.remove("content-length");
       else head.set("Content-Length", String(encoded.length));
       this.#target.writeHead(head.status, head.headers);
-      endResponse(this.#target, outgoing, encoded);
+      endResponse(this.#target, this.#scope, encoded);
     });
   }
 
@@ -128,7 +128,7 @@ export class FilteredResponse implements ResponseSink {
       stream.pause();
       target.once("drain", () => stream.resume());
     });
-    stream.once("end", () => endResponse(target, outgoing));
+    stream.once("end", () => endResponse(target, this.#scope));
     stream.once("error", () => outgoing.destroy());
     outgoing.once("close", () => stream.destroy());
   }

@@ -26,13 +26,14 @@ export interface FormLimits {
 
 export const FORM_LIMITS: FormLimits = { fieldsMax: 250_000, nodesMax: 250_000 };
 
-/** Names with more parts are left out without a word, as RoadRunner does. */
+/** RoadRunner leaves names with more parts out without a word. The sender would believe that they arrived. */
 const DEPTH_MAX = 127;
 
 /**
  * Parses a form. Takes time in proportion to its length.
  *
- * @throws RrError INVALID_REQUEST: broken escape, semicolon in a pair, one name used for a value and for a map, too large
+ * @throws RrError INVALID_REQUEST: broken escape, semicolon in a pair, one name used for a value and for a map, too deep;
+ * PAYLOAD_TOO_LARGE: too many fields
  */
 export function parseForm(body: Uint8Array, limits: FormLimits = FORM_LIMITS): FormTree {
   return growTree(groupPairs(body, limits.fieldsMax), VALUE_RULES, limits.nodesMax);
@@ -58,7 +59,9 @@ export function growTree<Leaf>(
   const grower = { root, rules, nodesLeft: nodesMax };
   for (const [name, leaves] of groups) {
     const path = splitName(name);
-    if (path.length <= DEPTH_MAX) mount(grower, path, leaves);
+    if (path.length > DEPTH_MAX)
+      throw new RrError("INVALID_REQUEST", `a name in the form has more than ${DEPTH_MAX} parts`);
+    mount(grower, path, leaves);
   }
   return root;
 }
@@ -90,7 +93,8 @@ function groupPairs(body: Uint8Array, fieldsMax: number): Map<string, string[]> 
     const ampersand = text.indexOf("&", start);
     const end = ampersand < 0 ? text.length : ampersand;
     if (end > start) {
-      if (++fields > fieldsMax) throw new RrError("INVALID_REQUEST", `the form has more than ${fieldsMax} fields`);
+      if (++fields > fieldsMax)
+        throw new RrError("PAYLOAD_TOO_LARGE", `the form has more than ${fieldsMax} fields (http.max_form_fields)`);
       addPair(groups, text.slice(start, end));
     }
     start = end + 1;

@@ -18,6 +18,8 @@ export interface ListenerLimits {
   /** 0: any number. */
   readonly maxConnections: number;
   readonly headerTimeoutMs: number;
+  /** Head and body; 0: no limit. */
+  readonly requestTimeoutMs: number;
   readonly keepAliveTimeoutMs: number;
 }
 
@@ -60,6 +62,7 @@ export async function openListener(settings: ListenerSettings): Promise<Listener
   };
   const server = createLimitedServer(settings.limits, serve);
   server.on("checkContinue", serve);
+  server.on("checkExpectation", serve);
   server.on("connection", (socket) => {
     statistics.openConnections++;
     unused.add(socket);
@@ -67,6 +70,12 @@ export async function openListener(settings: ListenerSettings): Promise<Listener
       statistics.openConnections--;
       unused.delete(socket);
     });
+  });
+  // Without a listener Node breaks the connection off without an answer. No proxy is asked here.
+  server.on("connect", (_incoming, socket) => {
+    statistics.badRequests++;
+    socket.on("error", () => socket.destroy());
+    socket.end(rawErrorResponse(405, ["Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"]));
   });
   server.on("drop", () => {
     statistics.refusedConnections++;
@@ -127,18 +136,19 @@ function createLimitedServer(
   limits: ListenerLimits,
   serve: (incoming: IncomingMessage, outgoing: ServerResponse) => void,
 ): Server {
+  // Node wants the shorter one to be that of the head.
+  const shortestMs = Math.min(limits.headerTimeoutMs, limits.requestTimeoutMs || Number.POSITIVE_INFINITY);
   const server = createServer(
     {
       maxHeaderSize: limits.maxHeaderBytes,
-      headersTimeout: limits.headerTimeoutMs,
-      // The time of a whole request is not limited: large uploads take long. Pauses in them are (`receiveBody`).
-      requestTimeout: 0,
-      connectionsCheckingInterval: Math.max(50, Math.min(5_000, limits.headerTimeoutMs / 4)),
+      headersTimeout: shortestMs,
+      requestTimeout: limits.requestTimeoutMs,
+      connectionsCheckingInterval: Math.max(50, Math.min(5_000, shortestMs / 4)),
       keepAliveTimeout: limits.keepAliveTimeoutMs,
     },
     serve,
   );
-  // Node would drop headers beyond a number without a word. Their bytes are limited; that is enough.
+  // Node would drop headers beyond a number without a word; `headProblem` counts them.
   server.maxHeadersCount = 0;
   if (limits.maxConnections > 0) server.maxConnections = limits.maxConnections;
   return server;
@@ -188,11 +198,17 @@ function answerUnparsable(error: Error, socket: Socket, log: Log): void {
   log.debug({ event: "http.bad_request", code, remote_address: socket.remoteAddress }, error.message);
   // What Node asks too: with the head of a response under way, a second one would end up in its body.
   const current = (socket as Socket & { _httpMessage?: ServerResponse })._httpMessage;
+  // The request that is being answered was fine, and what follows it is not: that one has its response, and then it ends.
+  if (socket.writable && code !== "ECONNRESET" && current?.req.complete) {
+    if (current.headersSent) current.once("finish", () => socket.destroySoon());
+    else current.shouldKeepAlive = false;
+    return;
+  }
   if (!socket.writable || code === "ECONNRESET" || current?.headersSent) {
     socket.destroy();
     return;
   }
-  socket.end(rawErrorResponse(UNPARSABLE_STATUS[code] ?? 400));
+  socket.end(rawErrorResponse(unparsableStatus(error, code)));
   // See `endAfterLinger` for why the rest is read first.
   const timer = setTimeout(() => socket.destroy(), LINGER_MS);
   socket.once("close", () => clearTimeout(timer));
@@ -200,6 +216,14 @@ function answerUnparsable(error: Error, socket: Socket, log: Log): void {
   socket.resume();
 }
 
+function unparsableStatus(error: Error, code: string): number {
+  const { rawPacket } = error as { rawPacket?: Buffer };
+  // A line that ends in a wrong way has a wrong version, too, as far as the parser is concerned.
+  if (code === "HPE_INVALID_VERSION" && OTHER_VERSION.test(rawPacket?.toString("latin1") ?? "")) return 505;
+  return UNPARSABLE_STATUS[code] ?? 400;
+}
+
+const OTHER_VERSION = /^[A-Z]+ \S+ HTTP\/(?!1\.[01]\r)\d\.\d\r\n/m;
 const UNPARSABLE_STATUS: Partial<Record<string, number>> = {
   HPE_HEADER_OVERFLOW: 431,
   ERR_HTTP_REQUEST_TIMEOUT: 408,

@@ -33,8 +33,12 @@ export function planBody(method: string, contentType: string | undefined, rawBod
 const MULTIPART = /^\s*multipart\/form-data\s*(?:;|$)/;
 
 /** The worker's view of a form: JSON. Workers of the JSON protocol choke on an empty body, those of protobuf do not. */
-export function formBody(body: Uint8Array, contextCodec: BodyOptions["contextCodec"]): Buffer {
-  return fieldsBody(treeJson(parseForm(body, FORM_LIMITS)), contextCodec);
+export function formBody(
+  body: Uint8Array,
+  contextCodec: BodyOptions["contextCodec"],
+  fieldsMax = FORM_LIMITS.fieldsMax,
+): Buffer {
+  return fieldsBody(treeJson(parseForm(body, { ...FORM_LIMITS, fieldsMax })), contextCodec);
 }
 
 /** The same for a tree that is JSON already. */

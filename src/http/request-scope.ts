@@ -14,6 +14,8 @@ export interface ScopeServices {
   readonly accessLog: AccessLog | undefined;
   readonly statistics: FrontendStatistics;
   readonly clock: Clock;
+  /** Longest time without progress while a client has bytes to read. */
+  readonly writeIdleTimeoutMs: number;
   /** Connections are closed after the response under way. */
   readonly draining: boolean;
 }

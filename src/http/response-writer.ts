@@ -1,8 +1,9 @@
 import { type IncomingMessage, type ServerResponse, STATUS_CODES } from "node:http";
 import type { ReplyPiece } from "../client/dispatch-stream.ts";
 import type { Log } from "../log.ts";
-import { endResponse, STALL_TIMEOUT_MS } from "./end-response.ts";
+import { endResponse } from "./end-response.ts";
 import { EMPTY_BODY } from "./request-body.ts";
+import type { RequestScope } from "./request-scope.ts";
 import type { ResponseSink } from "./response-filter.ts";
 import { decodeResponseHead, PLAIN_HEAD, type ResponseHead } from "./response-head.ts";
 
@@ -25,6 +26,7 @@ export interface ReplySource {
  * waiting --head, more pieces--> streaming --last piece--> ended; a reply in one piece goes from waiting to ended.
  */
 export class ResponseWriter {
+  readonly #scope: RequestScope;
   readonly #incoming: IncomingMessage;
   readonly #outgoing: ServerResponse;
   /** Where the response is written: `#outgoing` itself unless middleware stands before it. */
@@ -39,9 +41,10 @@ export class ResponseWriter {
   #ungrantedBytes = 0;
   #congested = false;
 
-  constructor(incoming: IncomingMessage, outgoing: ServerResponse, sink: ResponseSink, source: ReplySource, log: Log) {
-    this.#incoming = incoming;
-    this.#outgoing = outgoing;
+  constructor(scope: RequestScope, sink: ResponseSink, source: ReplySource, log: Log) {
+    this.#scope = scope;
+    this.#incoming = scope.incoming;
+    this.#outgoing = scope.outgoing;
     this.#sink = sink;
     this.#source = source;
     this.#log = log;
@@ -103,8 +106,9 @@ export class ResponseWriter {
     this.#state = "ended";
     this.#prepareConnection(head);
     if (!this.#mayHaveBody(status)) {
-      // For HEAD the worker may tell the length of what GET would get, or just answer as to GET.
-      const length = contentLength ?? (body.length > 0 ? body.length : undefined);
+      // For HEAD the worker may tell the length of what GET would get, or just answer as to GET. What it sends with a
+      // status that has no body is not that.
+      const length = contentLength ?? (body.length > 0 && status !== 304 ? body.length : undefined);
       this.#sink.writeHead(status, length === undefined || status === 204 ? headers : withLength(headers, length));
       this.#sink.end();
       return;
@@ -114,7 +118,7 @@ export class ResponseWriter {
       this.#sink.writeHead(status, withTrailerNames(headers, trailers));
       this.#sink.addTrailers(trailers);
     } else this.#sink.writeHead(status, withLength(headers, body.length));
-    endResponse(this.#sink, this.#outgoing, body);
+    endResponse(this.#sink, this.#scope, body);
   }
 
   #start(head: ResponseHead, body: Uint8Array): void {
@@ -168,7 +172,7 @@ export class ResponseWriter {
 
   #awaitDrain(): void {
     this.#congested = true;
-    this.#outgoing.setTimeout(STALL_TIMEOUT_MS);
+    this.#outgoing.setTimeout(this.#scope.services.writeIdleTimeoutMs);
     this.#sink.once("drain", () => {
       this.#congested = false;
       this.#outgoing.setTimeout(0);
@@ -201,7 +205,7 @@ export class ResponseWriter {
     this.#state = "ended";
     const { trailers } = this.#head;
     if (trailers.length > 0) this.#sink.addTrailers(trailers);
-    endResponse(this.#sink, this.#outgoing);
+    endResponse(this.#sink, this.#scope);
   }
 
   /**

@@ -45,6 +45,7 @@ export async function startFrontend(settings: FrontendSettings): Promise<Fronten
     accessLog: createAccessLog(log, options.accessLogs),
     statistics,
     clock,
+    writeIdleTimeoutMs: options.writeIdleTimeoutMs,
     draining: false,
   };
   const metrics = new HttpMetrics(() => clock.monotonicMs());

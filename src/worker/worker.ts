@@ -45,6 +45,8 @@ export interface WorkerObserver {
 }
 
 /** After the channel of a worker closed, its process has this long to end by itself. */
+/** Errors travel in one message with their metadata. */
+const STRAY_TEXT_MAX = 4096;
 const EXIT_AFTER_CLOSE_MS = 1_000;
 /**
  * What a worker wrote before it ended may still be in the channel and is read for so long after the exit; not for ever,
@@ -91,6 +93,8 @@ export class Worker implements WorkerMessageListener {
   #relay: Relay | undefined;
   #state: WorkerState = "booting";
   #execution: Execution | undefined;
+  /** In debug mode: what PHP printed during the call. */
+  #strayText = "";
   #lastRequestId = "";
   /** The present request is still being written. */
   #feeding = false;
@@ -204,6 +208,7 @@ export class Worker implements WorkerMessageListener {
     this.#abandoned = false;
     this.#streamStopSent = false;
     this.executionStartedAtMs = this.#environment.clock.monotonicMs();
+    this.#strayText = "";
     this.#execDeadline.start();
     this.#relay!.write(this.#environment.protocol.encodeRequest(execution.request));
     const { source } = execution.request;
@@ -354,7 +359,7 @@ export class Worker implements WorkerMessageListener {
   }
 
   #applicationError(): RrError {
-    const metadata = { pool: this.#environment.options.name, pid: this.pid };
+    const metadata = { pool: this.#environment.options.name, pid: this.pid, ...this.#strayOutput() };
     return new RrError("WORKER_ERROR", this.#heldError || "the application answered with an empty error", { metadata });
   }
 
@@ -364,7 +369,10 @@ export class Worker implements WorkerMessageListener {
       this.#bootText += printable(bytes);
       return;
     }
-    this.#observer.strayOutput(this, printable(bytes));
+    const text = printable(bytes);
+    this.#observer.strayOutput(this, text);
+    // Error pages of debug mode show it: it is where a forgotten var_dump() and PHP's own messages end up.
+    if (this.#environment.options.debug) this.#strayText = (this.#strayText + text).slice(-STRAY_TEXT_MAX);
   }
 
   violation(problem: string, bytes: Buffer): void {
@@ -573,13 +581,28 @@ export class Worker implements WorkerMessageListener {
 
   /** Why it is gone: the error it was killed for, or what its exit means. */
   exitError(exit: ExitStatus): RrError {
-    if (this.#killError) return this.#killError;
+    const error = this.#killError ?? this.#explainedExit(exit);
+    Object.assign(error.metadata, this.#strayOutput());
+    return error;
+  }
+
+  #explainedExit(exit: ExitStatus): RrError {
     return explainExit({
       pool: this.#environment.options.name,
       pid: this.pid,
       exit,
       lastOutput: this.#child.lastOutput,
     });
+  }
+
+  /** What PHP said besides its answer, for error pages: in debug mode all of a worker's output is that of its one call. */
+  #strayOutput(): { stray_output?: string; last_output?: string } {
+    if (!this.#environment.options.debug) return {};
+    const lastOutput = this.#child.lastOutput.slice(-STRAY_TEXT_MAX);
+    return {
+      ...(this.#strayText !== "" && { stray_output: this.#strayText }),
+      ...(lastOutput !== "" && { last_output: lastOutput }),
+    };
   }
 
   /** "worker 12 of pool "http" ..." */

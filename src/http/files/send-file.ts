@@ -64,7 +64,7 @@ function sendWhole(scope: RequestScope, sink: ResponseSink, file: StoredFile): v
     scope.writtenBytes = file.size;
     sink.writeHead(200, file.wholeHeaders);
     if (sink === outgoing && file.text !== undefined) outgoing.end(file.text, "latin1");
-    else endResponse(sink, outgoing, file.body);
+    else endResponse(sink, scope, file.body);
   }
 }
 
@@ -73,7 +73,7 @@ function sendPart(scope: RequestScope, sink: ResponseSink, file: StoredFile, ran
   const part = file.body.subarray(range.first, range.last + 1);
   scope.writtenBytes = part.length;
   sink.writeHead(206, partHeaders(file, range));
-  endResponse(sink, scope.outgoing, part);
+  endResponse(sink, scope, part);
 }
 
 function partHeaders({ headers, size }: Pick<StoredFile, "headers" | "size">, { first, last }: ByteRange): string[] {
@@ -119,11 +119,11 @@ export async function streamFile(
       at += bytesRead;
       scope.writtenBytes += bytesRead;
       const room = sink.write(bytesRead === buffer.length ? buffer : buffer.subarray(0, bytesRead));
-      if (!room && at <= last) await drained(sink, outgoing);
+      if (!room && at <= last) await drained(sink, scope);
       // Once the socket has taken all, the memory is free again. What else a sink does with it, only that one knows.
       if (room || sink !== outgoing) buffer = undefined;
     }
-    if (!outgoing.destroyed) endResponse(sink, outgoing);
+    if (!outgoing.destroyed) endResponse(sink, scope);
   } catch {
     outgoing.destroy();
   } finally {

@@ -64,6 +64,10 @@ describe("config resolution", () => {
         headerTimeoutMs: 30_000,
         bodyIdleTimeoutMs: 60_000,
         keepAliveTimeoutMs: 75_000,
+        headersMax: 256,
+        requestTimeoutMs: 3_600_000,
+        writeIdleTimeoutMs: 300_000,
+        formFieldsMax: 10_000,
         rawBody: false,
         uploads: {
           forbid: [".php", ".exe", ".bat"],
@@ -203,6 +207,10 @@ describe("config resolution", () => {
         headerTimeoutMs: 11_000,
         bodyIdleTimeoutMs: 12_000,
         keepAliveTimeoutMs: 13_000,
+        headersMax: 100,
+        requestTimeoutMs: 840_000,
+        writeIdleTimeoutMs: 15_000,
+        formFieldsMax: 5000,
         rawBody: true,
         uploads: {
           forbid: [".php", ".phar"],

@@ -108,7 +108,7 @@ describe("file server", () => {
       ["/files/..%2f..%2fsecret.txt", 403],
       ["/files/one.txt%00", 400],
       ["/files/%zz", 404],
-      ["*", 404],
+      ["*", 400],
     ] as const) {
       const text = await new RawConnection(port)
         .write(`GET ${path} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n`)

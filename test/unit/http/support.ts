@@ -1,5 +1,4 @@
 import { request as httpRequest, type IncomingHttpHeaders, type IncomingMessage } from "node:http";
-import { connect, type Socket } from "node:net";
 import { Codec } from "../../../gen/roadrunner/dispatch/v1/payload_pb.ts";
 import type {
   CallHandle,
@@ -13,6 +12,8 @@ import type { RrError } from "../../../src/errors.ts";
 import type { MiddlewareRegistry } from "../../../src/http/middleware.ts";
 import { type Frontend, startFrontend } from "../../../src/http/server.ts";
 import type { Log } from "../../../src/log.ts";
+
+export { RawConnection } from "../../support/raw-connection.ts";
 
 /** A call as the core would see it, answered by the test. */
 export class MemoryCall implements CallHandle {
@@ -199,6 +200,10 @@ export function httpOptions(overrides: Partial<HttpOptions> = {}): HttpOptions {
     headerTimeoutMs: 5_000,
     bodyIdleTimeoutMs: 5_000,
     keepAliveTimeoutMs: 5_000,
+    headersMax: 4000,
+    requestTimeoutMs: 0,
+    writeIdleTimeoutMs: 300_000,
+    formFieldsMax: 250_000,
     rawBody: false,
     uploads: {
       forbid: [".php"],
@@ -295,52 +300,4 @@ async function readBody(response: IncomingMessage): Promise<Buffer> {
   const chunks: Buffer[] = [];
   for await (const chunk of response) chunks.push(chunk as Buffer);
   return Buffer.concat(chunks);
-}
-
-/** A connection that is written and read by hand. */
-export class RawConnection {
-  readonly socket: Socket;
-  readonly closed: Promise<void>;
-  text = "";
-  #waiters: (() => void)[] = [];
-
-  constructor(port: number) {
-    this.socket = connect({ port, host: "127.0.0.1" });
-    this.socket.setEncoding("latin1");
-    this.socket.on("data", (data: string) => {
-      this.text += data;
-      this.#wake();
-    });
-    this.socket.on("error", () => {});
-    this.closed = new Promise((resolve) => {
-      this.socket.once("close", () => {
-        this.#wake();
-        resolve();
-      });
-    });
-  }
-
-  write(text: string): this {
-    this.socket.write(text, "latin1");
-    return this;
-  }
-
-  /** Resolves when what came has `part`; rejects when the connection closes before. */
-  async until(part: string): Promise<string> {
-    while (!this.text.includes(part)) {
-      if (this.socket.closed) throw new Error(`closed after ${JSON.stringify(this.text)}`);
-      await new Promise<void>((resolve) => this.#waiters.push(resolve));
-    }
-    return this.text;
-  }
-
-  /** All that came until the other side closed. */
-  async all(): Promise<string> {
-    await this.closed;
-    return this.text;
-  }
-
-  #wake(): void {
-    for (const waiter of this.#waiters.splice(0)) waiter();
-  }
 }
