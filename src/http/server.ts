@@ -54,7 +54,8 @@ export async function startFrontend(settings: FrontendSettings): Promise<Fronten
   const { address, close } = await openListener({
     target: settings.listen,
     addressKey: "http.address",
-    limits: options,
+    // Connections go to whichever frontend is quicker; an even share each keeps the sum.
+    limits: { ...options, maxConnections: Math.ceil(options.maxConnections / options.frontends) },
     handle: createRequestHandler(services, chain),
     statistics,
     log,

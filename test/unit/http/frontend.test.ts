@@ -785,7 +785,8 @@ describe("frontend", () => {
     });
 
     it("refuses connections over the limit", async () => {
-      const { port, frontend, dispatch } = await testFrontend({ maxConnections: 1 });
+      // Its share of them.
+      const { port, frontend, dispatch } = await testFrontend({ maxConnections: 2, frontends: 2 });
       const first = new RawConnection(port).write("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
       await dispatch.next();
       expect(await new RawConnection(port).write("GET / HTTP/1.1\r\nHost: h\r\n\r\n").all()).to.equal("");

@@ -414,7 +414,7 @@ export type Http = Message<"roadrunner.config.v1.Http"> & {
   maxHeaderSize?: bigint | undefined;
 
   /**
-   * Connections at a time over all frontends; further ones are closed. 0: no limit.
+   * Connections at a time, in even shares for the frontends; further ones are closed. 0: no limit.
    *
    * @generated from field: optional uint32 max_connections = 11;
    */
