@@ -16,5 +16,8 @@ HttpWorker::create()->serve(static function (Request $request, HttpWorker $http)
 
         return;
     }
+    if ($request->path === '/throw') {
+        throw new RuntimeException('this was thrown');
+    }
     $http->respond(200, strlen($request->body) . " bytes\n", ['Content-Type' => 'text/plain; charset=utf-8']);
 });

@@ -54,7 +54,13 @@ function resolvePool(
     name,
     command: pool.command.length > 0 ? pool.command : server.command,
     // As in RoadRunner: the file's variables stand above the addresses, the mode above all.
-    env: { ...env, ...(server.protocol === "goridge1" && firstGenerationEnv(mode)), RR_MODE: mode },
+    env: {
+      ...env,
+      ...(server.protocol === "goridge1" && firstGenerationEnv(mode)),
+      // The PHP library then leaves exceptions to the server's error page.
+      ...(pool.debug && { RR_DEBUG: "1" }),
+      RR_MODE: mode,
+    },
     workingDirectory: context.workingDirectory,
     user: server.user || undefined,
     group: server.group || undefined,

@@ -1,8 +1,9 @@
 import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { createGunzip } from "node:zlib";
 import { expect } from "chai";
 import { eventually, within } from "../support/eventually.ts";
-import { needsPhp } from "../support/php.ts";
+import { needsPhp, ROOT } from "../support/php.ts";
 import { RawConnection } from "../support/raw-connection.ts";
 import { ServerProcess, stopServers } from "../support/server-process.ts";
 
@@ -188,6 +189,16 @@ describe("Error pages", function () {
     const problem = JSON.parse(answers["application/problem+json"]!.split("\r\n\r\n")[1]!);
     expect(problem).to.include({ status: 555, reason: "WORKER_ERROR" });
     expect(problem.last_output).to.contain("<b>dump</b> of a variable");
+  });
+
+  it("of debug mode show exceptions that the PHP library caught", async () => {
+    const command = `php ${join(ROOT, "examples/limits/worker.php")}`;
+    const server = await ServerProcess.start({ command, pool: { debug: true } });
+    const request = "GET /throw HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAccept: text/html\r\n\r\n";
+    const page = await within(LIMIT_MS, "the page came", new RawConnection(server.httpPort).write(request).all());
+    expect(page)
+      .to.match(/^HTTP\/1\.1 500 /)
+      .and.to.match(/<pre>RuntimeException: this was thrown in .*worker\.php:\d+/);
   });
 
   it("of debug mode show the last output of a worker that died", () => {

@@ -392,6 +392,8 @@ final class GlobalsWorker
     {
         if ($this->streaming) {
             $this->http->end($this->output);
+        } elseif ($failed && HttpWorker::isDebugging()) {
+            $this->http->error('The script failed; what it printed and logged says why.');
         } elseif ($failed) {
             $this->http->respond(500, "Internal Server Error\n", ['Content-Type' => 'text/plain; charset=utf-8']);
         } else {

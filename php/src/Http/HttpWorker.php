@@ -129,9 +129,17 @@ final class HttpWorker
         $this->worker->error($message);
     }
 
-    /** Reports a throwable on standard error and answers the current request with status 500, if that is still possible. */
+    /**
+     * Reports a throwable on standard error and answers the current request with status 500, if that is still possible.
+     * With the pool's `debug` the server answers, with a page that shows the throwable.
+     */
     public function fail(\Throwable $error): void
     {
+        if (self::isDebugging() && $this->worker->isBusy() && !$this->headSent) {
+            $this->error((string) $error);
+
+            return;
+        }
         Stderr::report($error, 'Uncaught in the handler of a request');
         if (!$this->worker->isBusy()) {
             return;
@@ -164,6 +172,12 @@ final class HttpWorker
                 $this->fail($error);
             }
         }
+    }
+
+    /** The pool's `debug` is on: error pages show what is known. */
+    public static function isDebugging(): bool
+    {
+        return \getenv('RR_DEBUG') === '1';
     }
 
     public function getWorker(): Worker

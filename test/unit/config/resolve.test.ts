@@ -181,7 +181,7 @@ describe("config resolution", () => {
         exitOnError: true,
       },
       pools: [
-        { ...pool, name: "http", debug: true, numWorkers: 0 },
+        { ...pool, name: "http", debug: true, numWorkers: 0, env: { ...pool.env, RR_DEBUG: "1" } },
         { ...pool, name: "api", debug: false, numWorkers: 3 },
       ],
       http: {
