@@ -116,9 +116,10 @@ npx() {
 }
 curl() {
   set -- "\${@//127.0.0.1:8080/${http}}"
+  set -- "\${@//127.0.0.1:8081/${files}}"
   # Who looks at the head wants to see failures, too.
   if [[ $1 == -si ]]; then command curl --max-time 20 "$@"; return; fi
-  command curl --fail --silent --show-error "\${@//127.0.0.1:8081/${files}}"
+  command curl --fail --silent --show-error "$@"
 }
 grpcurl() { command grpcurl "\${@//127.0.0.1:6002/${control}}"; }
 # The first Python that has gRPC: version managers put others before the system's.

@@ -17,7 +17,13 @@ export interface StatusServerSettings {
 }
 
 /** Whoever checks asks for little, and often on one connection. */
-const LIMITS = { maxHeaderBytes: 16 * 1024, maxConnections: 0, headerTimeoutMs: 10_000, keepAliveTimeoutMs: 75_000 };
+const LIMITS = {
+  maxHeaderBytes: 16 * 1024,
+  maxConnections: 0,
+  headerTimeoutMs: 10_000,
+  requestTimeoutMs: 10_000,
+  keepAliveTimeoutMs: 75_000,
+};
 
 /** One entry of the answer; the names are RoadRunner's. */
 export interface CheckResult {
