@@ -14,6 +14,7 @@ import { type ListeningSocket, openListeningSocket } from "./frontends/listening
 import type { Log } from "./log.ts";
 import { Pool } from "./pool/pool.ts";
 import { runInitHook } from "./process/init-hook.ts";
+import { Reloader } from "./reload/reloader.ts";
 import { rpcMethods } from "./rpc/methods.ts";
 import { RpcServer } from "./rpc/rpc-server.ts";
 import { Spool } from "./spool/spool.ts";
@@ -45,6 +46,7 @@ export class Core {
   #api: ApiServer | undefined;
   #rpc: RpcServer | undefined;
   #frontends: FrontendSupervisor | undefined;
+  #reloader: Reloader | undefined;
   /** Where `fileserver` and `status` are served. */
   readonly fileAddresses: string[] = [];
   readonly statusAddresses: string[] = [];
@@ -91,6 +93,15 @@ export class Core {
       await this.stop(0);
       throw thrown;
     }
+    const { reload, workingDirectory } = configuration;
+    if (reload) {
+      this.#reloader = new Reloader(reload, workingDirectory, {
+        pool: (name) => this.#dispatcher.pool(name),
+        events: this.#events,
+        log: log.child({ channel: "reload" }),
+      });
+      await this.#reloader.start();
+    }
     this.#control.state = "serving";
     const { httpAddresses, controlAddresses } = this.#control;
     const message = `serving: ${[...httpAddresses, ...this.fileAddresses, ...this.statusAddresses, ...controlAddresses].join(", ")}`;
@@ -101,6 +112,7 @@ export class Core {
   async stop(timeoutMs: number): Promise<void> {
     const wasServing = this.#control.state === "serving";
     this.#control.state = "stopping";
+    await this.#reloader?.close();
     this.#events.record("server.draining", { message: "the server stops" });
     // Checks fail from now on. Load balancers get time to see that before connections are refused.
     const { drainDelayMs } = this.#options.loaded.configuration;

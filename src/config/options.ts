@@ -22,6 +22,27 @@ export interface ServerConfiguration {
   readonly status: StatusOptions | undefined;
   /** Where files that come with requests are kept meanwhile; undefined: the system's folder for temporary files. */
   readonly spoolDirectory: string | undefined;
+  /** Undefined: files are not watched. */
+  readonly reload: ReloadOptions | undefined;
+}
+
+export interface ReloadOptions {
+  /** Quiet time before a reset, and the time between looks when polling. */
+  readonly intervalMs: number;
+  readonly polling: boolean;
+  readonly rules: readonly ReloadRule[];
+}
+
+/** Which files reset which pools. */
+export interface ReloadRule {
+  readonly pools: readonly string[];
+  /** Absolute. */
+  readonly dirs: readonly string[];
+  readonly recursive: boolean;
+  /** Parts of file names. */
+  readonly patterns: readonly string[];
+  /** Names, or absolute paths. */
+  readonly ignore: readonly string[];
 }
 
 export type Address =

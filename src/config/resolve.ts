@@ -16,6 +16,7 @@ import { environmentNames, milliseconds, type ResolutionContext } from "./resolu
 import { resolveFileServer, resolveMiddleware } from "./resolve-middleware.ts";
 import { resolvePools } from "./resolve-pool.ts";
 import { resolveRoutes } from "./resolve-routes.ts";
+import { resolveReload } from "./resolve-reload.ts";
 
 /** Stands in for an address that is wrong, so that the rest can be checked. */
 const NO_ADDRESS = { kind: "tcp", host: "127.0.0.1", port: 0 } as const;
@@ -43,6 +44,7 @@ export function resolveConfiguration(message: Configuration, context: Resolution
     onInit: resolveOnInit(message),
     pools,
     http: message.http?.address ? resolveHttp(message.http, pools, context) : undefined,
+    reload: message.reload && resolveReload(message.reload, pools, context),
     fileServer: message.fileserver && resolveFileServer(message.fileserver, context),
     status: message.status && resolveStatus(message.status, context),
     spoolDirectory: spoolDirectory(message.http, context),

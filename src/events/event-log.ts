@@ -12,6 +12,13 @@ export const EVENT_TYPES = {
   "pool.started": { severity: "info", meaning: "the first workers of a pool are ready" },
   "pool.reset": { severity: "info", meaning: "a new generation of workers took over" },
   "pool.reset_failed": { severity: "error", meaning: "a new generation could not boot; the old one goes on" },
+  "reload.watching": { severity: "info", meaning: "files are watched for changes" },
+  "reload.polling": {
+    severity: "warning",
+    meaning: "the system refused to watch files: they are looked at by interval",
+  },
+  "reload.changed": { severity: "info", meaning: "files changed and pools are reset" },
+  "reload.failed": { severity: "error", meaning: "a changed file left a pool with its old code" },
   "pool.scaled": { severity: "info", meaning: "a pool has another number of workers" },
   "pool.scale_failed": { severity: "error", meaning: "workers that a pool should grow by could not boot" },
   "pool.paused": { severity: "warning", meaning: "a pool refuses calls until it is resumed" },

@@ -25,6 +25,7 @@ export interface ServerConfig {
   fileserver?: Record<string, unknown>;
   status?: Record<string, unknown>;
   endure?: Record<string, unknown>;
+  reload?: Record<string, unknown>;
 }
 
 /** A line of the log of a server, core and frontends alike. */
@@ -49,6 +50,7 @@ function configFile({
   fileserver,
   status,
   endure,
+  reload,
 }: ServerConfig): string {
   return JSON.stringify({
     version: "3",
@@ -58,6 +60,7 @@ function configFile({
     ...(fileserver && { fileserver }),
     ...(status && { status }),
     ...(endure && { endure }),
+    ...(reload && { reload }),
     control: { listen: "tcp://127.0.0.1:0" },
     logs: { mode: "production", encoding: "json", level: "debug", ...logs },
   });

@@ -63,7 +63,7 @@ describe("config load", () => {
     expect(configuration.logs.channelLevels).to.deep.equal({ http: "fatal", server: "info" });
     const sections = warnings.filter(({ message }) => message.startsWith("RoadRunner has this section"));
     expect(sections.map(({ path }) => path)).to.deep.equal(
-      "jobs kv orders amqp beanstalk boltdb sqs nats kafka redis memcached google-pub-sub metrics service lock tcp grpc centrifuge temporal otel reload".split(
+      "jobs kv orders amqp beanstalk boltdb sqs nats kafka redis memcached google-pub-sub metrics service lock tcp grpc centrifuge temporal otel".split(
         " ",
       ),
     );

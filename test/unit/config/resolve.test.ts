@@ -91,6 +91,7 @@ describe("config resolution", () => {
       fileServer: undefined,
       status: undefined,
       spoolDirectory: undefined,
+      reload: undefined,
     };
     expect(configuration).to.deep.equal(expected);
   });
@@ -277,6 +278,19 @@ describe("config resolution", () => {
         checkTimeoutMs: 5000,
       },
       spoolDirectory: join(directory, "spool"),
+      reload: {
+        intervalMs: 2000,
+        polling: true,
+        rules: [
+          {
+            pools: ["http"],
+            dirs: [join(directory, "src")],
+            recursive: true,
+            patterns: [".twig", ".yml"],
+            ignore: ["storage", join(directory, "var/cache")],
+          },
+        ],
+      },
     } satisfies ServerConfiguration);
   });
 

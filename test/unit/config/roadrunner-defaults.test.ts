@@ -96,6 +96,9 @@ const ROADRUNNER: Readonly<Record<string, string | undefined>> = {
   "endure.print_graph": "false",
   "endure.log_level": "error",
   "endure.watchdog_sec": "0",
+  "reload.interval": "1s",
+  "reload.patterns": '[".php"]',
+  "reload.services": NONE,
   include: NONE,
   envfile: NONE,
 };
@@ -119,6 +122,7 @@ rpc: {}
 http: {pool: {dynamic_allocator: {}, command: x}, headers: {cors: {}}, static: {dir: x}}
 fileserver: {address: ":80", serve: [{prefix: /}]}
 status: {address: ":81"}
+reload: {}
 logs: {file_logger_options: {}}
 `;
 /** What has to be written for the rest to be there. */
