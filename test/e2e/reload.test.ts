@@ -59,4 +59,17 @@ for (const polling of [false, true])
       const files = (await server.events("reload.changed")).map(({ attributes }) => attributes.files);
       expect(files.join()).to.not.match(/ignored|css/);
     });
+
+    if (!polling)
+      it("resets 50 times under load without a failed request", async () => {
+        const load = new HttpLoad(`${server.httpUrl}/pid`, 16);
+        const first = await generation();
+        for (let round = 1; round <= 50; round++) {
+          write("app.php", `${worker}// round ${round}\n`);
+          await eventually(`reset ${round} came`, async () => (await generation()) >= first + round);
+        }
+        const { statuses, failures } = await load.end();
+        expect(failures).to.deep.equal([]);
+        expect([...statuses.keys()]).to.deep.equal([200]);
+      });
   });
