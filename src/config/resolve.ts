@@ -15,8 +15,8 @@ import type {
 import { environmentNames, milliseconds, type ResolutionContext } from "./resolution.ts";
 import { resolveFileServer, resolveMiddleware } from "./resolve-middleware.ts";
 import { resolvePools } from "./resolve-pool.ts";
-import { resolveRoutes } from "./resolve-routes.ts";
 import { resolveReload } from "./resolve-reload.ts";
+import { resolveRoutes } from "./resolve-routes.ts";
 
 /** Stands in for an address that is wrong, so that the rest can be checked. */
 const NO_ADDRESS = { kind: "tcp", host: "127.0.0.1", port: 0 } as const;

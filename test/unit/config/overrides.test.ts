@@ -86,7 +86,7 @@ describe("config overrides", () => {
       '-o http.adress=:80: http.adress: unknown key "adress"; did you mean "address"?',
       '-o http.pool.num_workers=x: http.pool.num_workers: expected a whole number from 0 to 10000, got "x"',
       '-o version.x=1: version: it is no section: there is "3"',
-      '-o nonsense.key=1: nonsense: unknown key "nonsense"; known here: version, server, rpc, control, http, pools, logs, endure, include, envfile, fileserver, reload, status',
+      '-o nonsense.key=1: nonsense: unknown key "nonsense"; known here: version, server, rpc, control, http, pools, logs, endure, include, envfile, fileserver, status, reload',
     ]);
   });
 
