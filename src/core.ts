@@ -6,11 +6,12 @@ import { type ApiServer, createApiServer } from "./api/server.ts";
 import type { ServerControl, ServerStateName } from "./api/server-service.ts";
 import { systemClock } from "./clock.ts";
 import type { LoadedConfiguration } from "./config/load.ts";
+import type { Address } from "./config/options.ts";
 import { plainConfiguration } from "./config/write.ts";
 import { Dispatcher } from "./dispatch/dispatcher.ts";
 import { EventLog } from "./events/event-log.ts";
-import { FrontendSupervisor } from "./frontends/frontend-supervisor.ts";
-import { type ListeningSocket, openListeningSocket } from "./frontends/listening-socket.ts";
+import { FrontendSupervisor, type ServerKind } from "./frontends/frontend-supervisor.ts";
+import { type ListeningSocket, openListeningSocket, openListeningUnixSocket } from "./frontends/listening-socket.ts";
 import type { Log } from "./log.ts";
 import { Pool } from "./pool/pool.ts";
 import { runInitHook } from "./process/init-hook.ts";
@@ -34,6 +35,14 @@ export interface CoreOptions {
 /** Added to the time that a stop may take, for what comes after the last call. */
 const CLOSE_MARGIN_MS = 2_000;
 
+const SCHEMES: Readonly<Record<ServerKind, string>> = {
+  http: "http",
+  https: "https",
+  fastcgi: "fastcgi",
+  fileserver: "http",
+  status: "http",
+};
+
 /** Everything of one server, put together by hand in the order in which it depends on each other. */
 export class Core {
   readonly #options: CoreOptions;
@@ -50,7 +59,7 @@ export class Core {
   /** Where `fileserver` and `status` are served. */
   readonly fileAddresses: string[] = [];
   readonly statusAddresses: string[] = [];
-  readonly #sockets: { kind: "http" | "fileserver" | "status"; options: unknown; socket: ListeningSocket }[] = [];
+  readonly #sockets: { kind: ServerKind; options: unknown; socket: ListeningSocket }[] = [];
 
   constructor(options: CoreOptions) {
     this.#options = options;
@@ -130,20 +139,18 @@ export class Core {
 
   async #openSockets(): Promise<void> {
     const { http, fileServer, status } = this.#options.loaded.configuration;
-    if (http) {
-      const socket = await openListeningSocket(http.address.host, http.address.port, "http.address");
-      this.#sockets.push({ kind: "http", options: http, socket });
-    }
-    if (fileServer) {
-      const { host, port } = fileServer.address;
-      const socket = await openListeningSocket(host, port, "fileserver.address");
-      this.#sockets.push({ kind: "fileserver", options: fileServer, socket });
-    }
-    if (status) {
-      const { host, port } = status.address;
-      const socket = await openListeningSocket(host, port, "status.address");
-      this.#sockets.push({ kind: "status", options: status, socket });
-    }
+    const open = async (kind: ServerKind, address: Address, options: unknown, key: string): Promise<void> => {
+      const isPath = address.kind === "unix";
+      const socket = isPath
+        ? await openListeningUnixSocket(address.path, key)
+        : await openListeningSocket(address.host, address.port, key);
+      this.#sockets.push({ kind, options, socket });
+    };
+    if (http?.address) await open("http", http.address, http, "http.address");
+    if (http?.tls) await open("https", http.tls.address, http, "http.ssl.address");
+    if (http?.fastCgi) await open("fastcgi", http.fastCgi.address, http, "http.fcgi.address");
+    if (fileServer) await open("fileserver", fileServer.address, fileServer, "fileserver.address");
+    if (status) await open("status", status.address, status, "status.address");
   }
 
   async #openApi(): Promise<string> {
@@ -208,13 +215,13 @@ export class Core {
     await this.#frontends.start();
     for (const { kind, socket } of this.#sockets) {
       const { host, port } = socket;
-      const url = `http://${host.includes(":") ? `[${host}]` : host}:${port}`;
-      const addresses = {
-        http: this.#control.httpAddresses,
+      const place = host.includes("/") ? host : `${host.includes(":") ? `[${host}]` : host}:${port}`;
+      const url = `${SCHEMES[kind]}://${place}`;
+      const addresses: Partial<Record<ServerKind, string[]>> = {
         fileserver: this.fileAddresses,
         status: this.statusAddresses,
       };
-      addresses[kind].push(url);
+      (addresses[kind] ?? this.#control.httpAddresses).push(url);
     }
   }
 }

@@ -49,6 +49,8 @@ export type Address =
   | { readonly kind: "tcp"; readonly host: string; readonly port: number }
   | { readonly kind: "unix"; readonly path: string };
 
+export type TcpAddress = Extract<Address, { kind: "tcp" }>;
+
 export interface ControlOptions {
   /** Where the gRPC API listens besides the private socket. */
   readonly listen: Address;
@@ -134,7 +136,11 @@ export interface DynamicAllocatorOptions {
 }
 
 export interface HttpOptions {
-  readonly address: { readonly kind: "tcp"; readonly host: string; readonly port: number };
+  /** Undefined: only HTTPS or FastCGI. */
+  readonly address: TcpAddress | undefined;
+  readonly tls: TlsOptions | undefined;
+  readonly http2: { readonly h2c: boolean; readonly maxConcurrentStreams: number };
+  readonly fastCgi: { readonly address: Address } | undefined;
   /** Pool that requests go to. */
   readonly pool: string;
   /** The first that fits a request says where it goes. */
@@ -196,6 +202,32 @@ export interface StatusOptions {
   readonly address: { readonly kind: "tcp"; readonly host: string; readonly port: number };
   readonly unavailableStatus: number;
   readonly checkTimeoutMs: number;
+}
+
+export type ClientAuth = "none" | "request" | "require-any" | "verify-if-given" | "require-and-verify";
+
+export interface TlsOptions {
+  readonly address: TcpAddress;
+  /** Plain requests are sent here. */
+  readonly redirect: boolean;
+  /** Absolute; those that ACME writes, where ACME is used. */
+  readonly keyFile: string;
+  readonly certFile: string;
+  /** What clients' certificates are checked against; undefined: the authorities that Node knows. */
+  readonly clientCaFile: string | undefined;
+  readonly clientAuth: ClientAuth;
+  readonly acme: AcmeOptions | undefined;
+}
+
+export interface AcmeOptions {
+  readonly email: string;
+  readonly domains: readonly string[];
+  /** Absolute. */
+  readonly cacheDirectory: string;
+  readonly challenge: "http-01" | "tls-alpn-01";
+  /** Where the challenge is answered. */
+  readonly port: number;
+  readonly directoryUrl: string;
 }
 
 export interface HeadersOptions {

@@ -1,6 +1,5 @@
 import { resolve } from "node:path";
 import type { Configuration, Http, Logs, Status, Uploads } from "../../gen/roadrunner/config/v1/configuration_pb.ts";
-import { parseAddress, parseHttpAddress } from "./address.ts";
 import { installedContextCodec } from "./composer.ts";
 import type {
   Address,
@@ -16,10 +15,8 @@ import { environmentNames, milliseconds, type ResolutionContext } from "./resolu
 import { resolveFileServer, resolveMiddleware } from "./resolve-middleware.ts";
 import { resolvePools } from "./resolve-pool.ts";
 import { resolveReload } from "./resolve-reload.ts";
+import { addressOf, httpAddressOf, resolveProtocols } from "./resolve-protocols.ts";
 import { resolveRoutes } from "./resolve-routes.ts";
-
-/** Stands in for an address that is wrong, so that the rest can be checked. */
-const NO_ADDRESS = { kind: "tcp", host: "127.0.0.1", port: 0 } as const;
 
 /**
  * The message with all defaults to what the program works with. What no rule of a single key can say is checked here,
@@ -43,7 +40,7 @@ export function resolveConfiguration(message: Configuration, context: Resolution
     logs: resolveLogs(message.logs!, context),
     onInit: resolveOnInit(message),
     pools,
-    http: message.http?.address ? resolveHttp(message.http, pools, context) : undefined,
+    http: message.http && hasListener(message.http) ? resolveHttp(message.http, pools, context) : undefined,
     reload: message.reload && resolveReload(message.reload, pools, context),
     fileServer: message.fileserver && resolveFileServer(message.fileserver, context),
     status: message.status && resolveStatus(message.status, context),
@@ -54,16 +51,11 @@ export function resolveConfiguration(message: Configuration, context: Resolution
   return configuration;
 }
 
-function addressOf(text: string, path: string, { workingDirectory, report }: ResolutionContext): Address {
-  const address = parseAddress(text, workingDirectory);
-  if (!("error" in address)) return address;
-  report(path, address.error);
-  return NO_ADDRESS;
+function hasListener({ address, ssl, fcgi }: Http): boolean {
+  return Boolean(address || ssl || fcgi);
 }
 
 function resolveHttp(http: Http, pools: readonly PoolOptions[], context: ResolutionContext): HttpOptions {
-  const address = parseHttpAddress(http.address!);
-  if ("error" in address) context.report("http.address", address.error);
   const pool = pools.find(({ name }) => name === "http")!;
   const codec = http.contextCodec;
   const codecOf = ({ command }: PoolOptions) =>
@@ -71,7 +63,8 @@ function resolveHttp(http: Http, pools: readonly PoolOptions[], context: Resolut
       ? codec
       : installedContextCodec(context.workingDirectory, command, context.readFile);
   return {
-    address: "error" in address ? NO_ADDRESS : address,
+    address: http.address ? httpAddressOf(http.address, "http.address", context) : undefined,
+    ...resolveProtocols(http, context),
     pool: pool.name,
     routes: resolveRoutes(http, pools, codecOf, context),
     frontends: http.frontends!,
@@ -96,10 +89,9 @@ function resolveHttp(http: Http, pools: readonly PoolOptions[], context: Resolut
 }
 
 function resolveStatus(status: Status, context: ResolutionContext): StatusOptions {
-  const address = parseHttpAddress(status.address ?? "");
-  if ("error" in address && status.address !== undefined) context.report("status.address", address.error);
   return {
-    address: "error" in address ? NO_ADDRESS : address,
+    // That it is missing has been said.
+    address: httpAddressOf(status.address ?? "127.0.0.1:0", "status.address", context),
     unavailableStatus: status.unavailableStatusCode!,
     checkTimeoutMs: milliseconds(status.checkTimeout),
   };
@@ -165,7 +157,7 @@ function resolveLogs(logs: Logs, { workingDirectory }: ResolutionContext): LogOp
 
 /** What may be left out, but hardly on purpose. */
 function checkPresence({ http, fileserver, status, pools }: Configuration, { report }: ResolutionContext): void {
-  if (http && !http.address)
+  if (http && !hasListener(http))
     report("http", "http.address is missing: the pool is there, but nothing listens for HTTP", "warning");
   if (!http && !fileserver && !status && Object.keys(pools).length === 0)
     report("", "there is no pool: add `http` or `pools`", "warning");
@@ -186,7 +178,9 @@ function checkConflicts(
   };
   take(control.listen, "control.listen");
   if (rpc) take(rpc.listen, "rpc.listen");
-  if (http) take(http.address, "http.address");
+  if (http?.address) take(http.address, "http.address");
+  if (http?.tls) take(http.tls.address, "http.ssl.address");
+  if (http?.fastCgi) take(http.fastCgi.address, "http.fcgi.address");
   if (fileServer) take(fileServer.address, "fileserver.address");
   if (status) take(status.address, "status.address");
   const relay = pools[0]?.relay;

@@ -16,8 +16,10 @@ export interface FrontendAssignment {
   readonly servers: readonly ServerAssignment[];
 }
 
+export type ServerKind = "http" | "https" | "fastcgi" | "fileserver" | "status";
+
 export interface ServerAssignment {
-  readonly kind: "http" | "fileserver" | "status";
+  readonly kind: ServerKind;
   /** HttpOptions or FileServerOptions as a JSON value. */
   readonly options: unknown;
   /** Descriptor of the listening socket; undefined: the frontend opens host and port itself. */

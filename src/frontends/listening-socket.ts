@@ -1,4 +1,6 @@
+import { rmSync } from "node:fs";
 import net from "node:net";
+import { getSystemErrorName } from "node:util";
 import { RrError, systemErrorCode } from "../errors.ts";
 import { describePortOwner } from "../process/port-owner.ts";
 
@@ -21,7 +23,7 @@ interface BoundHandle {
 }
 
 /** What node:cluster uses to share a port. Not documented, hence only here and with a way around. */
-type CreateServerHandle = (host: string, port: number, family: 4 | 6) => BoundHandle | number;
+type CreateServerHandle = (host: string, port: number, family: 4 | 6 | -1) => BoundHandle | number;
 
 /**
  * Rejects with FAILED_PRECONDITION naming who has the port, where the system tells.
@@ -68,4 +70,44 @@ function cannotListen(host: string, port: number, key: string, error: Error): Rr
       metadata: { host, port },
     },
   );
+}
+
+/**
+ * The same for a socket in the file system, which is there until `close`. What a server that has died left there is
+ * replaced; `host` is the path, and the port 0.
+ */
+export async function openListeningUnixSocket(path: string, key: string): Promise<ListeningSocket> {
+  if (await isServed(path))
+    throw new RrError("FAILED_PRECONDITION", `cannot listen on ${path}: another program does; choose another ${key}`);
+  const create = (net as unknown as { _createServerHandle?: CreateServerHandle })._createServerHandle;
+  if (!create) return { fd: undefined, host: path, port: 0, close: () => {} };
+  const handle = create(path, -1, -1);
+  if (typeof handle === "number") {
+    const reason = getSystemErrorName(handle);
+    throw new RrError("FAILED_PRECONDITION", `cannot listen on ${path}: ${reason}; choose another ${key}`);
+  }
+  return {
+    fd: handle.fd,
+    host: path,
+    port: 0,
+    close: () => {
+      handle.close();
+      rmSync(path, { force: true });
+    },
+  };
+}
+
+/** Whether somebody accepts there. A socket without anybody is removed. */
+function isServed(path: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = net.connect(path);
+    socket.once("connect", () => {
+      socket.destroy();
+      resolve(true);
+    });
+    socket.once("error", (error) => {
+      if (systemErrorCode(error) === "ECONNREFUSED") rmSync(path, { force: true });
+      resolve(false);
+    });
+  });
 }

@@ -11,14 +11,18 @@ import { type HeadProblem, headProblem } from "./head-rules.ts";
 import { inTurn } from "./listener.ts";
 import { type Answer, type Chain, type FrontendEnv, type Middleware, runSteps, type Step } from "./middleware.ts";
 import { RequestScope } from "./request-scope.ts";
+import type { ResponseFilter } from "./response-filter.ts";
 
 /**
  * What answers requests: the chain in configured order around one handler that sends requests to the core. Steps and the
  * handler work on Node's request and response; only a user's own middleware sees `Request` and `Response`.
+ *
+ * @param outermost sees every response last
  */
 export function createRequestHandler(
   services: ExchangeServices,
   chain: Chain,
+  outermost?: ResponseFilter,
 ): (incoming: IncomingMessage, outgoing: ServerResponse) => void {
   const app = createApp(services, chain.inner);
   // node-server calls back before it returns, with the two objects that it was given: the scope need not be looked for.
@@ -36,6 +40,7 @@ export function createRequestHandler(
   const handle = (incoming: IncomingMessage, outgoing: ServerResponse, capture: BodyCapture | undefined) => {
     const scope = new RequestScope(services, incoming, outgoing);
     scope.capture = capture;
+    if (outermost !== undefined) scope.filters = [outermost];
     const problem = headProblem(incoming, headersMax);
     if (problem !== undefined) return refuse(scope, problem, services.options);
     // The server is meant, not an application: Go's answers alike.
@@ -68,7 +73,8 @@ function refuse(scope: RequestScope, { status, message }: HeadProblem, options: 
   sendErrorResponse(incoming, outgoing, responseSink(scope), error, options, requestId, { status });
 }
 
-function hasBody({ headers }: IncomingMessage): boolean {
+function hasBody({ headers, httpVersionMajor, complete }: IncomingMessage): boolean {
+  if (httpVersionMajor >= 2) return !complete;
   return headers["transfer-encoding"] !== undefined || Number(headers["content-length"] ?? 0) > 0;
 }
 

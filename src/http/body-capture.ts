@@ -24,7 +24,7 @@ export class BodyCapture {
       }
       return push.call(incoming, chunk, ...rest);
     };
-    if (incoming.headers.expect === undefined || incoming.httpVersion !== "1.1") return;
+    if (incoming.headers.expect === undefined || incoming.httpVersion === "1.0") return;
     let asked = false;
     incoming._read = (bytes) => {
       if (!asked && !outgoing.headersSent) outgoing.writeContinue();

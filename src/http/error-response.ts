@@ -73,6 +73,8 @@ export function rawErrorResponse(status: number, headers: readonly string[] = []
 
 function hasUnreadBody(incoming: IncomingMessage): boolean {
   const { headers } = incoming;
+  // A stream of HTTP/2 ends without its connection.
+  if (incoming.httpVersionMajor >= 2) return false;
   const hasBody = headers["transfer-encoding"] !== undefined || Number(headers["content-length"] ?? 0) > 0;
   return hasBody && !incoming.complete;
 }

@@ -93,7 +93,7 @@ export class Exchange implements CallSink {
     // Middleware may have read it already.
     const source = this.#scope.capture?.take() ?? this.#incoming;
     // Node leaves the answer to `Expect: 100-continue` to whoever listens for it, and listener.ts does.
-    if (source === this.#incoming && headers.expect !== undefined && this.#incoming.httpVersion === "1.1")
+    if (source === this.#incoming && headers.expect !== undefined && this.#incoming.httpVersion !== "1.0")
       this.#outgoing.writeContinue();
     if (this.#plan === "multipart") return this.#takeUpload(source);
     this.#body = receiveBody(source, options, this.#plan === "form" ? "whole" : "small-whole", {

@@ -1,13 +1,22 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
-import type { AddressInfo, Server as NetServer, Socket } from "node:net";
+import { type AddressInfo, createServer as createNetServer, type Server as NetServer, type Socket } from "node:net";
+import { createServer as createTlsServer, type Server as TlsServer } from "node:tls";
 import { RrError, systemErrorCode } from "../errors.ts";
 import type { Log } from "../log.ts";
 import { LINGER_MS, rawErrorResponse } from "./error-response.ts";
+import { Http2Connections } from "./http2/http2-server.ts";
+import { sniffHttp2 } from "./http2/preface.ts";
 import type { FrontendStatistics } from "./statistics.ts";
+import type { StreamRequest } from "./stream-request.ts";
+import type { StreamResponse } from "./stream-response.ts";
+import type { ServerCertificate } from "./tls/server-certificate.ts";
+import { acceptsPeer, tlsServerOptions } from "./tls/tls-server.ts";
 
 /** Where to accept connections: at an address, or on a socket that somebody else bound. */
 export type ListenTarget =
   | { readonly host: string; readonly port: number }
+  /** A unix socket. */
+  | { readonly path: string }
   /** A listening socket among the process's descriptors. */
   | { readonly fd: number }
   /** A listening server that came over Node's channel between processes. */
@@ -29,11 +38,24 @@ export interface ListenerSettings {
   readonly addressKey: string;
   readonly limits: ListenerLimits;
   /** Called for every request as it comes; see `inTurn`. */
-  readonly handle: (incoming: IncomingMessage, outgoing: ServerResponse) => void;
+  readonly handle: RequestHandler;
+  /** Undefined: HTTP/1 alone. */
+  readonly http2?: { readonly maxConcurrentStreams: number } | undefined;
+  /** Undefined: connections are not encrypted. */
+  readonly certificate?: ServerCertificate | undefined;
   readonly statistics: FrontendStatistics;
   readonly log: Log;
   /** Whether connections end after the response under way: set when the listener closes. */
   readonly state: { draining: boolean };
+}
+
+export type RequestHandler = (incoming: IncomingMessage, outgoing: ServerResponse) => void;
+/** For requests that did not come as HTTP/1. */
+export type StreamHandler = (request: StreamRequest, response: StreamResponse) => void;
+
+/** The two kinds have in common what handlers use. */
+export function asStreamHandler(handle: RequestHandler): StreamHandler {
+  return handle as unknown as StreamHandler;
 }
 
 export interface Listener {
@@ -60,27 +82,33 @@ export async function openListener(settings: ListenerSettings): Promise<Listener
     if (state.draining) outgoing.shouldKeepAlive = false;
     handle(incoming, outgoing);
   };
-  const server = createLimitedServer(settings.limits, serve);
-  server.on("checkContinue", serve);
-  server.on("checkExpectation", serve);
+  const http1 = createLimitedServer(settings.limits, serve);
+  http1.on("checkContinue", serve);
+  http1.on("checkExpectation", serve);
+  const http2 =
+    settings.http2 && new Http2Connections({ ...settings.limits, ...settings.http2 }, asStreamHandler(handle), log);
+  const server = acceptor(settings, http1, http2);
+  if (settings.limits.maxConnections > 0) server.maxConnections = settings.limits.maxConnections;
   server.on("connection", (socket) => {
     statistics.openConnections++;
-    unused.add(socket);
     socket.once("close", () => {
       statistics.openConnections--;
-      unused.delete(socket);
     });
   });
   // Without a listener Node breaks the connection off without an answer. No proxy is asked here.
-  server.on("connect", (_incoming, socket) => {
+  http1.on("connect", (_incoming, socket) => {
     statistics.badRequests++;
     socket.on("error", () => socket.destroy());
     socket.end(rawErrorResponse(405, ["Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"]));
   });
+  http1.on("connection", (socket) => {
+    unused.add(socket);
+    socket.once("close", () => unused.delete(socket));
+  });
   server.on("drop", () => {
     statistics.refusedConnections++;
   });
-  server.on("clientError", (error, socket) => {
+  http1.on("clientError", (error, socket) => {
     statistics.badRequests++;
     answerUnparsable(error, socket as Socket, log);
   });
@@ -90,7 +118,7 @@ export async function openListener(settings: ListenerSettings): Promise<Listener
   let closing: Promise<void> | undefined;
   return {
     address: addressOf(server),
-    close: (deadlineMs) => (closing ??= close(server, settings, unused, deadlineMs)),
+    close: (deadlineMs) => (closing ??= close({ server, http1, http2, unused }, settings, deadlineMs)),
   };
 }
 
@@ -103,23 +131,64 @@ export function inTurn(outgoing: ServerResponse, run: () => void): void {
   else run();
 }
 
+interface Servers {
+  readonly server: NetServer;
+  readonly http1: Server;
+  readonly http2: Http2Connections | undefined;
+  readonly unused: ReadonlySet<Socket>;
+}
+
+/** What accepts connections: the server of HTTP/1 itself if there is nothing to tell apart. */
+function acceptor({ certificate, limits, log }: ListenerSettings, http1: Server, http2: Http2Connections | undefined) {
+  if (certificate === undefined && http2 === undefined) return http1;
+  // Node looks for slow heads and idle connections from here on; nobody calls `listen` of this server.
+  http1.emit("listening");
+  const http1Takes = (socket: Socket) => http1.emit("connection", socket);
+  if (certificate === undefined)
+    return createNetServer((socket) =>
+      sniffHttp2(socket, limits.headerTimeoutMs, http1Takes, (one) => http2!.take(one)),
+    );
+  const server: TlsServer = createTlsServer(
+    tlsServerOptions(certificate, { http2: http2 !== undefined, handshakeTimeoutMs: limits.headerTimeoutMs }),
+    (socket) => {
+      if (!acceptsPeer(certificate.clientAuth, socket)) {
+        log.debug({ event: "tls.client_refused", remote_address: socket.remoteAddress }, "no acceptable certificate");
+        socket.destroy();
+      } else if (socket.alpnProtocol === "h2") http2!.take(socket);
+      else http1Takes(socket);
+    },
+  );
+  server.on("tlsClientError", (error, socket) => {
+    log.debug(
+      { event: "tls.handshake_failed", code: systemErrorCode(error), remote_address: socket.remoteAddress },
+      error.message,
+    );
+  });
+  certificate.onChange((context) => server.setSecureContext(context));
+  return server;
+}
+
 async function close(
-  server: Server,
-  { state, log, statistics }: ListenerSettings,
-  unused: ReadonlySet<Socket>,
+  { server, http1, http2, unused }: Servers,
+  { state, log, statistics, certificate }: ListenerSettings,
   deadlineMs: number,
 ): Promise<void> {
   state.draining = true;
+  certificate?.close();
   const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+  http2?.drain();
   // A response that was under way leaves its connection idle.
-  const sweep = setInterval(() => server.closeIdleConnections(), SWEEP_MS);
+  const sweep = setInterval(() => http1.closeIdleConnections(), SWEEP_MS);
   // Whoever connected just now gets a moment to be served.
   const unusedTimer = setTimeout(() => destroyAll(unused), Math.min(UNUSED_GRACE_MS, deadlineMs));
   const deadline = setTimeout(() => {
     log.warn({ event: "http.close_forced", requests: statistics.openRequests }, "Requests were still running: cut off");
-    server.closeAllConnections();
+    http1.closeAllConnections();
+    http2?.destroy();
   }, deadlineMs);
   await closed;
+  // Where it did not listen itself this ends its timers.
+  if (http1 !== server) http1.close();
   clearInterval(sweep);
   clearTimeout(unusedTimer);
   clearTimeout(deadline);
@@ -150,11 +219,13 @@ function createLimitedServer(
   );
   // Node would drop headers beyond a number without a word; `headProblem` counts them.
   server.maxHeadersCount = 0;
-  if (limits.maxConnections > 0) server.maxConnections = limits.maxConnections;
   return server;
 }
 
-function listen(server: Server, { target, addressKey }: ListenerSettings): Promise<void> {
+export function listen(
+  server: NetServer,
+  { target, addressKey }: Pick<ListenerSettings, "target" | "addressKey">,
+): Promise<void> {
   return new Promise((resolve, reject) => {
     const failed = (error: Error) => reject(listenError(error, target, addressKey));
     server.once("error", failed);
@@ -167,7 +238,14 @@ function listen(server: Server, { target, addressKey }: ListenerSettings): Promi
 }
 
 function listenError(error: Error, target: ListenTarget, addressKey: string): RrError {
-  const where = "host" in target ? shown(target) : "fd" in target ? `descriptor ${target.fd}` : "an inherited socket";
+  const where =
+    "host" in target
+      ? shown(target)
+      : "path" in target
+        ? target.path
+        : "fd" in target
+          ? `descriptor ${target.fd}`
+          : "an inherited socket";
   const code = systemErrorCode(error);
   const [problem, advice] = LISTEN_PROBLEMS[code ?? ""] ?? [error.message, "check it"];
   return new RrError("FAILED_PRECONDITION", `cannot listen on ${where}: ${problem}; ${advice} (${addressKey})`, {
@@ -183,7 +261,7 @@ const LISTEN_PROBLEMS: Partial<Record<string, [problem: string, advice: string]>
   ENOTFOUND: ["the name of the host is not known", "choose an address of this machine"],
 };
 
-function addressOf(server: Server): { host: string; port: number } {
+function addressOf(server: NetServer): { host: string; port: number } {
   const { address, port } = server.address() as AddressInfo;
   return { host: address, port };
 }

@@ -2,9 +2,9 @@ import { connectCore } from "../client/core-client.ts";
 import { createDispatchClient } from "../client/dispatch-stream.ts";
 import type { FileServerOptions, HttpOptions, LogOptions, StatusOptions } from "../config/options.ts";
 import { RrError } from "../errors.ts";
-import { createLog, type Log } from "../log.ts";
+import { createLog } from "../log.ts";
 import { startFileServer } from "./file-server.ts";
-import type { Listener } from "./listener.ts";
+import type { Listener, ListenTarget } from "./listener.ts";
 import { startFrontend } from "./server.ts";
 import { startStatusServer } from "./status-server.ts";
 
@@ -19,11 +19,17 @@ interface Assignment {
   servers: ServerAssignment[];
 }
 
-type ServerAssignment = { listenFd: number | undefined; host: string; port: number } & (
-  | { kind: "http"; options: HttpOptions }
-  | { kind: "fileserver"; options: FileServerOptions }
-  | { kind: "status"; options: StatusOptions }
-);
+interface Place {
+  listenFd: number | undefined;
+  host: string;
+  port: number;
+}
+type ServerAssignment = Place &
+  (
+    | { kind: "http" | "https" | "fastcgi"; options: HttpOptions }
+    | { kind: "fileserver"; options: FileServerOptions }
+    | { kind: "status"; options: StatusOptions }
+  );
 
 type Message = Assignment | { type: "close"; timeoutMs: number };
 
@@ -31,17 +37,30 @@ const listeners: Listener[] = [];
 
 async function assigned({ core, logs, servers }: Assignment): Promise<void> {
   const log = createLog(logs).child({ channel: "http" });
-  for (const server of servers) listeners.push(await start(server, core, log));
+  const http: Partial<Record<"http" | "https" | "fastcgi", ListenTarget>> = {};
+  let options: HttpOptions | undefined;
+  for (const server of servers)
+    if (server.kind === "fileserver")
+      listeners.push(await startFileServer({ options: server.options, log, listen: targetOf(server) }));
+    else if (server.kind === "status") {
+      const listen = targetOf(server);
+      listeners.push(await startStatusServer({ options: server.options, core: connectCore(core), log, listen }));
+    } else {
+      http[server.kind] = targetOf(server);
+      options = server.options;
+    }
+  if (options !== undefined) {
+    const dispatch = createDispatchClient(connectCore(core));
+    const { http: listen, https: tlsListen, fastcgi: fastCgiListen } = http;
+    listeners.push(await startFrontend({ options, dispatch, log, listen, tlsListen, fastCgiListen }));
+  }
   process.send?.({ type: "listening" });
 }
 
-function start({ listenFd, host, port, ...server }: ServerAssignment, core: string, log: Log): Promise<Listener> {
-  const listen = listenFd === undefined ? { host, port } : { fd: listenFd };
-  if (server.kind === "fileserver") return startFileServer({ options: server.options, log, listen });
-  if (server.kind === "status")
-    return startStatusServer({ options: server.options, core: connectCore(core), log, listen });
-  const dispatch = createDispatchClient(connectCore(core));
-  return startFrontend({ options: server.options, dispatch, log, listen });
+function targetOf({ listenFd, host, port }: Place): ListenTarget {
+  // A host with a slash is the path of a socket.
+  if (listenFd !== undefined) return { fd: listenFd };
+  return host.includes("/") ? { path: host } : { host, port };
 }
 
 async function close(timeoutMs: number): Promise<void> {

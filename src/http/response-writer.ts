@@ -1,4 +1,5 @@
 import { type IncomingMessage, type ServerResponse, STATUS_CODES } from "node:http";
+import { TLSSocket } from "node:tls";
 import type { ReplyPiece } from "../client/dispatch-stream.ts";
 import type { Log } from "../log.ts";
 import { endResponse } from "./end-response.ts";
@@ -6,6 +7,7 @@ import { EMPTY_BODY } from "./request-body.ts";
 import type { RequestScope } from "./request-scope.ts";
 import type { ResponseSink } from "./response-filter.ts";
 import { decodeResponseHead, PLAIN_HEAD, type ResponseHead } from "./response-head.ts";
+import { StreamResponse } from "./stream-response.ts";
 
 /** Bytes of a reply that may be on their way or wait for a slow client. */
 export const WINDOW_BYTES = 256 * 1024;
@@ -91,12 +93,15 @@ export class ResponseWriter {
     this.#state = "ended";
     // What is sent instead is not broken.
     if (this.#sink.replaced) return;
+    if (isStreamResponse(this.#outgoing)) return this.#outgoing.abort();
     const { socket } = this.#outgoing;
     // What stands before the response may have taken the announced length away.
     const hasLength = this.#remainingBytes !== Number.POSITIVE_INFINITY && this.#sink === this.#outgoing;
     const endsWithConnection = !this.#outgoing.chunkedEncoding && !hasLength;
     if (socket === null) this.#outgoing.destroy();
     // Where the end of the connection is the end of the body, only a reset tells that it is not.
+    // Where TLS ends without its closing message, that tells it as well; Node cannot reset such a connection.
+    else if (endsWithConnection && socket instanceof TLSSocket) socket.destroy();
     else if (endsWithConnection) socket.resetAndDestroy();
     else socket.destroySoon();
   }
@@ -221,11 +226,18 @@ export class ResponseWriter {
       );
       return;
     }
-    if (this.#incoming.httpVersion !== "1.1" || !socket?.writable || status === 100) return;
+    if (status === 100) return;
+    if (isStreamResponse(this.#outgoing)) return this.#outgoing.inform(status, headers);
+    if (this.#incoming.httpVersion !== "1.1" || !socket?.writable) return;
     let text = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? "Informational"}\r\n`;
     for (let at = 0; at < headers.length; at += 2) text += `${headers[at]}: ${headers[at + 1]}\r\n`;
     socket.write(`${text}\r\n`, "latin1");
   }
+}
+
+/** The type says otherwise: see `asStreamHandler`. */
+function isStreamResponse(outgoing: unknown): outgoing is StreamResponse {
+  return outgoing instanceof StreamResponse;
 }
 
 function withLength(headers: string[], length: number): string[] {

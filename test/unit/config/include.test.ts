@@ -15,7 +15,7 @@ describe("config include", () => {
       },
     );
     expect(configuration.logs).to.deep.include({ level: "error", mode: "development" });
-    expect(configuration.http!.address.port).to.equal(81);
+    expect(configuration.http!.address!.port).to.equal(81);
     expect(configuration.gracePeriodMs).to.equal(5000);
     expect(origins.get("logs.level")).to.equal("conf/b.yaml:2:15");
     expect(origins.get("logs.mode")).to.equal("default");

@@ -66,7 +66,7 @@ describe("config interpolation", () => {
       `version: "$V"\nserver: {command: php worker.php}\nhttp: {address: ":$P", pool: ${pool}}`,
       { env: { V: "3", N: "7", D: "0", T: "5s", M: "64", P: "81" } },
     );
-    expect(configuration.http?.address.port).to.equal(81);
+    expect(configuration.http?.address?.port).to.equal(81);
     expect(configuration.pools[0]).to.deep.include({ numWorkers: 7, debug: false, queueWaitMs: 5000 });
     expect(configuration.pools[0]!.supervisor.workerMemoryBytesMax).to.equal(64 * 1024 * 1024);
   });

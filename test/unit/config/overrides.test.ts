@@ -70,7 +70,7 @@ describe("config overrides", () => {
 
   it("hold variables", () => {
     const { configuration } = load(MINIMAL, { overrides: ["http.address=:${PORT:-81}"], env: {} });
-    expect(configuration.http!.address.port).to.equal(81);
+    expect(configuration.http!.address!.port).to.equal(81);
   });
 
   it("keep what the file says beside them", () => {

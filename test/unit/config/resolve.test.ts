@@ -54,6 +54,9 @@ describe("config resolution", () => {
       ],
       http: {
         address: { kind: "tcp", host: "127.0.0.1", port: 8080 },
+        tls: undefined,
+        http2: { h2c: false, maxConcurrentStreams: 128 },
+        fastCgi: undefined,
         pool: "http",
         routes: [],
         frontends: 1,
@@ -187,6 +190,24 @@ describe("config resolution", () => {
       ],
       http: {
         address: { kind: "tcp", host: "0.0.0.0", port: 8081 },
+        tls: {
+          address: { kind: "tcp", host: "0.0.0.0", port: 8443 },
+          redirect: true,
+          keyFile: join(directory, "acme/certificate.key"),
+          certFile: join(directory, "acme/certificate.crt"),
+          clientCaFile: join(directory, "clients.crt"),
+          clientAuth: "require-any",
+          acme: {
+            email: "admin@example.com",
+            domains: ["example.com", "www.example.com"],
+            cacheDirectory: join(directory, "acme"),
+            challenge: "tls-alpn-01",
+            port: 8444,
+            directoryUrl: "https://acme.example.com/directory",
+          },
+        },
+        http2: { h2c: true, maxConcurrentStreams: 64 },
+        fastCgi: { address: { kind: "unix", path: join(directory, "fcgi.sock") } },
         pool: "http",
         routes: [
           {

@@ -190,6 +190,9 @@ export function memoryLog(): { log: Log; lines: LogLine[] } {
 export function httpOptions(overrides: Partial<HttpOptions> = {}): HttpOptions {
   return {
     address: { kind: "tcp", host: "127.0.0.1", port: 0 },
+    tls: undefined,
+    http2: { h2c: false, maxConcurrentStreams: 128 },
+    fastCgi: undefined,
     pool: "http",
     routes: [],
     frontends: 1,

@@ -1,0 +1,115 @@
+import { join, resolve } from "node:path";
+import type { Acme, Http, Ssl } from "../../gen/roadrunner/config/v1/configuration_pb.ts";
+import { parseAddress, parseHttpAddress } from "./address.ts";
+import { certificateProblem } from "./certificate.ts";
+import type { AcmeOptions, Address, ClientAuth, HttpOptions, TcpAddress, TlsOptions } from "./options.ts";
+import type { ResolutionContext } from "./resolution.ts";
+
+/** Stands in for an address that is wrong, so that the rest can be checked. */
+const NO_ADDRESS = { kind: "tcp", host: "127.0.0.1", port: 0 } as const;
+
+export function addressOf(text: string, path: string, { workingDirectory, report }: ResolutionContext): Address {
+  const address = parseAddress(text, workingDirectory);
+  if (!("error" in address)) return address;
+  report(path, address.error);
+  return NO_ADDRESS;
+}
+
+export function httpAddressOf(text: string, path: string, { report }: ResolutionContext): TcpAddress {
+  const address = parseHttpAddress(text);
+  if (!("error" in address)) return address;
+  report(path, address.error);
+  return NO_ADDRESS;
+}
+
+/** What is served besides plain HTTP/1. */
+export function resolveProtocols(
+  http: Http,
+  context: ResolutionContext,
+): Pick<HttpOptions, "tls" | "http2" | "fastCgi"> {
+  const { h2c, maxConcurrentStreams } = http.http2!;
+  return {
+    tls: http.ssl && resolveTls(http.ssl, http, context),
+    http2: { h2c: h2c!, maxConcurrentStreams: maxConcurrentStreams! },
+    fastCgi: http.fcgi && { address: addressOf(http.fcgi.address!, "http.fcgi.address", context) },
+  };
+}
+
+const CLIENT_AUTH: Readonly<Record<string, ClientAuth>> = {
+  no_client_cert: "none",
+  no_client_certs: "none",
+  request_client_cert: "request",
+  require_any_client_cert: "require-any",
+  verify_client_cert_if_given: "verify-if-given",
+  require_and_verify_client_cert: "require-and-verify",
+};
+
+function resolveTls(ssl: Ssl, http: Http, context: ResolutionContext): TlsOptions {
+  const { workingDirectory, readFile, report, reportMissing } = context;
+  const acme = ssl.acme && resolveAcme(ssl.acme, http, context);
+  const inCache = (name: string) => (acme ? join(acme.cacheDirectory, name) : "");
+  if (acme) {
+    if (ssl.key || ssl.cert) report("http.ssl.acme", "key and cert have no effect: acme brings its own", "warning");
+  } else
+    for (const key of ["key", "cert"] as const)
+      if (!ssl[key])
+        reportMissing(`http.ssl.${key}`, `http.ssl.${key} is missing: name a PEM file, or use http.ssl.acme`);
+  if (!acme && ssl.key && ssl.cert) checkFiles(ssl, context);
+  const clientCaFile = ssl.rootCa ? resolve(workingDirectory, ssl.rootCa) : undefined;
+  if (clientCaFile !== undefined) {
+    const ca = readFile(clientCaFile);
+    if ("error" in ca) report("http.ssl.root_ca", ca.error);
+    else if (!ca.text.includes("-----BEGIN CERTIFICATE-----"))
+      report("http.ssl.root_ca", `${clientCaFile} has no certificate in PEM form (-----BEGIN CERTIFICATE-----)`);
+  }
+  if (ssl.redirect && !http.address)
+    report("http.ssl.redirect", "it has no effect: without http.address there is nothing to redirect", "warning");
+  return {
+    address: httpAddressOf(ssl.address!, "http.ssl.address", context),
+    redirect: ssl.redirect!,
+    keyFile: acme ? inCache("certificate.key") : resolve(workingDirectory, ssl.key ?? ""),
+    certFile: acme ? inCache("certificate.crt") : resolve(workingDirectory, ssl.cert ?? ""),
+    clientCaFile,
+    clientAuth: CLIENT_AUTH[ssl.clientAuthType!] ?? "none",
+    acme,
+  };
+}
+
+function checkFiles({ key, cert }: Ssl, { workingDirectory, readFile, report }: ResolutionContext): void {
+  const paths = { key: resolve(workingDirectory, key!), cert: resolve(workingDirectory, cert!) };
+  const [keyFile, certFile] = [readFile(paths.key), readFile(paths.cert)];
+  if ("error" in keyFile) report("http.ssl.key", keyFile.error);
+  if ("error" in certFile) report("http.ssl.cert", certFile.error);
+  if ("error" in keyFile || "error" in certFile) return;
+  const problem = certificateProblem(certFile.text, keyFile.text);
+  if (problem !== undefined) report(`http.ssl.${problem.file}`, `${paths[problem.file]} ${problem.text}`);
+}
+
+const LETS_ENCRYPT = "https://acme-v02.api.letsencrypt.org/directory";
+const LETS_ENCRYPT_STAGING = "https://acme-staging-v02.api.letsencrypt.org/directory";
+
+function resolveAcme(acme: Acme, http: Http, { workingDirectory, report }: ResolutionContext): AcmeOptions {
+  const overHttp = acme.challengeType === "http-01";
+  for (const domain of acme.domains)
+    if (!/^[a-z0-9-]+(\.[a-z0-9-]+)*$/i.test(domain))
+      report(
+        "http.ssl.acme.domains",
+        domain.startsWith("*.")
+          ? `${domain}: authorities check names with "*" over DNS alone, which is not supported: list the names`
+          : `expected names such as example.com, got ${JSON.stringify(domain)}`,
+      );
+  const port = (overHttp ? acme.altHttpPort : acme.altTlsalpnPort)!;
+  if (!overHttp && http.ssl?.address?.endsWith(`:${port}`))
+    report(
+      "http.ssl.acme.challenge_type",
+      `port ${port} is that of http.ssl.address: tlsalpn-01 needs one of its own (alt_tlsalpn_port), http-01 does not`,
+    );
+  return {
+    email: acme.email ?? "",
+    domains: acme.domains,
+    cacheDirectory: resolve(workingDirectory, acme.cacheDir!),
+    challenge: overHttp ? "http-01" : "tls-alpn-01",
+    port,
+    directoryUrl: acme.directoryUrl || (acme.useProductionEndpoint ? LETS_ENCRYPT : LETS_ENCRYPT_STAGING),
+  };
+}

@@ -1,0 +1,113 @@
+import { constants, createServer, type ServerHttp2Session, type ServerHttp2Stream } from "node:http2";
+import type { Duplex } from "node:stream";
+import type { Log } from "../../log.ts";
+import type { StreamHandler } from "../listener.ts";
+import { type ConnectionInfo, StreamRequest } from "../stream-request.ts";
+import { Http2Response } from "./http2-response.ts";
+
+export interface Http2Settings {
+  readonly maxConcurrentStreams: number;
+  readonly maxHeaderBytes: number;
+  readonly keepAliveTimeoutMs: number;
+}
+
+/** Serves connections that somebody else accepted and knows to speak HTTP/2. */
+export class Http2Connections {
+  readonly #server: ReturnType<typeof createServer>;
+  readonly #sessions = new Set<ServerHttp2Session>();
+  readonly #open = new WeakMap<ServerHttp2Session, { streams: number; info: ConnectionInfo }>();
+  readonly #settings: Http2Settings;
+  readonly #handle: StreamHandler;
+  #closing = false;
+
+  constructor(settings: Http2Settings, handle: StreamHandler, log: Log) {
+    this.#settings = settings;
+    this.#handle = handle;
+    this.#server = createServer({
+      settings: {
+        maxConcurrentStreams: settings.maxConcurrentStreams,
+        maxHeaderListSize: settings.maxHeaderBytes,
+        enablePush: false,
+      },
+      // The limit that counts is that of bytes, of which HPACK counts 32 for every header beside its text.
+      maxHeaderListPairs: Math.max(128, Math.ceil(settings.maxHeaderBytes / 32)),
+    });
+    this.#server.on("session", (session) => this.#opened(session));
+    // Node's types do not have the last argument in every version.
+    const opened = (stream: ServerHttp2Stream, _headers: unknown, flags: number, rawHeaders: string[]) =>
+      this.#request(stream, (flags & constants.NGHTTP2_FLAG_END_STREAM) === 0, rawHeaders);
+    this.#server.on("stream", opened as never);
+    this.#server.on("sessionError", (error: Error) => log.debug({ event: "http.session_error" }, error.message));
+  }
+
+  take(socket: Duplex): void {
+    this.#server.emit("connection", socket);
+  }
+
+  /** Lets the streams that are open end, and takes no further ones. */
+  drain(): void {
+    this.#closing = true;
+    for (const session of this.#sessions) session.close();
+  }
+
+  destroy(): void {
+    for (const session of this.#sessions) session.destroy();
+  }
+
+  #opened(session: ServerHttp2Session): void {
+    const { remoteAddress, remotePort, localAddress, localPort } = session.socket;
+    const info = { remoteAddress, remotePort, localAddress, localPort, encrypted: session.encrypted === true };
+    const state = { streams: 0, info };
+    this.#open.set(session, state);
+    this.#sessions.add(session);
+    session.once("close", () => this.#sessions.delete(session));
+    session.setTimeout(this.#settings.keepAliveTimeoutMs, () => {
+      if (state.streams === 0) session.close();
+    });
+    if (this.#closing) session.close();
+  }
+
+  #request(stream: ServerHttp2Stream, hasBody: boolean, pairs: readonly string[]): void {
+    // A reset by the client; "close" follows.
+    stream.on("error", () => {});
+    const state = this.#open.get(stream.session as ServerHttp2Session);
+    if (state === undefined) return stream.close(constants.NGHTTP2_REFUSED_STREAM);
+    const { method, path, rawHeaders } = headOf(pairs);
+    // CONNECT has no path, and nobody here would be its other end.
+    if (path === undefined || method === "CONNECT") return stream.respond({ ":status": 501 }, { endStream: true });
+    state.streams++;
+    stream.once("close", () => state.streams--);
+    const head = { httpVersion: "2.0", method, url: path, rawHeaders, connection: state.info, hasBody };
+    const request = new StreamRequest(head, () => stream.resume());
+    if (hasBody) {
+      stream.pause();
+      stream.on("data", (chunk: Buffer) => {
+        if (!request.offer(chunk)) stream.pause();
+      });
+      stream.once("end", () => {
+        if (!stream.aborted) request.finish();
+      });
+    }
+    stream.once("close", () => request.destroy());
+    this.#handle(request, new Http2Response(request, stream));
+  }
+}
+
+/** Pseudo headers come first. The authority is what Host is in HTTP/1, and stands above one. */
+function headOf(pairs: readonly string[]): { method: string; path: string | undefined; rawHeaders: string[] } {
+  const rawHeaders: string[] = [];
+  let method = "GET";
+  let path: string | undefined;
+  let hasAuthority = false;
+  for (let at = 0; at < pairs.length; at += 2) {
+    const name = pairs[at]!;
+    const value = pairs[at + 1]!;
+    if (name === ":method") method = value;
+    else if (name === ":path") path = value;
+    else if (name === ":authority") {
+      hasAuthority = true;
+      rawHeaders.push("Host", value);
+    } else if (!name.startsWith(":") && !(hasAuthority && name === "host")) rawHeaders.push(name, value);
+  }
+  return { method, path, rawHeaders };
+}
