@@ -31,7 +31,7 @@ export function resolveProtocols(
   return {
     tls: http.ssl && resolveTls(http.ssl, http, context),
     http2: { h2c: h2c!, maxConcurrentStreams: maxConcurrentStreams! },
-    fastCgi: http.fcgi && { address: addressOf(http.fcgi.address!, "http.fcgi.address", context) },
+    fastCgi: http.fcgi?.address ? { address: addressOf(http.fcgi.address, "http.fcgi.address", context) } : undefined,
   };
 }
 
@@ -90,6 +90,11 @@ const LETS_ENCRYPT_STAGING = "https://acme-staging-v02.api.letsencrypt.org/direc
 
 function resolveAcme(acme: Acme, http: Http, { workingDirectory, report }: ResolutionContext): AcmeOptions {
   const overHttp = acme.challengeType === "http-01";
+  report(
+    "http.ssl.acme",
+    "certificates are not ordered yet: lay certificate.key and certificate.crt in cache_dir, where changes are noticed",
+    "warning",
+  );
   for (const domain of acme.domains)
     if (!/^[a-z0-9-]+(\.[a-z0-9-]+)*$/i.test(domain))
       report(

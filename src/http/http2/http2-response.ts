@@ -5,6 +5,8 @@ import { StreamResponse } from "../stream-response.ts";
 /** The response of one stream. */
 export class Http2Response extends StreamResponse {
   readonly #stream: ServerHttp2Stream;
+  #hasTrailers = false;
+  #trailers: string[] = [];
 
   constructor(request: StreamRequest, stream: ServerHttp2Stream) {
     super(request);
@@ -15,9 +17,15 @@ export class Http2Response extends StreamResponse {
   protected sendHead(status: number, headers: readonly string[], last: boolean): void {
     const stream = this.#stream;
     if (stream.destroyed || stream.closed) return;
-    stream.respond({ ":status": status, ...headerObject(headers) }, { endStream: last, waitForTrailers: !last });
-    if (!last) stream.once("wantTrailers", () => stream.close());
-    else this.#endRequest();
+    const object = headerObject(headers);
+    // Trailers are announced by the application's library: the stream must not end with its body then.
+    this.#hasTrailers = object.trailer !== undefined && !last;
+    stream.respond({ ":status": status, ...object }, { endStream: last, waitForTrailers: this.#hasTrailers });
+    if (this.#hasTrailers)
+      stream.once("wantTrailers", () =>
+        this.#trailers.length > 0 ? stream.sendTrailers(headerObject(this.#trailers)) : stream.close(),
+      );
+    if (last) this.#endRequest();
   }
 
   protected sendData(chunk: Buffer, done: () => void): void {
@@ -28,10 +36,7 @@ export class Http2Response extends StreamResponse {
   protected sendEnd(trailers: readonly [string, string][], done: () => void): void {
     const stream = this.#stream;
     if (stream.writableEnded || stream.destroyed) return done();
-    if (trailers.length > 0) {
-      stream.removeAllListeners("wantTrailers");
-      stream.once("wantTrailers", () => stream.sendTrailers(headerObject(trailers.flat())));
-    }
+    this.#trailers = trailers.flat();
     stream.end(() => {
       done();
       this.#endRequest();

@@ -76,9 +76,8 @@ describe("config load", () => {
       "logs.channels.http.err_output",
       "http.headers.cors.allow_credentials",
       "http.static.request",
-      "http.ssl",
-      "http.fcgi",
-      "http.http2",
+      "http.ssl.acme",
+      "http.ssl.acme",
       "http.http3",
     ]);
     for (const warning of warnings) expect(warning.text).to.match(/roadrunner\.yaml:\d+:\d+: /);

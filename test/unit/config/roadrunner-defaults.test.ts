@@ -22,6 +22,22 @@ const ROADRUNNER: Readonly<Record<string, string | undefined>> = {
   "server.on_init.exit_on_error": "false",
   "rpc.listen": "tcp://127.0.0.1:6001",
   "http.address": NONE,
+  "http.ssl.address": "127.0.0.1:443",
+  "http.ssl.redirect": "false",
+  "http.ssl.key": NONE,
+  "http.ssl.cert": NONE,
+  "http.ssl.root_ca": NONE,
+  "http.ssl.client_auth_type": "no_client_cert",
+  "http.ssl.acme.email": NONE,
+  "http.ssl.acme.domains": NONE,
+  "http.ssl.acme.cache_dir": "rr_cache_dir",
+  "http.ssl.acme.challenge_type": "http-01",
+  "http.ssl.acme.alt_http_port": "80",
+  "http.ssl.acme.alt_tlsalpn_port": "443",
+  "http.ssl.acme.use_production_endpoint": "false",
+  "http.fcgi.address": NONE,
+  "http.http2.h2c": "false",
+  "http.http2.max_concurrent_streams": "128",
   "http.pool.debug": "false",
   "http.pool.command": NONE,
   "http.pool.num_workers": String(availableParallelism()),
@@ -119,7 +135,12 @@ const DIFFERENT: Readonly<Record<string, { ours: string | undefined; reason: str
 const EVERY_SECTION = `version: "3"
 server: {on_init: {command: x}}
 rpc: {}
-http: {pool: {dynamic_allocator: {}, command: x}, headers: {cors: {}}, static: {dir: x}}
+http:
+  pool: {dynamic_allocator: {}, command: x}
+  headers: {cors: {}}
+  static: {dir: x}
+  ssl: {acme: {email: a@b.c, domains: [b.c]}}
+  fcgi: {address: unix://x}
 fileserver: {address: ":80", serve: [{prefix: /}]}
 status: {address: ":81"}
 reload: {}
@@ -129,6 +150,7 @@ logs: {file_logger_options: {}}
 const WRITTEN = [
   ...["version", "server.on_init.command", "http.pool.command", "http.static.dir"],
   ...["fileserver.address", "fileserver.serve.0.prefix", "status.address"],
+  ...["http.ssl.acme.email", "http.ssl.acme.domains", "http.fcgi.address"],
 ];
 
 describe("config defaults of RoadRunner", () => {
