@@ -108,7 +108,7 @@ describe("FastCGI with PHP", function () {
     const params = ["REQUEST_METHOD $request_method", "REQUEST_URI $request_uri", "SERVER_PROTOCOL $server_protocol"];
     params.push("CONTENT_TYPE $content_type", "CONTENT_LENGTH $content_length", "REMOTE_ADDR $remote_addr");
     params.push("HTTPS $https if_not_empty", "HTTP_HOST $http_host");
-    const config = `daemon off; pid ${directory}/nginx.pid; error_log stderr; events {}
+    const config = `user root; daemon off; pid ${directory}/nginx.pid; error_log stderr; events {}
 http { access_log off; client_body_temp_path ${directory}/body; fastcgi_temp_path ${directory}/fastcgi;
 proxy_temp_path ${directory}/proxy; uwsgi_temp_path ${directory}/uwsgi; scgi_temp_path ${directory}/scgi;
 upstream app { server unix:${socketPath}; keepalive 4; }
