@@ -92,7 +92,7 @@ describe("TLS and HTTP/2 with PHP", function () {
     const body = Buffer.alloc(3_000_000, "x");
     expect((await request(session, { ":path": "/length", ":method": "POST" }, body)).body).to.equal("3000000");
     const head = await request(session, { ":path": "/large", ":method": "HEAD" });
-    expect([head.status, head.headers["content-length"], head.body]).to.deep.equal([200, "1000000", ""]);
+    expect([head.status, head.body]).to.deep.equal([200, ""]);
     const cookies = await request(session, { ":path": "/cookies" });
     expect([cookies.status, cookies.headers["set-cookie"]]).to.deep.equal([204, ["a=1", "b=2"]]);
     const many = await Promise.all(Array.from({ length: 50 }, (_, at) => request(session, { ":path": `/n${at}` })));

@@ -99,6 +99,7 @@ function headOf(pairs: readonly string[]): { method: string; path: string | unde
   let method = "GET";
   let path: string | undefined;
   let hasAuthority = false;
+  let cookies = "";
   for (let at = 0; at < pairs.length; at += 2) {
     const name = pairs[at]!;
     const value = pairs[at + 1]!;
@@ -107,7 +108,11 @@ function headOf(pairs: readonly string[]): { method: string; path: string | unde
     else if (name === ":authority") {
       hasAuthority = true;
       rawHeaders.push("Host", value);
+    } else if (name === "cookie") {
+      // Split for better compression, and one header to everybody else (RFC 9113, 8.2.3).
+      cookies += cookies === "" ? value : `; ${value}`;
     } else if (!name.startsWith(":") && !(hasAuthority && name === "host")) rawHeaders.push(name, value);
   }
+  if (cookies !== "") rawHeaders.push("cookie", cookies);
   return { method, path, rawHeaders };
 }
