@@ -13,8 +13,8 @@ export function tlsServerOptions(
     handshakeTimeout: handshakeTimeoutMs,
     ALPNProtocols: http2 ? ["h2", "http/1.1"] : ["http/1.1"],
     requestCert: clientAuth !== "none",
-    // The other kinds are told apart when the certificate is there.
-    rejectUnauthorized: clientAuth === "require-and-verify",
+    // The kinds are told apart when the certificate is there: see `acceptsPeer`.
+    rejectUnauthorized: false,
     // A session that is taken up again brings no certificate: whether it was acceptable would be anybody's guess.
     ...(clientAuth === "none" ? {} : { secureOptions: constants.SSL_OP_NO_TICKET }),
   };
@@ -31,7 +31,7 @@ export function acceptsPeer(clientAuth: ClientAuth, socket: TLSSocket): boolean 
     case "verify-if-given":
       return !hasCertificate(socket) || socket.authorized;
     case "require-and-verify":
-      return socket.authorized;
+      return hasCertificate(socket) && socket.authorized;
   }
 }
 
