@@ -14,8 +14,8 @@ import type {
 import { environmentNames, milliseconds, type ResolutionContext } from "./resolution.ts";
 import { resolveFileServer, resolveMiddleware } from "./resolve-middleware.ts";
 import { resolvePools } from "./resolve-pool.ts";
-import { resolveReload } from "./resolve-reload.ts";
 import { addressOf, httpAddressOf, resolveProtocols } from "./resolve-protocols.ts";
+import { resolveReload } from "./resolve-reload.ts";
 import { resolveRoutes } from "./resolve-routes.ts";
 
 /**

@@ -1,4 +1,4 @@
-import type { IncomingMessage } from "node:http";
+import { IncomingMessage } from "node:http";
 
 /** Why the head of a request is refused. */
 export interface HeadProblem {
@@ -14,8 +14,8 @@ export function headProblem(incoming: IncomingMessage, headersMax: number): Head
   const { rawHeaders, httpVersion, headers, url = "" } = incoming;
   if (rawHeaders.length > 2 * headersMax)
     return { status: 431, message: `the request has more than ${headersMax} headers (http.max_headers)` };
-  // HTTP/2 has been through a parser of its own.
-  if (httpVersion !== "1.1" && !("stream" in incoming)) {
+  // HTTP/2 and FastCGI have been through parsers of their own.
+  if (httpVersion !== "1.1" && incoming instanceof IncomingMessage) {
     if (httpVersion !== "1.0")
       return { status: 505, message: `HTTP/${httpVersion} is not spoken here, but HTTP/1.1 and HTTP/1.0` };
     if (headers["transfer-encoding"] !== undefined)
