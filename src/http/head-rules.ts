@@ -1,4 +1,5 @@
-import { IncomingMessage } from "node:http";
+import type { IncomingMessage } from "node:http";
+import { StreamRequest } from "./stream-request.ts";
 
 /** Why the head of a request is refused. */
 export interface HeadProblem {
@@ -15,7 +16,7 @@ export function headProblem(incoming: IncomingMessage, headersMax: number): Head
   if (rawHeaders.length > 2 * headersMax)
     return { status: 431, message: `the request has more than ${headersMax} headers (http.max_headers)` };
   // HTTP/2 and FastCGI have been through parsers of their own.
-  if (httpVersion !== "1.1" && incoming instanceof IncomingMessage) {
+  if (httpVersion !== "1.1" && !((incoming as unknown) instanceof StreamRequest)) {
     if (httpVersion !== "1.0")
       return { status: 505, message: `HTTP/${httpVersion} is not spoken here, but HTTP/1.1 and HTTP/1.0` };
     if (headers["transfer-encoding"] !== undefined)
