@@ -44,6 +44,7 @@ function blocksOf(page: string): Block[] {
 /** Pages with commands to run, and the configuration that they run against. */
 const RUNNABLE = [
   { page: "README.md", directory: "php/examples/demo", overrides: [] },
+  { page: "docs/uploads.md", directory: "php/examples/demo", overrides: [] },
   { page: "docs/limits.md", directory: "examples/limits", overrides: [] },
   { page: "docs/middleware.md", directory: "examples/middleware", overrides: ["fileserver.address=127.0.0.1:0"] },
 ];
@@ -204,13 +205,14 @@ describe("documentation", () => {
     directory: dirname(file),
   }));
 
-  for (const { text, line } of blocksOf("docs/middleware.md").filter(({ language }) => language === "yaml"))
-    it(`docs/middleware.md, line ${line} is a part of a configuration`, () => {
-      const whole = `version: "3"\nserver: { command: x }\n${text}`;
-      const { problems } = checkConfiguration({ cwd: ROOT, text: whole, env: {} });
-      const errors = problems.filter(({ severity, path }) => severity === "error" || path.startsWith("http."));
-      expect(errors.map(({ message }) => message)).to.deep.equal([]);
-    });
+  for (const page of ["docs/middleware.md", "docs/uploads.md", "docs/operations.md"])
+    for (const { text, line } of blocksOf(page).filter(({ language }) => language === "yaml"))
+      it(`${page}, line ${line} is a part of a configuration`, () => {
+        const whole = `version: "3"\nserver: { command: x }\n${text}`;
+        const { problems } = checkConfiguration({ cwd: ROOT, text: whole, env: {} });
+        const errors = problems.filter(({ severity, path }) => severity === "error" || path.startsWith("http."));
+        expect(errors.map(({ message }) => message)).to.deep.equal([]);
+      });
 
   it("docs/limits.md has the defaults of the contract, and all limits", () => {
     const rows = (page: string) => readFileSync(join(ROOT, page), "utf8").split("\n");

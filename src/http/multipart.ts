@@ -51,6 +51,7 @@ export class MultipartReader {
   #valueBytes = 0;
   /** Since anything was told. */
   #idleBytes = 0;
+  #allParsed = false;
   #over = false;
 
   /** @throws RrError INVALID_REQUEST: the content type names no boundary */
@@ -68,9 +69,8 @@ export class MultipartReader {
     });
     this.#busboy.on("error", (error) => this.#fail(malformed((error as Error).message)));
     this.#busboy.on("finish", () => {
-      if (this.#over) return;
-      this.#over = true;
-      listener.finished();
+      this.#allParsed = true;
+      this.#finishIfDone();
     });
   }
 
@@ -130,8 +130,17 @@ export class MultipartReader {
     });
     stream.on("end", () => {
       this.#files.delete(stream);
-      if (!this.#over) taker.end();
+      if (this.#over) return;
+      taker.end();
+      this.#finishIfDone();
     });
+  }
+
+  /** The parser may be done before the last file has been taken. */
+  #finishIfDone(): void {
+    if (this.#over || !this.#allParsed || this.#files.size > 0) return;
+    this.#over = true;
+    this.#listener.finished();
   }
 
   #fail(error: RrError): void {

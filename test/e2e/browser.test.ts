@@ -1,3 +1,4 @@
+import { createHash, randomBytes } from "node:crypto";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "chai";
@@ -59,6 +60,23 @@ describe("The demo in a browser", function () {
       "likes[0]": "tea",
       "likes[1]": "coffee",
     });
+  });
+
+  it("takes files", async () => {
+    const contents = { "one.txt": Buffer.from("first"), "zwei ü.bin": randomBytes(500_000) };
+    await page.goto(`${server.httpUrl}/upload`);
+    await page.setInputFiles(
+      "input[type=file]",
+      Object.entries(contents).map(([name, buffer]) => ({ name, mimeType: "text/plain", buffer })),
+    );
+    await page.click("button");
+    const rows = Object.values(await rowsOf(page));
+    expect(rows).to.deep.equal(
+      Object.entries(contents).map(([name, buffer]) => {
+        const hash = createHash("sha1").update(buffer).digest("hex");
+        return `${name}, text/plain, ${buffer.length} bytes, SHA-1 ${hash}`;
+      }),
+    );
   });
 
   it("follows a stream of server-sent events to its end", async () => {

@@ -1,6 +1,7 @@
 import type { IncomingMessage } from "node:http";
 import { expect } from "chai";
 import { headProblem } from "../../../src/http/head-rules.ts";
+import { StreamRequest } from "../../../src/http/stream-request.ts";
 
 /** The parts of a parsed request that the rules look at. */
 function incoming(url: string, lines: [name: string, value: string][], more: Record<string, unknown> = {}) {
@@ -30,7 +31,13 @@ describe("rules of heads", () => {
     expect(status("/", [["Expect", "100-Continue"]])).to.equal(undefined);
     expect(status("/", [["Expect", "wonders"]], { httpVersion: "1.0" }), "1.0 knows none").to.equal(undefined);
     expect(status("/", [["Transfer-Encoding", "chunked"]])).to.equal(undefined);
-    expect(status("/", [["Host", "x"]], { httpVersion: "2.0", stream: {} }), "HTTP/2 itself").to.equal(undefined);
+  });
+
+  it("leave versions to whoever parsed what is no HTTP/1", () => {
+    const connection = { encrypted: false, remoteAddress: "127.0.0.1" } as StreamRequest["socket"];
+    const head = { httpVersion: "2.0", method: "GET", url: "/", rawHeaders: ["host", "x"], connection, hasBody: false };
+    const request = new StreamRequest(head, () => {});
+    expect(headProblem(request as unknown as IncomingMessage, 4)).to.equal(undefined);
   });
 
   it("refuse hosts that are none, and two, also after the same host was seen", () => {
