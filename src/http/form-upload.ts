@@ -34,10 +34,15 @@ interface UploadLeaf {
   tmpName: string;
 }
 
+const NO_FILE = 4;
 const EXTENSION_REFUSED = 8;
 const EMPTY = Buffer.alloc(0);
+const isNoFile = ({ error }: UploadLeaf): boolean => error === NO_FILE;
 /** The first file of a name that is no list. */
-const FILE_RULES: TreeRules<UploadLeaf> = { pick: (leaves) => leaves[0]!, isEmpty: () => false };
+const FILE_RULES: TreeRules<UploadLeaf> = {
+  pick: (leaves) => leaves.find((leaf) => !isNoFile(leaf)) ?? leaves[0]!,
+  isEmpty: isNoFile,
+};
 const DISCARD: FileTaker = { take: () => true, end: () => {} };
 
 /**
@@ -63,6 +68,7 @@ export class FormUpload {
     this.#host = host;
     this.#reader = new MultipartReader(contentType, options, {
       field: (name, value) => addToGroup(this.#values, name, value),
+      noFile: (name) => addToGroup(this.#files, name, { name: "", mime: "", size: 0, error: NO_FILE, tmpName: "" }),
       file: (name, fileName, mime) => this.#file(name, withoutControls(fileName), mime),
       drained: () => host.goOn(),
       finished: () => {

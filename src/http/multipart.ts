@@ -13,6 +13,8 @@ export interface MultipartLimits {
 /** Who wants the parts of a form, in their order. After `failed` nothing more comes. */
 export interface MultipartListener {
   field(name: string, value: string): void;
+  /** A file input without a file: browsers send a part with an empty file name and nothing in it. */
+  noFile(name: string): void;
   /** A part with a file name begins: who takes its bytes? */
   file(name: string, fileName: string, mime: string): FileTaker;
   /** After `write` answered false: more may be written. */
@@ -48,6 +50,8 @@ export class MultipartReader {
   readonly #listener: MultipartListener;
   readonly #busboy: BusboyInstance;
   readonly #files = new Set<Readable>();
+  /** Of each field that has begun and was not told yet, in their order: whether its file name is empty. */
+  readonly #nameless: boolean[] = [];
   #valueBytes = 0;
   /** Since anything was told. */
   #idleBytes = 0;
@@ -58,7 +62,7 @@ export class MultipartReader {
   constructor(contentType: string, limits: MultipartLimits, listener: MultipartListener) {
     this.#limits = limits;
     this.#listener = listener;
-    this.#busboy = createBusboy(contentType, limits);
+    this.#busboy = createBusboy(contentType, limits, (fileName) => this.#isFile(fileName));
     this.#busboy.on("field", (name, value, _nameTruncated, valueTruncated) => this.#field(name, value, valueTruncated));
     this.#busboy.on("file", (name, stream, fileName, _encoding, mime) => this.#file(name, stream, fileName, mime));
     this.#busboy.on("filesLimit", () => this.#fail(tooMany("files", limits.filesMax, "max_files")));
@@ -97,9 +101,18 @@ export class MultipartReader {
     this.#files.clear();
   }
 
+  /** Asked once for each part, before anything is told of it. */
+  #isFile(fileName: string | undefined): boolean {
+    if (fileName) return true;
+    this.#nameless.push(fileName === "");
+    return false;
+  }
+
   #field(name: string | undefined, value: string, truncated: boolean): void {
     this.#idleBytes = 0;
+    const fileNameIsEmpty = this.#nameless.shift();
     if (this.#over || !name) return;
+    if (fileNameIsEmpty && value === "") return this.#listener.noFile(name);
     const { fieldBytesMax } = this.#limits;
     if (truncated) return this.#fail(tooLarge(`field ${shown(name)}`, fieldBytesMax, "http.uploads.max_field_size"));
     this.#valueBytes += name.length + value.length;
@@ -150,12 +163,15 @@ export class MultipartReader {
   }
 }
 
-function createBusboy(contentType: string, limits: MultipartLimits): BusboyInstance {
+function createBusboy(
+  contentType: string,
+  limits: MultipartLimits,
+  isFile: (fileName: string | undefined) => boolean,
+): BusboyInstance {
   try {
     return new Busboy({
       headers: { "content-type": contentType },
-      // A part with an empty file name, as browsers send it for a file input without a file, is an ordinary value.
-      isPartAFile: (_name, _mime, fileName) => fileName !== undefined && fileName !== "",
+      isPartAFile: (_name, _mime, fileName) => isFile(fileName),
       limits: {
         fileSize: limits.fileBytesMax === 0 ? Number.POSITIVE_INFINITY : limits.fileBytesMax,
         files: limits.filesMax,
