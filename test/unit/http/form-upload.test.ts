@@ -156,6 +156,30 @@ describe("uploads of a form", () => {
     await form.until(() => form.wentOn > 0);
   });
 
+  it("go to the core a few at a time, however many come at once", async () => {
+    const form = new Upload({ ...OPTIONS, filesMax: 300 });
+    const count = 200;
+    // Every third one is empty.
+    const parts = Array.from({ length: count }, (_, at) =>
+      part(`name="f[]"; filename="${at}"`, at % 3 === 0 ? "" : `text ${at}`),
+    );
+    expect(form.take(`${parts.join("")}--B--`), "the client is held up").to.equal(false);
+    const stored = new Set<number>();
+    const next = () => [...form.sent].find(([fileId, { last }]) => last && !stored.has(fileId))?.[0];
+    while (stored.size < count) {
+      await form.until(() => next() !== undefined);
+      expect(form.sent.size - stored.size, "files under way").to.be.at.most(48);
+      const fileId = next()!;
+      stored.add(fileId);
+      form.store(fileId);
+    }
+    await form.until(() => form.form !== undefined);
+    expect(form.wentOn).to.be.above(0);
+    const files = form.form!.uploads.f as { name: string; size: number }[];
+    expect(files.map(({ name }) => Number(name))).to.deep.equal(parts.map((_, at) => at));
+    expect(form.sent.get(200)!.text).to.equal("text 199");
+  });
+
   for (const [what, name] of [
     ["fields", 'name="a"'],
     ["files", 'name="a"; filename="x.txt"'],

@@ -58,6 +58,7 @@ describe("multipart forms", () => {
     ["too many files", part('name="f"; filename="x"', "x").repeat(3), /^PAYLOAD_TOO_LARGE.*max_files/],
     ["too many fields", part('name="f"', "x").repeat(4), /^PAYLOAD_TOO_LARGE.*max_fields/],
     ["a field too large", part('name="f"', "x".repeat(51)), /^PAYLOAD_TOO_LARGE.*max_field_size/],
+    ["a field far too large", part('name="f"', "x".repeat(400_000)), /^PAYLOAD_TOO_LARGE.*field "f".*max_field_size/],
     ["a file too large", part('name="f"; filename="x"', "x".repeat(100_001)), /^PAYLOAD_TOO_LARGE.*max_file_size/],
     ["text that belongs to no part", `${"x".repeat(300_000)}--B--`, /^INVALID_REQUEST/],
   ] as const)
