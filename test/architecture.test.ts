@@ -34,7 +34,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   // The frontend process. It is told what to do in the supervisor's message, whose type it needs.
   http: ["gen", "grpc", "client", "config", "frontends", ...BASE],
   core: ["api", "rpc", "reload", "frontends", "version", ...CORE_PARTS, ...BASE],
-  main: ["core", "config", "version", ...BASE],
+  "frontend-host": ["config", "events", "frontends", ...BASE],
+  main: ["core", "frontend-host", "frontends", "config", "version", ...BASE],
   // `rrctl serve` is the server itself.
   cli: ["gen", "grpc", "client", "config", "main", "version", ...BASE],
 };

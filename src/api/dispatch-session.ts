@@ -59,8 +59,10 @@ export class DispatchSession {
   /** The caller is gone: nobody wants the replies. */
   close(): void {
     this.#inputEnded = true;
-    for (const call of this.#calls.values()) call.cancel();
-    this.#calls.clear();
+    for (const [callId, call] of this.#calls) {
+      this.ended(callId);
+      call.cancel();
+    }
     this.#wake?.();
   }
 
@@ -70,12 +72,13 @@ export class DispatchSession {
   }
 
   ended(callId: number): void {
-    this.#calls.delete(callId);
+    if (this.#calls.delete(callId)) this.#services.gate.left();
   }
 
   #command({ callId, command }: CallCommand): void {
     if (command.case === "open") {
-      if (this.#calls.has(callId)) this.send(errorEvent(callId, duplicateCall(callId)));
+      if (this.#services.gate.closed) this.send(errorEvent(callId, new RrError("DRAINING", "the server is stopping")));
+      else if (this.#calls.has(callId)) this.send(errorEvent(callId, duplicateCall(callId)));
       else this.#open(callId, command.value);
       return;
     }
@@ -86,13 +89,14 @@ export class DispatchSession {
     else if (command.case === "body") call.body(command.value);
     else if (command.case === "file") call.file(command.value);
     else if (command.case === "cancel") {
-      this.#calls.delete(callId);
+      this.ended(callId);
       call.cancel();
       this.send(errorEvent(callId, new RrError("CANCELLED", "the caller cancelled the call")));
     }
   }
 
   #open(callId: number, open: OpenCall): void {
+    this.#services.gate.entered();
     const call = new StreamCall(callId, open, this, this.#services);
     this.#calls.set(callId, call);
     call.start();

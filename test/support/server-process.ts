@@ -26,6 +26,8 @@ export interface ServerConfig {
   status?: Record<string, unknown>;
   endure?: Record<string, unknown>;
   reload?: Record<string, unknown>;
+  /** tcp://host:port of the gRPC API; by default a port that the system chooses. */
+  controlListen?: string;
 }
 
 /** A line of the log of a server, core and frontends alike. */
@@ -51,6 +53,7 @@ function configFile({
   status,
   endure,
   reload,
+  controlListen = "tcp://127.0.0.1:0",
 }: ServerConfig): string {
   return JSON.stringify({
     version: "3",
@@ -61,7 +64,7 @@ function configFile({
     ...(status && { status }),
     ...(endure && { endure }),
     ...(reload && { reload }),
-    control: { listen: "tcp://127.0.0.1:0" },
+    control: { listen: controlListen },
     logs: { mode: "production", encoding: "json", level: "debug", ...logs },
   });
 }
@@ -84,10 +87,14 @@ export class ServerProcess {
   }
 
   /** Starts a server, whether it will serve or not. */
-  static async launch(config: ServerConfig, argv: readonly string[] = []): Promise<ServerProcess> {
+  static async launch(
+    config: ServerConfig,
+    argv: readonly string[] = [],
+    command: "serve" | "frontend" = "serve",
+  ): Promise<ServerProcess> {
     const directory = mkdtempSync(join(tmpdir(), "rr-test-server-"));
     writeFileSync(join(directory, ".rr.yaml"), configFile(config));
-    const child = spawn(process.execPath, [await compiledRrctl(), "serve", ...argv], {
+    const child = spawn(process.execPath, [await compiledRrctl(), command, ...argv], {
       cwd: directory,
       stdio: ["ignore", "ignore", "pipe"],
     });
@@ -103,12 +110,20 @@ export class ServerProcess {
     return server;
   }
 
-  async serving(): Promise<void> {
+  /** Starts frontends alone. */
+  static async startFrontend(config: ServerConfig, argv: readonly string[]): Promise<ServerProcess> {
+    const server = await ServerProcess.launch(config, argv, "frontend");
+    await server.serving("core");
+    return server;
+  }
+
+  /** @param name of the last line that tells where it listens */
+  async serving(name: "control" | "core" = "control"): Promise<void> {
     await eventually(
       "the server served",
       () => {
         if (this.#child.exitCode !== null) throw new Error(`the server ended:\n${this.output.join("\n")}`);
-        return this.address("control");
+        return this.address(name);
       },
       START_LIMIT_MS,
     );
