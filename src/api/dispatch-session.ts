@@ -8,9 +8,12 @@ import type {
 import { RrError } from "../errors.ts";
 import { errorEvent, type SessionServices, StreamCall } from "./stream-call.ts";
 
+/** A message costs more than the events in it: so many turns of the event loop it may wait while each brings more. */
+const BATCH_TURNS_MAX = 4;
+
 /**
- * One dispatch stream: commands of many calls come in, events of many calls go out. All events of one turn of the event
- * loop leave in one message; nothing is delayed beyond the turn.
+ * One dispatch stream: commands of many calls come in, events of many calls go out. Events leave in one message, after
+ * the first turn of the event loop that brought none: an idle server waits for nothing, a busy one for a few answers.
  */
 export class DispatchSession {
   readonly #services: SessionServices;
@@ -67,8 +70,16 @@ export class DispatchSession {
   }
 
   send(event: CallEvent): void {
-    // The first event of a turn arms the wake-up; the others of the turn join it.
-    if (this.#events.push(event) === 1 && this.#wake) setImmediate(() => this.#wake?.());
+    // The first event arms the wake-up; others join it.
+    if (this.#events.push(event) === 1 && this.#wake) this.#wakeAfter(BATCH_TURNS_MAX, 0);
+  }
+
+  #wakeAfter(turns: number, eventsBefore: number): void {
+    setImmediate(() => {
+      const events = this.#events.length;
+      if (turns > 0 && events > eventsBefore) this.#wakeAfter(turns - 1, events);
+      else this.#wake?.();
+    });
   }
 
   ended(callId: number): void {
