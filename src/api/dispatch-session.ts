@@ -6,6 +6,7 @@ import type {
   OpenCall,
 } from "../../gen/roadrunner/dispatch/v1/dispatch_service_pb.ts";
 import { RrError } from "../errors.ts";
+import { IdMap } from "../id-map.ts";
 import { errorEvent, type SessionServices, StreamCall } from "./stream-call.ts";
 
 /** A message costs more than the events in it: so many turns of the event loop it may wait while each brings more. */
@@ -17,7 +18,7 @@ const BATCH_TURNS_MAX = 4;
  */
 export class DispatchSession {
   readonly #services: SessionServices;
-  readonly #calls = new Map<number, StreamCall>();
+  readonly #calls = new IdMap<StreamCall>();
   #events: CallEvent[] = [];
   #wake: (() => void) | undefined;
   #inputEnded = false;
@@ -62,7 +63,7 @@ export class DispatchSession {
   /** The caller is gone: nobody wants the replies. */
   close(): void {
     this.#inputEnded = true;
-    for (const [callId, call] of this.#calls) {
+    for (const [callId, call] of this.#calls.entries()) {
       this.ended(callId);
       call.cancel();
     }

@@ -6,6 +6,7 @@ import type {
   OpenCall,
 } from "../../gen/roadrunner/dispatch/v1/dispatch_service_pb.ts";
 import { RrError } from "../errors.ts";
+import { IdMap } from "../id-map.ts";
 import type { CoreCandidate } from "./core-choice.ts";
 import type { CoreClient } from "./core-client.ts";
 import type { PoolHealth } from "./pool-health.ts";
@@ -38,7 +39,7 @@ export class DispatchStream<Call extends StreamedCall> implements CoreCandidate 
   readonly #listener: DispatchStreamListener<Call>;
   /** Undefined: nobody has a choice, so nobody asks. */
   readonly #health: PoolHealth | undefined;
-  readonly #calls = new Map<number, Call>();
+  readonly #calls = new IdMap<Call>();
   #commands: CallCommand[] = [];
   #pendingBytes = 0;
   #wake: (() => void) | undefined;
@@ -163,7 +164,7 @@ export class DispatchStream<Call extends StreamedCall> implements CoreCandidate 
   #ended(error: RrError): void {
     this.#connected = false;
     const unsent = new Set(this.#commands.flatMap(({ callId, command }) => (command.case === "open" ? [callId] : [])));
-    const calls = [...this.#calls.values()].map((call) => ({ call, isSent: !unsent.has(call.callId) }));
+    const calls = this.#calls.values().map((call) => ({ call, isSent: !unsent.has(call.callId) }));
     this.#calls.clear();
     this.#commands = [];
     this.#pendingBytes = 0;
