@@ -426,7 +426,7 @@ export class Pool implements CallOwner, WorkforceOwner {
     if (this.#paused) return;
     this.#paused = true;
     this.#reporter.event("pool.paused", { message: `pool "${this.name}" was paused` });
-    const [first] = this.#queue;
+    const { first } = this.#queue;
     if (first) this.#failQueued(this.#refusal(first)!);
   }
 
@@ -465,7 +465,7 @@ export class Pool implements CallOwner, WorkforceOwner {
     this.#lifecycle = "stopped";
     clearTimeout(this.#queueTimer);
     this.#allocator?.close();
-    const [first] = this.#queue;
+    const { first } = this.#queue;
     if (first) this.#failQueued(this.#refusal(first)!);
     await this.#workforce.close();
   }
