@@ -4,12 +4,16 @@ import type { Log } from "../../log.ts";
 import type { StreamHandler } from "../listener.ts";
 import { type ConnectionInfo, StreamRequest } from "../stream-request.ts";
 import { Http2Response } from "./http2-response.ts";
+import { blameClient, isDeaf } from "./session-end.ts";
 
 export interface Http2Settings {
   readonly maxConcurrentStreams: number;
   readonly maxHeaderBytes: number;
   readonly keepAliveTimeoutMs: number;
 }
+
+/** How long a session that is over may stay. Looking at one takes less than a microsecond. */
+const SWEEP_MS = 500;
 
 /** Serves connections that somebody else accepted and knows to speak HTTP/2. */
 export class Http2Connections {
@@ -19,6 +23,7 @@ export class Http2Connections {
   readonly #settings: Http2Settings;
   readonly #handle: StreamHandler;
   #closing = false;
+  #sweep: NodeJS.Timeout | undefined;
 
   constructor(settings: Http2Settings, handle: StreamHandler, log: Log) {
     this.#settings = settings;
@@ -60,11 +65,24 @@ export class Http2Connections {
     const state = { streams: 0, info };
     this.#open.set(session, state);
     this.#sessions.add(session);
-    session.once("close", () => this.#sessions.delete(session));
+    this.#sweep ??= setInterval(() => this.#destroyDeaf(), SWEEP_MS).unref();
+    session.once("close", () => this.#closed(session));
+    blameClient(session);
     session.setTimeout(this.#settings.keepAliveTimeoutMs, () => {
       if (state.streams === 0) session.close();
     });
     if (this.#closing) session.close();
+  }
+
+  #closed(session: ServerHttp2Session): void {
+    this.#sessions.delete(session);
+    if (this.#sessions.size > 0) return;
+    clearInterval(this.#sweep);
+    this.#sweep = undefined;
+  }
+
+  #destroyDeaf(): void {
+    for (const session of this.#sessions) if (isDeaf(session)) session.destroy();
   }
 
   #request(stream: ServerHttp2Stream, hasBody: boolean, pairs: readonly string[]): void {
