@@ -92,7 +92,7 @@ export function hpackText(text: string): Buffer {
 
 type Headers = readonly [name: string, value: string][];
 
-export const requestHeaders = (method = "GET", path = "/get"): [string, string][] => [
+export const requestHeaders = (method = "GET", path = "/echo"): [string, string][] => [
   [":method", method],
   [":scheme", "http"],
   [":authority", "x"],
@@ -106,7 +106,7 @@ export function headers(stream: number, list: Headers, flags: number = Flag.endS
 export const get = (stream: number, ...more: Headers) => headers(stream, [...requestHeaders(), ...more]);
 /** Without its body. */
 export const post = (stream: number, ...more: Headers) =>
-  headers(stream, [...requestHeaders("POST", "/post"), ...more], Flag.endHeaders);
+  headers(stream, [...requestHeaders("POST", "/body"), ...more], Flag.endHeaders);
 
 /** A connection of frames. */
 export class Http2Wire {
@@ -115,9 +115,12 @@ export class Http2Wire {
   closed = false;
   #rest: Buffer = Buffer.alloc(0);
   #look: (() => void)[] = [];
+  readonly #answersSettings: boolean;
 
   /** @param first what is sent at once; the preface and empty settings as a rule */
   constructor(port: number, first: Uint8Array = Buffer.concat([PREFACE, settings()])) {
+    // Before settings of its own a client has nothing to acknowledge.
+    this.#answersSettings = first.length > PREFACE.length;
     this.socket = connect({ port, host: "127.0.0.1", noDelay: true });
     this.socket.on("data", (chunk: Buffer) => this.#take(chunk));
     this.socket.on("error", () => {});
@@ -216,7 +219,7 @@ export class Http2Wire {
 
   #came(one: Frame): void {
     this.frames.push(one);
-    if (one.type === Type.settings && (one.flags & Flag.ack) === 0)
+    if (this.#answersSettings && one.type === Type.settings && (one.flags & Flag.ack) === 0)
       this.socket.write(frame(Type.settings, Flag.ack, 0));
   }
 
