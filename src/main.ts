@@ -3,6 +3,7 @@ import { fileURLToPath } from "node:url";
 import { loadConfiguration } from "./config/load.ts";
 import { Core } from "./core.ts";
 import { createLog, type Log } from "./log.ts";
+import { watchOrphans } from "./process/orphans.ts";
 import { VERSION } from "./version.ts";
 
 export interface ServeOptions {
@@ -37,6 +38,7 @@ export async function serve(options: ServeOptions): Promise<number> {
   const log = createLog(configuration.logs);
   for (const warning of loaded.warnings) log.warn({ channel: "config" }, warning.text);
 
+  watchOrphans(log);
   const stop = new StopRequest(configuration.gracePeriodMs, log);
   const core = new Core({
     loaded,

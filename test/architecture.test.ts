@@ -34,7 +34,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   // The frontend process. It is told what to do in the supervisor's message, whose type it needs.
   http: ["gen", "grpc", "client", "config", "frontends", ...BASE],
   core: ["api", "rpc", "reload", "frontends", "version", ...CORE_PARTS, ...BASE],
-  main: ["core", "config", "version", ...BASE],
+  main: ["core", "config", "process", "version", ...BASE],
   // `rrctl serve` is the server itself.
   cli: ["gen", "grpc", "client", "config", "main", "version", ...BASE],
 };

@@ -83,11 +83,20 @@ export class ServerProcess {
     this.#exited = once(child, "close").then(([code, signal]) => ({ code, signal }));
   }
 
-  /** Starts a server, whether it will serve or not. */
-  static async launch(config: ServerConfig, argv: readonly string[] = []): Promise<ServerProcess> {
+  /**
+   * Starts a server, whether it will serve or not.
+   *
+   * @param through a command that runs it: the server's own follows
+   */
+  static async launch(
+    config: ServerConfig,
+    argv: readonly string[] = [],
+    through: readonly string[] = [],
+  ): Promise<ServerProcess> {
     const directory = mkdtempSync(join(tmpdir(), "rr-test-server-"));
     writeFileSync(join(directory, ".rr.yaml"), configFile(config));
-    const child = spawn(process.execPath, [await compiledRrctl(), "serve", ...argv], {
+    const command = [...through, process.execPath, await compiledRrctl(), "serve", ...argv];
+    const child = spawn(command[0]!, command.slice(1), {
       cwd: directory,
       stdio: ["ignore", "ignore", "pipe"],
     });
@@ -97,8 +106,12 @@ export class ServerProcess {
   }
 
   /** Starts a server and waits until it serves. */
-  static async start(config: ServerConfig = {}, argv: readonly string[] = []): Promise<ServerProcess> {
-    const server = await ServerProcess.launch(config, argv);
+  static async start(
+    config: ServerConfig = {},
+    argv: readonly string[] = [],
+    through: readonly string[] = [],
+  ): Promise<ServerProcess> {
+    const server = await ServerProcess.launch(config, argv, through);
     await server.serving();
     return server;
   }
