@@ -51,6 +51,7 @@ export class Core {
   readonly #dispatcher: Dispatcher;
   readonly #control: MutableControl;
   readonly #runtimeDirectory: string;
+  readonly #removeRuntimeDirectory = () => rmSync(this.#runtimeDirectory, { recursive: true, force: true });
   readonly #spool: Spool;
   #api: ApiServer | undefined;
   #rpc: RpcServer | undefined;
@@ -72,6 +73,8 @@ export class Core {
     this.#dispatcher = new Dispatcher(this.#pools);
     // Only this user may enter: the socket in it is the frontends' way to the core.
     this.#runtimeDirectory = mkdtempSync(join(tmpdir(), "rr-"));
+    // A second signal ends the process at once.
+    process.once("exit", this.#removeRuntimeDirectory);
     this.#spool = new Spool(configuration.spoolDirectory ?? tmpdir(), options.log.child({ channel: "server" }));
     this.#control = new MutableControl(
       configuration,
@@ -134,7 +137,8 @@ export class Core {
     this.#rpc?.close();
     await this.#api?.close(Math.min(timeoutMs, CLOSE_MARGIN_MS));
     await this.#spool.close();
-    rmSync(this.#runtimeDirectory, { recursive: true, force: true });
+    process.off("exit", this.#removeRuntimeDirectory);
+    this.#removeRuntimeDirectory();
   }
 
   async #openSockets(): Promise<void> {
