@@ -43,6 +43,7 @@ export class Core {
   readonly #dispatcher: Dispatcher;
   readonly #control: MutableControl;
   readonly #runtimeDirectory: string;
+  readonly #removeRuntimeDirectory = () => rmSync(this.#runtimeDirectory, { recursive: true, force: true });
   readonly #spool: Spool;
   #api: ApiServer | undefined;
   #rpc: RpcServer | undefined;
@@ -60,6 +61,8 @@ export class Core {
     this.#dispatcher = new Dispatcher(this.#pools);
     // Only this user may enter: the socket in it is the frontends' way to the core.
     this.#runtimeDirectory = mkdtempSync(join(tmpdir(), "rr-"));
+    // A second signal ends the process at once.
+    process.once("exit", this.#removeRuntimeDirectory);
     this.#spool = new Spool(configuration.spoolDirectory ?? tmpdir(), options.log.child({ channel: "server" }));
     this.frontends = new FrontendGroup({
       configuration,
@@ -126,7 +129,8 @@ export class Core {
     this.#rpc?.close();
     await this.#api?.close(Math.min(timeoutMs, CLOSE_MARGIN_MS));
     await this.#spool.close();
-    rmSync(this.#runtimeDirectory, { recursive: true, force: true });
+    process.off("exit", this.#removeRuntimeDirectory);
+    this.#removeRuntimeDirectory();
   }
 
   async #openApi(): Promise<string> {

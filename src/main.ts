@@ -6,6 +6,7 @@ import { FrontendHost } from "./frontend-host.ts";
 import type { FrontendGroup } from "./frontends/frontend-group.ts";
 import type { ServerKind } from "./frontends/frontend-supervisor.ts";
 import { createLog, type Log } from "./log.ts";
+import { watchOrphans } from "./process/orphans.ts";
 import { VERSION } from "./version.ts";
 
 export interface ServeOptions {
@@ -81,6 +82,7 @@ function prepare(options: ServeOptions) {
   const { logs, gracePeriodMs } = loaded.configuration;
   const log = createLog(logs);
   for (const warning of loaded.warnings) log.warn({ channel: "config" }, warning.text);
+  watchOrphans(log);
   return { loaded, log, stop: new StopRequest(gracePeriodMs, log) };
 }
 

@@ -36,7 +36,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   http: ["gen", "grpc", "client", "config", "frontends", ...BASE],
   core: ["api", "rpc", "reload", "frontends", "version", ...CORE_PARTS, ...BASE],
   "frontend-host": ["config", "events", "frontends", ...BASE],
-  main: ["core", "frontend-host", "frontends", "config", "version", ...BASE],
+  main: ["core", "frontend-host", "frontends", "config", "process", "version", ...BASE],
   // `rrctl serve` is the server itself.
   cli: ["gen", "grpc", "client", "config", "main", "version", ...BASE],
 };

@@ -69,7 +69,12 @@ function configFile({
   });
 }
 
-/** A running `rrctl serve` with real workers. */
+export interface LaunchOptions {
+  readonly command?: "serve" | "frontend";
+  readonly through?: readonly string[];
+}
+
+/** A running `rrctl serve` with real workers, or `rrctl frontend`. */
 export class ServerProcess {
   readonly directory: string;
   /** Everything on standard error, by line. */
@@ -86,15 +91,20 @@ export class ServerProcess {
     this.#exited = once(child, "close").then(([code, signal]) => ({ code, signal }));
   }
 
-  /** Starts a server, whether it will serve or not. */
+  /**
+   * Starts a server, whether it will serve or not.
+   *
+   * @param through a command that runs it: the server's own follows
+   */
   static async launch(
     config: ServerConfig,
     argv: readonly string[] = [],
-    command: "serve" | "frontend" = "serve",
+    { command: name = "serve", through = [] }: LaunchOptions = {},
   ): Promise<ServerProcess> {
     const directory = mkdtempSync(join(tmpdir(), "rr-test-server-"));
     writeFileSync(join(directory, ".rr.yaml"), configFile(config));
-    const child = spawn(process.execPath, [await compiledRrctl(), command, ...argv], {
+    const command = [...through, process.execPath, await compiledRrctl(), name, ...argv];
+    const child = spawn(command[0]!, command.slice(1), {
       cwd: directory,
       stdio: ["ignore", "ignore", "pipe"],
     });
@@ -104,15 +114,19 @@ export class ServerProcess {
   }
 
   /** Starts a server and waits until it serves. */
-  static async start(config: ServerConfig = {}, argv: readonly string[] = []): Promise<ServerProcess> {
-    const server = await ServerProcess.launch(config, argv);
+  static async start(
+    config: ServerConfig = {},
+    argv: readonly string[] = [],
+    through: readonly string[] = [],
+  ): Promise<ServerProcess> {
+    const server = await ServerProcess.launch(config, argv, { through });
     await server.serving();
     return server;
   }
 
   /** Starts frontends alone. */
   static async startFrontend(config: ServerConfig, argv: readonly string[]): Promise<ServerProcess> {
-    const server = await ServerProcess.launch(config, argv, "frontend");
+    const server = await ServerProcess.launch(config, argv, { command: "frontend" });
     await server.serving("core");
     return server;
   }
