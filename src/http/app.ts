@@ -12,6 +12,7 @@ import { inTurn } from "./listener.ts";
 import { type Answer, type Chain, type FrontendEnv, type Middleware, runSteps, type Step } from "./middleware.ts";
 import { RequestScope } from "./request-scope.ts";
 import type { ResponseFilter } from "./response-filter.ts";
+import { StreamRequest } from "./stream-request.ts";
 
 /**
  * What answers requests: the chain in configured order around one handler that sends requests to the core. Steps and the
@@ -73,8 +74,9 @@ function refuse(scope: RequestScope, { status, message }: HeadProblem, options: 
   sendErrorResponse(incoming, outgoing, responseSink(scope), error, options, requestId, { status });
 }
 
-function hasBody({ headers, httpVersionMajor, complete }: IncomingMessage): boolean {
-  if (httpVersionMajor >= 2) return !complete;
+function hasBody(incoming: IncomingMessage): boolean {
+  if ((incoming as unknown) instanceof StreamRequest) return (incoming as unknown as StreamRequest).hasBody;
+  const { headers } = incoming;
   return headers["transfer-encoding"] !== undefined || Number(headers["content-length"] ?? 0) > 0;
 }
 

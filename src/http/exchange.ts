@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Readable } from "node:stream";
 import { Codec } from "../../gen/roadrunner/dispatch/v1/payload_pb.ts";
-import type { CallHandle, CallSink, DispatchClient, ReplyPiece, StoredFile } from "../client/dispatch-stream.ts";
+import type { CallHandle, CallSink, DispatchClient, ReplyPiece, StoredFile } from "../client/dispatch-client.ts";
 import type { HttpOptions } from "../config/options.ts";
 import { RrError } from "../errors.ts";
 import type { Log } from "../log.ts";

@@ -1,4 +1,4 @@
-import type { StoredFile } from "../client/dispatch-stream.ts";
+import type { StoredFile } from "../client/dispatch-client.ts";
 import type { UploadOptions } from "../config/options.ts";
 import { RrError } from "../errors.ts";
 import { addToGroup, growTree, type TreeRules, treeJson, VALUE_RULES } from "./form-tree.ts";

@@ -1,4 +1,4 @@
-import type { DispatchClient } from "../client/dispatch-stream.ts";
+import type { DispatchClient } from "../client/dispatch-client.ts";
 import { type Clock, systemClock } from "../clock.ts";
 import type { HttpOptions } from "../config/options.ts";
 import type { Log } from "../log.ts";

@@ -43,6 +43,7 @@ export async function startCore(
     baseEnv: process.env,
     log,
     frontendArguments: [],
+    withFrontends: false,
     onShutdown: (timeoutMs) => shutdowns.push(timeoutMs),
   });
   await core.start();

@@ -125,7 +125,7 @@ export const DispatchStreamRequestSchema: GenMessage<DispatchStreamRequest> = /*
   messageDesc(file_roadrunner_dispatch_v1_dispatch_service, 2);
 
 /**
- * Everything that the core had to say in one turn of its event loop, in order.
+ * Everything that the core had to say in one turn of its event loop, or a few in a row, in order.
  *
  * @generated from message roadrunner.dispatch.v1.DispatchStreamResponse
  */
