@@ -50,9 +50,11 @@ async function assigned({ core, logs, servers }: Assignment): Promise<void> {
       options = server.options;
     }
   if (options !== undefined) {
-    const dispatch = createDispatchClient(connectCore(core));
+    const client = connectCore(core);
+    const dispatch = createDispatchClient(client);
+    const reloadEvents = [client.events];
     const { http: listen, https: tlsListen, fastcgi: fastCgiListen } = http;
-    listeners.push(await startFrontend({ options, dispatch, log, listen, tlsListen, fastCgiListen }));
+    listeners.push(await startFrontend({ options, dispatch, log, listen, tlsListen, fastCgiListen, reloadEvents }));
   }
   process.send?.({ type: "listening" });
 }
