@@ -18,7 +18,9 @@ describe("docs/reload.md", () => {
     expect(configuration.reload).to.deep.equal({
       intervalMs: 200,
       polling: false,
-      rules: [{ pools: ["a"], dirs: ["/app"], recursive: true, patterns: [".php"], ignore: ["storage"] }],
+      rules: [
+        { key: "reload.dirs", pools: ["a"], dirs: ["/app"], recursive: true, patterns: [".php"], ignore: ["storage"] },
+      ],
     });
   });
 });
