@@ -1,7 +1,9 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { expect } from "chai";
 import { send } from "../support/http-load.ts";
 import { get, Http2Wire } from "../support/http2-wire.ts";
-import { needsPhp } from "../support/php.ts";
+import { needsPhp, ROOT } from "../support/php.ts";
 import { ServerProcess, stopServers } from "../support/server-process.ts";
 import { CONFORMANCE, type ConformanceCase } from "./http2-conformance.ts";
 
@@ -63,6 +65,14 @@ describe("HTTP/2 by the RFC", function () {
           expect(outcomes.get(one)).to.equal(one.outcome);
         });
     });
+
+  it("docs/http2.md lists what differs from the RFC", () => {
+    const expected = Object.entries(CONFORMANCE).flatMap(([section, cases]) =>
+      cases.flatMap(({ name, asked, outcome }) => (asked ? [`| ${section} | ${name} | ${asked} | ${outcome} |`] : [])),
+    );
+    const rows = readFileSync(join(ROOT, "docs/http2.md"), "utf8").split("\n");
+    expect(rows.filter((row) => /^\| (\d|HPACK)/.test(row))).to.deep.equal(expected);
+  });
 
   it("leaves a server that serves, with all its workers and without an open request", async () => {
     expect(await send(`${server.httpUrl}/alive`)).to.include({ status: 200 });
