@@ -137,10 +137,15 @@ export const CONFORMANCE: Readonly<Record<string, readonly ConformanceCase[]>> =
       first: Buffer.concat([PREFACE, settings(), post(1), post(3), post(5)]),
       stream: 5,
     }),
-    one("the same after the settings were acknowledged", ["settled", post(1), post(3), post(5)], PROTOCOL, {
-      stream: 5,
-      asked: "stream REFUSED_STREAM",
-    }),
+    one(
+      "one more than allowed after the settings were acknowledged",
+      ["settled", post(1), post(3), post(5)],
+      PROTOCOL,
+      {
+        stream: 5,
+        asked: "stream REFUSED_STREAM",
+      },
+    ),
   ],
   "5.3 priorities": [
     one(
