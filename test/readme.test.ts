@@ -227,6 +227,22 @@ describe("documentation", () => {
     expect(http).to.include.members(limits);
   });
 
+  it("docs/roadrunner.md names every key that RoadRunner does not have", () => {
+    const text = readFileSync(join(ROOT, "docs/roadrunner.md"), "utf8");
+    const paragraph = /^Keys that RoadRunner does not have:[\s\S]*?\n\n/m.exec(text)![0];
+    const named = new Set([...paragraph.matchAll(/`([^`]+)`/g)].map(([, key]) => key!.split(".").at(-1)!));
+    const own = new Set<string>();
+    let section = "";
+    for (const row of readFileSync(join(ROOT, "docs/configuration.md"), "utf8").split("\n")) {
+      section = /^## (.*)/.exec(row)?.[1] ?? section;
+      const key = /^\| `(\w+)`.*\*Own\.\*/.exec(row)?.[1];
+      // A section of ours is named as a whole.
+      if (key !== undefined && !/`control`|`http\.(gzip|sendfile)`/.test(section)) own.add(key);
+    }
+    expect(own.size).to.be.above(30);
+    expect([...own].filter((key) => !named.has(key))).to.deep.equal([]);
+  });
+
   it("shows configurations and has files of them", () => {
     expect(snippets).to.have.length.above(1);
     expect(files).to.have.length.above(3);

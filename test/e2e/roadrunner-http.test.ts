@@ -1,7 +1,12 @@
-import { networkInterfaces } from "node:os";
+import { mkdtempSync, rmSync } from "node:fs";
+import { networkInterfaces, tmpdir } from "node:os";
+import { join } from "node:path";
 import { expect } from "chai";
+import { makeCertificate, noOpenssl } from "../support/certificates.ts";
 import { within } from "../support/eventually.ts";
+import { FastCgiClient } from "../support/fastcgi-client.ts";
 import { type SendOptions, send } from "../support/http-load.ts";
+import { openSession, request } from "../support/http2-client.ts";
 import { MULTIPART, multipart } from "../support/multipart.ts";
 import { needsPhp, skip } from "../support/php.ts";
 import { RawConnection } from "../support/raw-connection.ts";
@@ -341,6 +346,33 @@ describe("What RoadRunner's HTTP does", function () {
       const url = `http://127.0.0.1:${new URL(other.httpUrl).port}/`;
       expect(JSON.parse((await send(url)).body)).to.deep.include({ remoteAddr: "127.0.0.1", uri: url });
       await other.stop();
+    });
+
+    it("may be missing where TLS or FastCGI is served", async function () {
+      const reason = noOpenssl();
+      if (reason !== undefined) return skip(this, reason);
+      const directory = mkdtempSync(join(tmpdir(), "rr-test-tls-"));
+      const { keyFile, certFile, cert } = makeCertificate(directory, "only");
+      const fcgi = `${directory}/fcgi.sock`;
+      const other = await ServerProcess.start({
+        script: "mirror.php",
+        http: {
+          address: "",
+          ssl: { address: "127.0.0.1:0", key: keyFile, cert: certFile },
+          fcgi: { address: `unix://${fcgi}` },
+        },
+      });
+      const session = await openSession(other.httpUrl, { ca: cert });
+      const secure = await request(session, { ":path": "/path?a=1" });
+      expect(JSON.parse(secure.body)).to.deep.include({ protocol: "HTTP/2.0", uri: `${other.httpUrl}/path?a=1` });
+      session.close();
+      const client = new FastCgiClient({ path: fcgi });
+      const params = { REQUEST_METHOD: "GET", REQUEST_URI: "/x", HTTP_HOST: "h", SERVER_PROTOCOL: "HTTP/1.1" };
+      const answer = await client.request(1, params);
+      expect(JSON.parse(answer.body.toString())).to.include({ uri: "http://h/x" });
+      client.socket.destroy();
+      await other.stop();
+      rmSync(directory, { recursive: true });
     });
 
     it("may be missing: workers are there all the same", async () => {
