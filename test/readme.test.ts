@@ -213,6 +213,15 @@ describe("documentation", () => {
     expect(http).to.include.members(limits);
   });
 
+  it("has no example that nothing runs", () => {
+    const notRun = PAGES.flatMap((page) =>
+      blocksOf(page)
+        .filter((block) => !isRun(page, block))
+        .map(({ line, text }) => `${page}, line ${line}: ${text.split("\n")[0]}`),
+    );
+    expect(notRun).to.deep.equal([]);
+  });
+
   it("docs/roadrunner.md names every key that RoadRunner does not have", () => {
     const text = readFileSync(join(ROOT, "docs/roadrunner.md"), "utf8");
     const paragraph = /^Keys that RoadRunner does not have:[\s\S]*?\n\n/m.exec(text)![0];
@@ -240,6 +249,30 @@ describe("documentation", () => {
       expect(problems.map(({ line, message }) => `line ${line}: ${message}`)).to.deep.equal([]);
     });
 });
+
+/** Where examples are run that are neither marked nor configurations. */
+const RUN_ELSEWHERE: Readonly<Record<string, RegExp>> = {
+  // This run of the tests is one of them; the demo of the other is what the page's commands run against.
+  "README.md": /^npm start|^<\?php \/\/ worker\.php/,
+  // test/e2e/documented-examples.test.ts
+  "php/README.md": /^use Rrctl\\/,
+  "docs/middleware.md": /^\/\/ middleware\//,
+  "docs/tls.md": /^upstream /,
+  // test/e2e/documented-commands.test.ts
+  "docs/rrctl.md": /^(rrctl|source) /,
+  // test/e2e/frontend.test.ts
+  "docs/frontends.md": /^rrctl /,
+  // grpc-clients.test.ts makes a client by the template of examples/python, of the same form.
+  "proto/README.md": /^# buf\.gen\.yaml of your client/,
+};
+
+function isRun(page: string, { language, text, mark }: Block): boolean {
+  if (RUN_ELSEWHERE[page]?.test(text)) return true;
+  if (language === "yaml") return page.startsWith("docs/") || /^version: "3"/m.test(text);
+  // Without a language: drawings, and forms of commands.
+  if (language === "") return true;
+  return mark !== undefined && RUNNABLE.some((one) => one.page === page);
+}
 
 function linkLeadsSomewhere(page: string, link: string): boolean {
   const [path, anchor] = link.split("#") as [string, string | undefined];

@@ -1,6 +1,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { networkInterfaces, tmpdir } from "node:os";
 import { join } from "node:path";
+import { connect } from "node:tls";
 import { expect } from "chai";
 import { makeCertificate, noOpenssl } from "../support/certificates.ts";
 import { within } from "../support/eventually.ts";
@@ -366,6 +367,8 @@ describe("What RoadRunner's HTTP does", function () {
       const secure = await request(session, { ":path": "/path?a=1" });
       expect(JSON.parse(secure.body)).to.deep.include({ protocol: "HTTP/2.0", uri: `${other.httpUrl}/path?a=1` });
       session.close();
+      expect(await tlsVersion(other.httpUrl, "TLSv1.2")).to.equal("TLSv1.2");
+      expect(await tlsVersion(other.httpUrl, "TLSv1.1"), "the server's refusal").to.match(/ALERT_PROTOCOL_VERSION/);
       const client = new FastCgiClient({ path: fcgi });
       const params = { REQUEST_METHOD: "GET", REQUEST_URI: "/x", HTTP_HOST: "h", SERVER_PROTOCOL: "HTTP/1.1" };
       const answer = await client.request(1, params);
@@ -400,3 +403,18 @@ describe("What RoadRunner's HTTP does", function () {
     expect((await send(`${server.httpUrl}/`)).status).to.equal(200);
   });
 });
+
+/** What a client that speaks no later version gets: the version, or the code of its failure. */
+function tlsVersion(url: string, version: "TLSv1.1" | "TLSv1.2"): Promise<string> {
+  const { hostname: host, port } = new URL(url);
+  // The level lets this side offer what it would not offer by itself.
+  const ciphers = "DEFAULT@SECLEVEL=0";
+  const limits = { minVersion: version, maxVersion: version };
+  return new Promise((resolve) => {
+    const socket = connect({ host, port: Number(port), rejectUnauthorized: false, ciphers, ...limits }, () => {
+      resolve(socket.getProtocol()!);
+      socket.destroy();
+    });
+    socket.once("error", (error) => resolve((error as NodeJS.ErrnoException).code!));
+  });
+}

@@ -1,6 +1,6 @@
 import { execFileSync, spawnSync } from "node:child_process";
 import { createHash, randomBytes } from "node:crypto";
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -171,6 +171,34 @@ describe("Uploads", function () {
     expect(spooled()).to.have.length(1);
     await ServerProcess.start(config());
     expect(spooled()).to.deep.equal([]);
+  });
+
+  it("belong to the user that workers run as, and to nobody else", async function () {
+    const nobody =
+      process.getuid?.() === 0 ? /^nobody:[^:]*:(\d+):/m.exec(readFileSync("/etc/passwd", "utf8"))?.[1] : "";
+    if (!nobody) return skip(this, "only root can have workers run as the user nobody");
+    const dir = mkdtempSync(join(tmpdir(), "rr-test-owned-"));
+    chmodSync(dir, 0o755);
+    const other = await ServerProcess.start({ ...config(), http: { uploads: { dir } } }, ["-o", "server.user=nobody"]);
+    const content = randomBytes(10_000);
+    const answer = send(`${other.httpUrl}/?sleep=2`, {
+      method: "POST",
+      headers: { "content-type": TYPE },
+      body: form({ name: "f", fileName: "f.bin", content }),
+    });
+    const path = await eventually("the file was there", () => {
+      const entries = readdirSync(dir, { recursive: true, encoding: "utf8" });
+      return entries.find((name) => /\/upload\w+$/.test(name));
+    });
+    const { uid, mode } = statSync(join(dir, path));
+    expect([uid, mode & 0o777]).to.deep.equal([Number(nobody), 0o600]);
+    const folder = statSync(join(dir, path, ".."));
+    expect([folder.uid, folder.mode & 0o777], "the right to move files out of it").to.deep.equal([uid, 0o700]);
+    const { tmpName } = JSON.parse((await answer).body).uploads.f;
+    expect(tmpName.hash, "what the worker read").to.equal(md5(content));
+    await other.stop();
+    expect(readdirSync(dir)).to.deep.equal([]);
+    rmSync(dir, { recursive: true });
   });
 
   it("have error 6 while there is no folder for them", async () => {
