@@ -1,7 +1,13 @@
-import { networkInterfaces } from "node:os";
+import { mkdtempSync, rmSync } from "node:fs";
+import { networkInterfaces, tmpdir } from "node:os";
+import { join } from "node:path";
+import { connect } from "node:tls";
 import { expect } from "chai";
+import { makeCertificate, noOpenssl } from "../support/certificates.ts";
 import { within } from "../support/eventually.ts";
+import { FastCgiClient } from "../support/fastcgi-client.ts";
 import { type SendOptions, send } from "../support/http-load.ts";
+import { openSession, request } from "../support/http2-client.ts";
 import { MULTIPART, multipart } from "../support/multipart.ts";
 import { needsPhp, skip } from "../support/php.ts";
 import { RawConnection } from "../support/raw-connection.ts";
@@ -343,6 +349,35 @@ describe("What RoadRunner's HTTP does", function () {
       await other.stop();
     });
 
+    it("may be missing where TLS or FastCGI is served", async function () {
+      const reason = noOpenssl();
+      if (reason !== undefined) return skip(this, reason);
+      const directory = mkdtempSync(join(tmpdir(), "rr-test-tls-"));
+      const { keyFile, certFile, cert } = makeCertificate(directory, "only");
+      const fcgi = `${directory}/fcgi.sock`;
+      const other = await ServerProcess.start({
+        script: "mirror.php",
+        http: {
+          address: "",
+          ssl: { address: "127.0.0.1:0", key: keyFile, cert: certFile },
+          fcgi: { address: `unix://${fcgi}` },
+        },
+      });
+      const session = await openSession(other.httpUrl, { ca: cert });
+      const secure = await request(session, { ":path": "/path?a=1" });
+      expect(JSON.parse(secure.body)).to.deep.include({ protocol: "HTTP/2.0", uri: `${other.httpUrl}/path?a=1` });
+      session.close();
+      expect(await tlsVersion(other.httpUrl, "TLSv1.2")).to.equal("TLSv1.2");
+      expect(await tlsVersion(other.httpUrl, "TLSv1.1"), "the server's refusal").to.match(/ALERT_PROTOCOL_VERSION/);
+      const client = new FastCgiClient({ path: fcgi });
+      const params = { REQUEST_METHOD: "GET", REQUEST_URI: "/x", HTTP_HOST: "h", SERVER_PROTOCOL: "HTTP/1.1" };
+      const answer = await client.request(1, params);
+      expect(JSON.parse(answer.body.toString())).to.include({ uri: "http://h/x" });
+      client.socket.destroy();
+      await other.stop();
+      rmSync(directory, { recursive: true });
+    });
+
     it("may be missing: workers are there all the same", async () => {
       const other = await ServerProcess.start({ script: "mirror.php", http: { address: "" } });
       expect(other.address("http")).to.equal(undefined);
@@ -368,3 +403,18 @@ describe("What RoadRunner's HTTP does", function () {
     expect((await send(`${server.httpUrl}/`)).status).to.equal(200);
   });
 });
+
+/** What a client that speaks no later version gets: the version, or the code of its failure. */
+function tlsVersion(url: string, version: "TLSv1.1" | "TLSv1.2"): Promise<string> {
+  const { hostname: host, port } = new URL(url);
+  // The level lets this side offer what it would not offer by itself.
+  const ciphers = "DEFAULT@SECLEVEL=0";
+  const limits = { minVersion: version, maxVersion: version };
+  return new Promise((resolve) => {
+    const socket = connect({ host, port: Number(port), rejectUnauthorized: false, ciphers, ...limits }, () => {
+      resolve(socket.getProtocol()!);
+      socket.destroy();
+    });
+    socket.once("error", (error) => resolve((error as NodeJS.ErrnoException).code!));
+  });
+}
