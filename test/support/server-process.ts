@@ -83,11 +83,20 @@ export class ServerProcess {
     this.#exited = once(child, "close").then(([code, signal]) => ({ code, signal }));
   }
 
-  /** Starts a server, whether it will serve or not. */
-  static async launch(config: ServerConfig, argv: readonly string[] = []): Promise<ServerProcess> {
+  /**
+   * Starts a server, whether it will serve or not.
+   *
+   * @param under a command that runs the server in its place, as `env` does
+   */
+  static async launch(
+    config: ServerConfig,
+    argv: readonly string[] = [],
+    under: readonly string[] = [],
+  ): Promise<ServerProcess> {
     const directory = mkdtempSync(join(tmpdir(), "rr-test-server-"));
     writeFileSync(join(directory, ".rr.yaml"), configFile(config));
-    const child = spawn(process.execPath, [await compiledRrctl(), "serve", ...argv], {
+    const [program, ...words] = [...under, process.execPath, await compiledRrctl(), "serve", ...argv];
+    const child = spawn(program!, words, {
       cwd: directory,
       stdio: ["ignore", "ignore", "pipe"],
     });
@@ -97,8 +106,12 @@ export class ServerProcess {
   }
 
   /** Starts a server and waits until it serves. */
-  static async start(config: ServerConfig = {}, argv: readonly string[] = []): Promise<ServerProcess> {
-    const server = await ServerProcess.launch(config, argv);
+  static async start(
+    config: ServerConfig = {},
+    argv: readonly string[] = [],
+    under: readonly string[] = [],
+  ): Promise<ServerProcess> {
+    const server = await ServerProcess.launch(config, argv, under);
     await server.serving();
     return server;
   }
