@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect } from "chai";
 import { type Browser, chromium, type Page } from "playwright-core";
+import { eventually } from "../support/eventually.ts";
 import { needsPhp, ROOT, skip } from "../support/php.ts";
 import { ServerProcess, stopServers } from "../support/server-process.ts";
 
@@ -118,7 +119,7 @@ require ${JSON.stringify(join(ROOT, "php/autoload.php"))};
 $http = Rrctl\\Http\\HttpWorker::create();
 while ($http->waitRequest()) {
     $body = (fn () => yield from ['<!doctype html><html><body><h1>', '${text}', '</h1></bo', 'dy></html>'])();
-    $http->respondStream(200, $body, ['Content-Type' => 'text/html', 'Content-Security-Policy' => "${policy}"]);
+    $http->respond(200, $body, ['Content-Type' => 'text/html', 'Content-Security-Policy' => "${policy}"]);
 }
 `;
 
@@ -151,6 +152,28 @@ while ($http->waitRequest()) {
       expect(await overlay.count()).to.equal(0);
       await page.close();
     });
+
+  it("loads a static page once for each reset, although browsers keep such pages", async () => {
+    write(application("one", "default-src 'self'"));
+    writeFileSync(join(directory, "page.html"), "<!doctype html><body><h1>static</h1>");
+    const server = await ServerProcess.start({
+      command: ["php", join(directory, "app.php")],
+      http: { middleware: ["static"], static: { dir: directory, calculate_etag: true } },
+      reload: { interval: "50ms", dirs: [directory], browser: true },
+    });
+    const page = await browser.newPage();
+    let loads = 0;
+    page.on("load", () => loads++);
+    await page.goto(`${server.httpUrl}/page.html`);
+    for (const round of [1, 2, 3]) {
+      const reported = page.waitForResponse((response) => response.url().endsWith("/.rr/reload"));
+      write(application(`round ${round}`, "default-src 'self'"));
+      await eventually("it was loaded again", () => loads === 1 + round);
+      await reported;
+    }
+    expect(loads).to.equal(4);
+    await page.close();
+  });
 
   it("ends with the server although pages are open, which come again to the next one", async () => {
     const policy = "default-src 'self'";

@@ -266,7 +266,7 @@ while ($http->waitRequest()) $http->respond(200, "<p>${text}", ['Content-Type' =
       },
     );
     expect(exitCode, err).to.equal(0);
-    const told = /app\.php pool "http" keeps its old code: .*syntax error/;
+    const told = /app\.php pool "http" keeps its old code: [\s\S]*syntax error/;
     expect(out.toString())
       .to.match(/reload\.failed\s+http/)
       .and.to.match(told);
