@@ -72,7 +72,7 @@ export class BrowserReload {
     // The last one is for nginx, which would collect the events.
     const noStore = ["Cache-Control", "no-store", "X-Accel-Buffering", "no"];
     outgoing.writeHead(200, ["Content-Type", "text/event-stream", ...noStore]);
-    outgoing.write(`retry: 500\n\n${this.#message()}`);
+    outgoing.write(Buffer.from(`retry: 500\n\n${this.#message()}`));
     if (isClosed) return void outgoing.end();
     this.#streams.add(outgoing);
     outgoing.once("close", () => this.#streams.delete(outgoing));
@@ -84,6 +84,7 @@ export class BrowserReload {
   }
 
   #send(text: string): void {
-    for (const stream of this.#streams) stream.write(text);
+    const bytes = Buffer.from(text);
+    for (const stream of this.#streams) stream.write(bytes);
   }
 }

@@ -25,11 +25,20 @@ export function pageScriptText(eventPath: string): string {
     overlay.onclick = () => shown.remove();
     document.documentElement.append(overlay);
   };
+  // Once for each version: something between may give out an old page.
+  const isNew = (other) => {
+    const mark = other + " " + location.href;
+    try {
+      if (sessionStorage.rrReload === mark) return false;
+      sessionStorage.rrReload = mark;
+    } catch {}
+    return true;
+  };
   const source = new EventSource(${JSON.stringify(eventPath)});
   source.onmessage = ({ data }) => {
     const state = JSON.parse(data);
     if (!version) version = state.version;
-    if (state.version !== "" && state.version !== version) {
+    if (state.version !== "" && state.version !== version && isNew(state.version)) {
       source.close();
       location.reload();
     } else show(state.failures.join("\\n\\n"));

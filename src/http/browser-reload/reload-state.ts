@@ -4,7 +4,7 @@ export interface ReloadEvent {
   readonly pool: string;
   readonly revision: bigint;
   readonly message: string;
-  readonly time?: { readonly seconds: bigint } | undefined;
+  readonly time?: { readonly seconds: bigint; readonly nanos: number } | undefined;
 }
 
 /** What browsers are told: another version is a reason to load the page again; failures are shown. */
@@ -19,7 +19,7 @@ export const UNKNOWN: ReloadState = { version: "", failures: {} };
 
 /** The state after one more event. Revisions begin anew with each core, hence the time. */
 export function afterEvent(state: ReloadState, { type, pool, revision, message, time }: ReloadEvent): ReloadState {
-  const version = `${time?.seconds ?? 0}.${revision}`;
+  const version = `${time?.seconds ?? 0}.${time?.nanos ?? 0}.${revision}`;
   if (type === "reload.watching") return state.version === "" ? { ...state, version } : state;
   if (type === "reload.failed") return { ...state, failures: { ...state.failures, [pool]: message } };
   if (type !== "reload.done") return state;

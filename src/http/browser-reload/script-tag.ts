@@ -11,6 +11,9 @@ export function scriptFilter(source: string): ResponseFilter {
     // They are of other bytes.
     for (const name of ["etag", "content-md5", "digest", "content-digest", "repr-digest", "accept-ranges"])
       head.remove(name);
+    // A page that a browser has kept would have the version of then, and be loaded again and again.
+    head.remove("last-modified");
+    head.set("Cache-Control", "no-store");
     const nonce = nonceOf(head);
     const tag = `<script src="${source}" async${nonce === undefined ? "" : ` nonce="${nonce}"`}></script>`;
     return { kind: "encode", encoder: insertion(Buffer.from(tag)) };

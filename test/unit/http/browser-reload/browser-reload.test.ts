@@ -1,4 +1,7 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { get, type IncomingMessage } from "node:http";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import zlib from "node:zlib";
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { expect } from "chai";
@@ -13,6 +16,7 @@ import { EventLog } from "../../../../src/events/event-log.ts";
 import type { ReloadEvents } from "../../../../src/http/browser-reload/reload-watch.ts";
 import { startFrontend } from "../../../../src/http/server.ts";
 import { eventually, within } from "../../../support/eventually.ts";
+import { openSession, request } from "../../../support/http2-client.ts";
 import { httpOptions, MemoryDispatch, memoryLog, send } from "../support.ts";
 
 const PAGE = `<html><body>${"words ".repeat(400)}</body></html>`;
@@ -75,7 +79,7 @@ describe("browser reload", () => {
       const { body, headers } = await send(port);
       expect(headers).not.to.have.property("etag");
       expect(headers["content-length"]).to.equal(String(body.length));
-      return /<script src="(\/\.rr\/reload\.js\?v=\d+\.1)" async><\/script><\/body><\/html>$/.exec(body)?.[1];
+      return /<script src="(\/\.rr\/reload\.js\?v=\d+\.\d+\.1)" async><\/script><\/body><\/html>$/.exec(body)?.[1];
     });
     const script = await send(port, { path: source });
     expect(script.headers).to.include({
@@ -125,6 +129,61 @@ describe("browser reload", () => {
       expect(streamed.headers).to.include({ "content-encoding": "gzip", "transfer-encoding": "chunked" });
       expect(zlib.gunzipSync(streamed.bytes).toString()).to.match(expected);
     });
+
+  describe("with a user's own middleware", () => {
+    let directory: string;
+    before(() => {
+      directory = mkdtempSync(join(tmpdir(), "rr-own-"));
+      const modules = {
+        looks: 'async (c, next) => { await next(); c.header("X-Own", "1"); }',
+        rewrites: 'async (c, next) => { await next(); c.res = new Response((await c.res.text()) + " ", c.res); }',
+        answers: 'async (c) => c.html("<html><body>words </body></html>")',
+      };
+      for (const [name, text] of Object.entries(modules))
+        writeFileSync(join(directory, `${name}.mjs`), `export default ${text};\n`);
+    });
+    after(() => rmSync(directory, { recursive: true }));
+
+    for (const chain of ["looks", "gzip looks", "looks gzip", "rewrites", "gzip rewrites", "answers", "gzip answers"])
+      it(`adds one tag: ${chain}`, async () => {
+        const middleware = chain.split(" ").map((name) => (name === "gzip" ? name : join(directory, `${name}.mjs`)));
+        running = await started({ middleware, compression: { minBytes: 1, encodings: ["gzip"] } });
+        const { dispatch, port } = running;
+        for (const inPieces of [false, true]) {
+          dispatch.answerer = (call) => {
+            if (!inPieces) return call.answer(200, { "Content-Type": "text/html" }, PAGE);
+            call.piece({ context: call.head(200, { "Content-Type": "text/html" }), more: true });
+            call.piece({ body: Buffer.from(PAGE) });
+          };
+          const { bytes, headers } = await send(port, { headers: { "accept-encoding": "gzip" } });
+          expect(headers["content-encoding"]).to.equal(chain.includes("gzip") ? "gzip" : undefined);
+          const text = (headers["content-encoding"] ? zlib.gunzipSync(bytes) : bytes).toString();
+          expect(text).to.match(/words <script src="[^"]+" async><\/script><\/body><\/html> ?$/);
+          expect(text.split("<script")).to.have.length(2);
+        }
+      });
+  });
+
+  it("works over HTTP/2", async () => {
+    running = await started({ http2: { h2c: true, maxConcurrentStreams: 10 } });
+    const { dispatch, events, frontend, port } = running;
+    dispatch.answerer = (call) => call.answer(200, { "Content-Type": "text/html" }, PAGE);
+    const session = await openSession(`http://127.0.0.1:${port}`);
+    const page = await request(session, { ":path": "/" });
+    expect(page.body).to.contain('<script src="/.rr/reload.js');
+    const stream = session.request({ ":path": "/.rr/reload" });
+    let text = "";
+    stream.setEncoding("utf8").on("data", (piece: string) => {
+      text += piece;
+    });
+    await eventually("the stream began", () => text.includes("data: "));
+    events.record("reload.failed", { pool: "http", message: "broken" });
+    await eventually("the failure came", () => text.includes("broken"));
+    const ended = new Promise((resolve) => stream.once("end", resolve));
+    await within(5_000, "it closed", frontend.close(60_000));
+    await within(5_000, "the stream ended", ended);
+    session.destroy();
+  });
 
   it("leaves other responses and other paths alone", async () => {
     running = await started();
