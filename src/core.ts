@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { CertificateKeeper } from "./acme/certificate-keeper.ts";
 import { type ApiServer, createApiServer } from "./api/server.ts";
 import type { ServerControl, ServerStateName } from "./api/server-service.ts";
 import { systemClock } from "./clock.ts";
@@ -56,6 +57,7 @@ export class Core {
   #rpc: RpcServer | undefined;
   #frontends: FrontendSupervisor | undefined;
   #reloader: Reloader | undefined;
+  #certificates: CertificateKeeper | undefined;
   /** Where `fileserver` and `status` are served. */
   readonly fileAddresses: string[] = [];
   readonly statusAddresses: string[] = [];
@@ -94,6 +96,7 @@ export class Core {
       // Addresses first: a port in use shows before minutes of booting.
       await this.#openSockets();
       await this.#spool.clean();
+      await this.#prepareCertificates();
       const privateAddress = await this.#openApi();
       await this.#openRpc();
       await this.#startPools();
@@ -102,6 +105,8 @@ export class Core {
       await this.stop(0);
       throw thrown;
     }
+    // Not before the frontends are there: they answer what the authority asks.
+    this.#certificates?.start();
     const { reload, workingDirectory } = configuration;
     if (reload) {
       this.#reloader = new Reloader(reload, workingDirectory, {
@@ -121,7 +126,7 @@ export class Core {
   async stop(timeoutMs: number): Promise<void> {
     const wasServing = this.#control.state === "serving";
     this.#control.state = "stopping";
-    await this.#reloader?.close();
+    await Promise.all([this.#reloader?.close(), this.#certificates?.close()]);
     this.#events.record("server.draining", { message: "the server stops" });
     // Checks fail from now on. Load balancers get time to see that before connections are refused.
     const { drainDelayMs } = this.#options.loaded.configuration;
@@ -151,6 +156,14 @@ export class Core {
     if (http?.fastCgi) await open("fastcgi", http.fastCgi.address, http, "http.fcgi.address");
     if (fileServer) await open("fileserver", fileServer.address, fileServer, "fileserver.address");
     if (status) await open("status", status.address, status, "status.address");
+  }
+
+  async #prepareCertificates(): Promise<void> {
+    const acme = this.#options.loaded.configuration.http?.tls?.acme;
+    if (!acme) return;
+    const log = this.#options.log.child({ channel: "acme" });
+    this.#certificates = new CertificateKeeper(acme, { events: this.#events, log });
+    await this.#certificates.prepare();
   }
 
   async #openApi(): Promise<string> {

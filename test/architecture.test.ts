@@ -26,6 +26,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   pool: ["config", "goridge", "process", "relay", "worker", "events", "stats", ...BASE],
   dispatch: ["config", "goridge", "worker", "pool", "events", ...BASE],
   api: ["gen", "grpc", "version", ...CORE_PARTS, ...BASE],
+  acme: ["config", "version", "events", ...BASE],
   reload: ["config", "pool", "events", ...BASE],
   // The door for PHP opens onto the same functions as the gRPC services.
   rpc: ["api", "gen", "grpc", "version", ...CORE_PARTS, ...BASE],
@@ -33,7 +34,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   client: ["gen", "grpc", ...BASE],
   // The frontend process. It is told what to do in the supervisor's message, whose type it needs.
   http: ["gen", "grpc", "client", "config", "frontends", ...BASE],
-  core: ["api", "rpc", "reload", "frontends", "version", ...CORE_PARTS, ...BASE],
+  core: ["api", "rpc", "reload", "acme", "frontends", "version", ...CORE_PARTS, ...BASE],
   main: ["core", "config", "version", ...BASE],
   // `rrctl serve` is the server itself.
   cli: ["gen", "grpc", "client", "config", "main", "version", ...BASE],
