@@ -10,6 +10,12 @@ type Library = typeof import("acme-client");
 /** How long one request to the authority may take. */
 const REQUEST_TIMEOUT_MS = 30_000;
 
+interface Answer {
+  readonly status: number;
+  /** By name in lower case. */
+  readonly headers: Readonly<Record<string, unknown>>;
+}
+
 /** An ACME authority, with an account there. */
 export interface Authority {
   readonly client: Client;
@@ -46,16 +52,23 @@ async function load(): Promise<Library> {
   const { axios } = library;
   axios.defaults.timeout = REQUEST_TIMEOUT_MS;
   axios.defaults.headers.common["User-Agent"] = `rrctl/${VERSION}`;
-  // It would wait as long as the authority likes and could not be stopped; whoever orders tries again anyway.
-  (axios.defaults as { acmeSettings?: { retryMaxAttempts: number } }).acmeSettings!.retryMaxAttempts = 0;
   axios.interceptors.request.use((config) => (stopSignal === undefined ? config : { ...config, signal: stopSignal }));
-  axios.interceptors.response.use((response) => {
-    const { status, headers } = response;
-    if (status === 429 || status === 503) wish = { retryAfterMs: retryAfterMs(headers["retry-after"], Date.now()) };
-    return response;
+  // The library's own repeats requests: it would wait as long as the authority likes and could not be stopped, and of
+  // failures without a response it loses the reason (5.4.0). Whoever orders tries again anyway.
+  axios.interceptors.response.clear();
+  axios.interceptors.response.use(noteWish, (error: { response?: Answer }) => {
+    // To the library all responses are failures at first; it looks at the status later.
+    if (error.response === undefined) throw error;
+    return noteWish(error.response);
   });
   prepared = library;
   return library;
+}
+
+function noteWish<Response extends Answer>(response: Response): Response {
+  const { status, headers } = response;
+  if (status === 429 || status === 503) wish = { retryAfterMs: retryAfterMs(headers["retry-after"], Date.now()) };
+  return response;
 }
 
 /** Value of a Retry-After header, seconds or a date, in milliseconds from now; 0: none. */

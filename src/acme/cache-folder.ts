@@ -1,11 +1,15 @@
 import { createPrivateKey, generateKeyPairSync, X509Certificate } from "node:crypto";
-import { mkdir, open, readFile, rename, rm } from "node:fs/promises";
+import { constants } from "node:fs";
+import { access, mkdir, open, readdir, readFile, rename, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { CHALLENGES } from "../config/acme-folder.ts";
 import { certificateProblem } from "../config/certificate.ts";
 import { RrError, systemErrorCode } from "../errors.ts";
 import type { CertificateFacts, WantedCertificate } from "./certificate-need.ts";
 import type { FailureRecord } from "./retry.ts";
+
+/** No order takes as long. */
+const ANSWER_MS_MAX = 3_600_000;
 
 /** The files of `http.ssl.acme.cache_dir`. Keys are for this user alone, and no file is ever seen half written. */
 export class CacheFolder {
@@ -18,12 +22,22 @@ export class CacheFolder {
   /** @throws RrError FAILED_PRECONDITION: the folder cannot be made or not be written to */
   async prepare(): Promise<void> {
     try {
-      // Answers that a server left behind when it was killed are of no use to anybody.
-      await rm(join(this.directory, CHALLENGES), { recursive: true, force: true });
       await mkdir(join(this.directory, CHALLENGES), { recursive: true, mode: 0o700 });
+      await access(this.directory, constants.W_OK);
+      await this.#removeOldAnswers();
     } catch (thrown) {
       const message = `${this.directory} cannot be written to: ${(thrown as Error).message}; choose another folder, or give this user the right to write there (http.ssl.acme.cache_dir)`;
       throw new RrError("FAILED_PRECONDITION", message, { cause: thrown });
+    }
+  }
+
+  /** Those that a server left behind when it was killed; another one may be in the middle of an order. */
+  async #removeOldAnswers(): Promise<void> {
+    const folder = join(this.directory, CHALLENGES);
+    for (const name of await readdir(folder)) {
+      const path = join(folder, name);
+      const { mtimeMs } = await stat(path).catch(() => ({ mtimeMs: Date.now() }));
+      if (Date.now() - mtimeMs > ANSWER_MS_MAX) await rm(path, { force: true });
     }
   }
 

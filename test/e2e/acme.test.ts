@@ -36,7 +36,7 @@ describe("ACME with a real authority", function () {
       address,
       acme: {
         email: "admin@example.com",
-        domains: ["localhost"],
+        domains: ["example.com", "www.example.com"],
         cache_dir: directory,
         directory_url: pebble!.directoryUrl,
         directory_ca: pebble!.caFile,
@@ -63,7 +63,7 @@ describe("ACME with a real authority", function () {
   const seen = async (port: number): Promise<PeerCertificate> => {
     const ca = await pebble!.root();
     return new Promise((resolve, reject) => {
-      const socket = connect({ port, host: "127.0.0.1", servername: "localhost", ca }, () => {
+      const socket = connect({ port, host: "127.0.0.1", servername: "www.example.com", ca }, () => {
         resolve(socket.getPeerCertificate());
         socket.destroy();
       });
@@ -86,12 +86,12 @@ describe("ACME with a real authority", function () {
     const server = await ServerProcess.start({ script: "protocols.php", http });
     await ordered(server);
     const certificate = await served(httpsPort(server));
-    expect(certificate.subjectaltname).to.equal("DNS:localhost");
+    expect(certificate.subjectaltname).to.equal("DNS:example.com, DNS:www.example.com");
     expect(readdirSync(join(directory, "challenges"))).to.deep.equal([]);
     for (const file of ["account.key", "certificate.key", "certificate.crt"])
       expect(statSync(join(directory, file)).mode & 0o777, file).to.equal(0o600);
     const [event] = await server.events("certificate.ordered");
-    expect(event!.attributes).to.include({ domains: "localhost", why: "missing" });
+    expect(event!.attributes).to.include({ domains: "example.com, www.example.com", why: "missing" });
     expect(Date.parse(event!.attributes.expires!)).to.be.greaterThan(Date.now());
     expect(server.output.join("\n")).not.to.contain("PRIVATE KEY");
     await server.stop();
@@ -124,7 +124,7 @@ describe("ACME with a real authority", function () {
       http: { ssl: ssl(acme, `127.0.0.1:${tlsPort}`) },
     });
     await ordered(server);
-    expect((await served(tlsPort)).subjectaltname).to.equal("DNS:localhost");
+    expect((await served(tlsPort)).subjectaltname).to.equal("DNS:example.com, DNS:www.example.com");
     expect(readdirSync(join(directory, "challenges"))).to.deep.equal([]);
   });
 
@@ -159,16 +159,21 @@ describe("ACME with a real authority", function () {
     pebble = await Pebble.start({ httpPort: nobody, tlsPort: nobody });
     const server = await ServerProcess.start({
       script: "protocols.php",
-      http: { ssl: ssl({ domains: ["localhost", "www.localhost"], alt_http_port: await freePort() }) },
+      http: { ssl: ssl({ domains: ["example.com", "www.example.com"], alt_http_port: await freePort() }) },
     });
     const line = await server.logLine(({ event }) => event === "certificate.failed");
     expect(line.msg).to.match(
-      /^No certificate for localhost, www\.localhost: the authority did not find what it looked for: .*localhost: /,
+      /^No certificate for example\.com, www\.example\.com: the authority did not find what it looked for: .*example\.com: /,
     );
     expect(Date.parse(String(line.retry_at)) - Date.now()).to.be.within(100_000, 140_000);
     const [event] = await server.events("certificate.failed");
-    expect(event!.attributes).to.include({ attempt: "1", domains: "localhost, www.localhost" });
+    expect(event!.attributes).to.include({ attempt: "1", domains: "example.com, www.example.com" });
     expect((await send(`${server.httpUrl}/`)).status).to.equal(200);
+    const refused = await seen(httpsPort(server)).catch((error: Error) => error);
+    expect(refused).to.be.instanceOf(Error);
+    const handshake = await server.logLine(({ event }) => event === "tls.handshake_failed");
+    expect(handshake.msg).to.equal("there is no certificate yet: ACME is still to bring one");
+    expect(server.log.map(({ event }) => event)).to.include("tls.no_certificate");
     expect(readdirSync(join(directory, "challenges"))).to.deep.equal([]);
     expect(pebble.orders).to.equal(1);
     server.signal("SIGTERM");

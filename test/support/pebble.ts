@@ -1,4 +1,5 @@
-import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import { type ChildProcess, execFileSync, type StdioOptions, spawn } from "node:child_process";
+import { randomInt } from "node:crypto";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { request } from "node:https";
 import { createServer } from "node:net";
@@ -27,13 +28,24 @@ export interface PebbleOptions {
   readonly validitySeconds?: number;
 }
 
-/** A port that nobody had a moment ago. */
+const given = new Set<number>();
+
+/**
+ * A port for a program that cannot choose one itself: below those that systems give out, so that nobody gets it by
+ * chance before that program is there.
+ */
 export async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const { port } = server.address() as { port: number };
-  await new Promise((resolve) => server.close(resolve));
-  return port;
+  for (;;) {
+    const port = randomInt(15_000, 30_000);
+    const server = createServer();
+    const free = await new Promise<boolean>((resolve) => {
+      server.once("error", () => resolve(false));
+      server.listen(port, "127.0.0.1", () => server.close(() => resolve(true)));
+    });
+    if (!free || given.has(port)) continue;
+    given.add(port);
+    return port;
+  }
 }
 
 /** Let's Encrypt's small authority for tests: asks and signs like a large one, and is believed by nobody. */
@@ -45,16 +57,16 @@ export class Pebble {
   readonly #own: Certificate;
   readonly #managementPort: number;
   readonly #directory: string;
-  readonly #child: ChildProcess;
+  readonly #children: readonly ChildProcess[];
 
-  private constructor(directory: string, own: Certificate, ports: [number, number], child: ChildProcess) {
+  private constructor(directory: string, own: Certificate, ports: [number, number], children: ChildProcess[]) {
     this.#directory = directory;
     this.#own = own;
     this.caFile = own.certFile;
     this.directoryUrl = `https://127.0.0.1:${ports[0]}/dir`;
     this.#managementPort = ports[1];
-    this.#child = child;
-    for (const stream of [child.stdout!, child.stderr!])
+    this.#children = children;
+    for (const stream of children.flatMap(({ stdout, stderr }) => [stdout!, stderr!]))
       createInterface({ input: stream }).on("line", (line) => this.output.push(line));
   }
 
@@ -76,11 +88,19 @@ export class Pebble {
     const file = join(directory, "pebble.json");
     writeFileSync(file, JSON.stringify({ pebble: config }));
     const env = { ...process.env, PEBBLE_VA_NOSLEEP: "1", PEBBLE_AUTHZREUSE: "0" };
-    const child = spawn("pebble", ["-config", file], { env, stdio: ["ignore", "pipe", "pipe"] });
-    const pebble = new Pebble(directory, own, ports, child);
+    const names = `127.0.0.1:${await freePort()}`;
+    // Every name is this machine for it.
+    const off = ["-http01", "", "-https01", "", "-tlsalpn01", ""];
+    const nameServer = ["-dns01", names, "-management", `127.0.0.1:${await freePort()}`, "-defaultIPv6", "", ...off];
+    const stdio: StdioOptions = ["ignore", "pipe", "pipe"];
+    const resolver = spawn("pebble-challtestsrv", nameServer, { stdio });
+    const child = spawn("pebble", ["-config", file, "-dnsserver", names], { env, stdio });
+    const pebble = new Pebble(directory, own, ports, [child, resolver]);
     await eventually("pebble listened", () => {
       if (child.exitCode !== null) throw new Error(`pebble ended:\n${pebble.output.join("\n")}`);
-      return pebble.output.some((line) => line.includes("ACME directory available"));
+      return ["ACME directory available", "Starting challenge servers"].every((text) =>
+        pebble.output.some((line) => line.includes(text)),
+      );
     });
     return pebble;
   }
@@ -105,9 +125,13 @@ export class Pebble {
   }
 
   async stop(): Promise<void> {
-    const closed = new Promise((resolve) => this.#child.once("close", resolve));
-    this.#child.kill("SIGKILL");
-    await closed;
+    await Promise.all(
+      this.#children.map((child) => {
+        const closed = new Promise((resolve) => child.once("close", resolve));
+        child.kill("SIGKILL");
+        return closed;
+      }),
+    );
     rmSync(this.#directory, { recursive: true, force: true });
   }
 }
