@@ -9,6 +9,7 @@ type Library = typeof import("acme-client");
 
 /** How long one request to the authority may take. */
 const REQUEST_TIMEOUT_MS = 30_000;
+const RESPONSE_BYTES_MAX = 1_000_000;
 
 interface Answer {
   readonly status: number;
@@ -22,6 +23,8 @@ export interface Authority {
   readonly crypto: Library["crypto"];
 }
 
+// The library has one HTTP client for all of the process, and so has what is hung into it. A server has one order at a
+// time.
 /** Of the last answer that asked to come back later; the library does not hand it on. */
 let wish: { retryAfterMs: number } | undefined;
 let prepared: Library | undefined;
@@ -51,6 +54,7 @@ async function load(): Promise<Library> {
   const library = await import("acme-client");
   const { axios } = library;
   axios.defaults.timeout = REQUEST_TIMEOUT_MS;
+  axios.defaults.maxContentLength = RESPONSE_BYTES_MAX;
   axios.defaults.headers.common["User-Agent"] = `rrctl/${VERSION}`;
   axios.interceptors.request.use((config) => (stopSignal === undefined ? config : { ...config, signal: stopSignal }));
   // The library's own repeats requests: it would wait as long as the authority likes and could not be stopped, and of

@@ -43,6 +43,8 @@ export class CertificateKeeper {
   /** One for the life of the server: with a new one each time the earliest would win. */
   readonly #jitter = Math.random();
   #failures = 0;
+  /** Of the certificate in the folder; undefined: there is none. */
+  #expiresMs: number | undefined;
   #running: Promise<void> | undefined;
 
   constructor(options: AcmeOptions, { events, log, timing = RETRY_TIMING }: CertificateKeeperParts) {
@@ -86,6 +88,7 @@ export class CertificateKeeper {
   async #look(): Promise<number> {
     const nowMs = Date.now();
     const stored = await this.#folder.certificate();
+    this.#expiresMs = stored?.validToMs;
     const reason = orderReason(stored, this.#options, nowMs, this.#jitter);
     if (reason === undefined) return renewalTimeMs(stored!, this.#jitter) - nowMs;
     const allowedMs = allowedAtMs(await this.#folder.failures(this.#options), nowMs, this.#timing);
@@ -149,12 +152,15 @@ export class CertificateKeeper {
       retryDelayMs(this.#failures, retryAfterMs, this.#jitter, this.#timing),
       allowedAtMs(record, nowMs, this.#timing) - nowMs,
     );
+    const expires = this.#expiresMs === undefined ? undefined : new Date(this.#expiresMs).toISOString();
     const fields = {
       domains: domains.join(", "),
       attempt: this.#failures,
       retry_at: new Date(nowMs + delayMs).toISOString(),
+      expires,
     };
-    const message = `No certificate for ${fields.domains}: ${why}; it is tried again at ${fields.retry_at}`;
+    const inUse = expires === undefined ? "there is none in use" : `the one in use is valid until ${expires}`;
+    const message = `No certificate for ${fields.domains}: ${why}; it is tried again at ${fields.retry_at}, ${inUse}`;
     this.#events.record("certificate.failed", { reason, message, attributes: fields });
     this.#log.error({ event: "certificate.failed", reason, ...fields }, message);
     return delayMs;

@@ -56,6 +56,9 @@ export class ChallengeAnswers {
 
   /** tls-alpn-01 (RFC 8737). Both PEM. */
   async showCertificate(domain: string, key: string, certificate: string): Promise<void> {
+    // It becomes the name of a file.
+    if (!this.#options.domains.includes(domain))
+      throw new RrError("UNAVAILABLE", `the authority asks for ${JSON.stringify(domain)}, which was not ordered`);
     this.#byDomain.set(domain, createSecureContext({ key, cert: certificate }));
     await this.#write(alpnFile(this.#options.cacheDirectory, domain), `${key.trim()}\n${certificate.trim()}\n`);
   }

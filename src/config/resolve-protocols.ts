@@ -1,3 +1,4 @@
+import { isIP } from "node:net";
 import { join, resolve } from "node:path";
 import type { Acme, Http, Ssl } from "../../gen/roadrunner/config/v1/configuration_pb.ts";
 import { parseAddress, parseHttpAddress } from "./address.ts";
@@ -99,14 +100,10 @@ const LETS_ENCRYPT_STAGING = "https://acme-staging-v02.api.letsencrypt.org/direc
 
 function resolveAcme(acme: Acme, http: Http, context: ResolutionContext): AcmeOptions {
   const { workingDirectory, report } = context;
-  for (const domain of acme.domains)
-    if (!/^[a-z0-9-]+(\.[a-z0-9-]+)*$/i.test(domain))
-      report(
-        "http.ssl.acme.domains",
-        domain.startsWith("*.")
-          ? `${domain}: authorities check names with "*" over DNS alone, which is not supported: list the names`
-          : `expected names such as example.com, got ${JSON.stringify(domain)}`,
-      );
+  for (const domain of acme.domains) {
+    const problem = domainProblem(domain);
+    if (problem !== undefined) report("http.ssl.acme.domains", problem);
+  }
   if (acme.directoryUrl && !isHttps(acme.directoryUrl))
     report(
       "http.ssl.acme.directory_url",
@@ -120,6 +117,14 @@ function resolveAcme(acme: Acme, http: Http, context: ResolutionContext): AcmeOp
     directoryUrl: acme.directoryUrl || (acme.useProductionEndpoint ? LETS_ENCRYPT : LETS_ENCRYPT_STAGING),
     directoryCaFile: authoritiesFile(acme.directoryCa, "http.ssl.acme.directory_ca", context),
   };
+}
+
+function domainProblem(domain: string): string | undefined {
+  if (domain.startsWith("*."))
+    return `${domain}: authorities check names with "*" over DNS alone, which is not supported: list the names`;
+  if (isIP(domain) || !/^[a-z0-9-]+(\.[a-z0-9-]+)*$/i.test(domain))
+    return `expected names such as example.com, got ${JSON.stringify(domain)}`;
+  return undefined;
 }
 
 function isHttps(url: string): boolean {

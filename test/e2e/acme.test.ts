@@ -3,11 +3,18 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { connect, type PeerCertificate } from "node:tls";
 import { expect } from "chai";
+import { parse } from "yaml";
 import { eventually } from "../support/eventually.ts";
 import { send } from "../support/http-load.ts";
+import { openSession, request } from "../support/http2-client.ts";
 import { freePort, noPebble, Pebble } from "../support/pebble.ts";
-import { needsPhp, skip } from "../support/php.ts";
+import { needsPhp, ROOT, skip } from "../support/php.ts";
 import { ServerProcess, stopServers } from "../support/server-process.ts";
+
+/** The sections `http.ssl.acme` that docs/tls.md shows: for Let's Encrypt, and for an authority of one's own. */
+const EXAMPLES = [...readFileSync(join(ROOT, "docs/tls.md"), "utf8").matchAll(/^```yaml\n([\s\S]*?)^```$/gm)]
+  .map(([, text]) => parse(text!)?.http?.ssl?.acme as Record<string, unknown> | undefined)
+  .filter((acme) => acme !== undefined);
 
 describe("ACME with a real authority", function () {
   this.timeout(60_000);
@@ -31,18 +38,11 @@ describe("ACME with a real authority", function () {
     if (directory) rmSync(directory, { recursive: true, force: true });
   });
 
-  function ssl(acme: Record<string, unknown>, address = "127.0.0.1:0") {
-    return {
-      address,
-      acme: {
-        email: "admin@example.com",
-        domains: ["example.com", "www.example.com"],
-        cache_dir: directory,
-        directory_url: pebble!.directoryUrl,
-        directory_ca: pebble!.caFile,
-        ...acme,
-      },
-    };
+  /** An example of docs/tls.md, with the addresses and files of this test. */
+  function ssl(acme: Record<string, unknown>, address = "127.0.0.1:0", example = EXAMPLES[0]!) {
+    const { directoryUrl, caFile } = pebble!;
+    const here = { cache_dir: directory, directory_url: directoryUrl, directory_ca: caFile };
+    return { address, acme: { ...example, ...here, ...acme } };
   }
 
   const httpsPort = (server: ServerProcess) =>
@@ -60,10 +60,10 @@ describe("ACME with a real authority", function () {
     );
 
   /** The certificate that a client sees, verified with the authority's root. */
-  const seen = async (port: number): Promise<PeerCertificate> => {
+  const seen = async (port: number, servername = "www.example.com"): Promise<PeerCertificate> => {
     const ca = await pebble!.root();
     return new Promise((resolve, reject) => {
-      const socket = connect({ port, host: "127.0.0.1", servername: "www.example.com", ca }, () => {
+      const socket = connect({ port, host: "127.0.0.1", servername, ca }, () => {
         resolve(socket.getPeerCertificate());
         socket.destroy();
       });
@@ -71,9 +71,9 @@ describe("ACME with a real authority", function () {
     });
   };
 
-  const served = (port: number) =>
+  const served = (port: number, name?: string) =>
     eventually("the certificate was served", () =>
-      seen(port).then(
+      seen(port, name).then(
         (certificate) => certificate,
         () => undefined,
       ),
@@ -82,7 +82,8 @@ describe("ACME with a real authority", function () {
   it("orders by http-01 at the start, serves the certificate, and does not order again at the next start", async () => {
     const httpPort = await freePort();
     pebble = await Pebble.start({ httpPort, tlsPort: await freePort() });
-    const http = { address: `127.0.0.1:${httpPort}`, ssl: ssl({ alt_http_port: httpPort }) };
+    const address = `127.0.0.1:${httpPort}`;
+    const http = { address, frontends: 2, ssl: { ...ssl({ alt_http_port: httpPort }), redirect: true } };
     const server = await ServerProcess.start({ script: "protocols.php", http });
     await ordered(server);
     const certificate = await served(httpsPort(server));
@@ -90,6 +91,7 @@ describe("ACME with a real authority", function () {
     expect(readdirSync(join(directory, "challenges"))).to.deep.equal([]);
     for (const file of ["account.key", "certificate.key", "certificate.crt"])
       expect(statSync(join(directory, file)).mode & 0o777, file).to.equal(0o600);
+    expect((await send(`${server.httpUrl}/.well-known/acme-challenge/other`)).status).to.equal(308);
     const [event] = await server.events("certificate.ordered");
     expect(event!.attributes).to.include({ domains: "example.com, www.example.com", why: "missing" });
     expect(Date.parse(event!.attributes.expires!)).to.be.greaterThan(Date.now());
@@ -105,12 +107,11 @@ describe("ACME with a real authority", function () {
   it("answers on a port of its own where HTTP is served elsewhere, and on no port afterwards", async () => {
     const httpPort = await freePort();
     pebble = await Pebble.start({ httpPort, tlsPort: await freePort() });
-    const server = await ServerProcess.start({
-      script: "protocols.php",
-      http: { address: null, ssl: ssl({ alt_http_port: httpPort }) },
-    });
+    const http = { address: null, ssl: ssl({ alt_http_port: httpPort }, undefined, EXAMPLES[1]) };
+    const server = await ServerProcess.start({ script: "protocols.php", http });
     await ordered(server);
-    await served(httpsPort(server));
+    const { subjectaltname } = await served(httpsPort(server), "app.internal");
+    expect(subjectaltname).to.equal("DNS:app.internal");
     const refused = await send(`http://127.0.0.1:${httpPort}/`).catch((error: { code?: string }) => error.code);
     expect(refused).to.equal("ECONNREFUSED");
   });
@@ -125,6 +126,28 @@ describe("ACME with a real authority", function () {
     });
     await ordered(server);
     expect((await served(tlsPort)).subjectaltname).to.equal("DNS:example.com, DNS:www.example.com");
+    const offered = (protocols: string[]) =>
+      new Promise<string | false | null>((resolve, reject) => {
+        const options = { port: tlsPort, host: "127.0.0.1", servername: "example.com", rejectUnauthorized: false };
+        const socket = connect({ ...options, ALPNProtocols: protocols }, () => {
+          resolve(socket.alpnProtocol);
+          socket.destroy();
+        });
+        socket.once("error", reject);
+      });
+    expect(await offered(["http/1.1", "h2"])).to.equal("h2");
+    expect(await offered(["http/1.1"])).to.equal("http/1.1");
+    expect(await offered([])).to.equal(false);
+    for (const protocols of [["acme-tls/1"], ["ftp"]])
+      expect(await offered(protocols).catch(({ code }) => code)).to.equal(
+        "ERR_SSL_TLSV1_ALERT_NO_APPLICATION_PROTOCOL",
+      );
+    const session = await openSession(`https://127.0.0.1:${tlsPort}`, {
+      ca: await pebble.root(),
+      servername: "example.com",
+    });
+    expect((await request(session, { ":path": "/" })).status).to.equal(200);
+    session.close();
     expect(readdirSync(join(directory, "challenges"))).to.deep.equal([]);
   });
 

@@ -69,7 +69,7 @@ describe("CertificateKeeper", function () {
       const reason = noPebble();
       if (reason !== undefined) return skip(this, reason);
       httpPort = await freePort();
-      pebble = await Pebble.start({ httpPort, tlsPort: await freePort() });
+      pebble = await Pebble.start({ httpPort, tlsPort: await freePort(), reusePercent: 100 });
     });
 
     after(() => pebble?.stop());
@@ -113,6 +113,20 @@ describe("CertificateKeeper", function () {
       await third.keeper.close();
       expect(third.events.all()).to.deep.equal([]);
       expect(pebble.orders).to.equal(orders);
+    });
+
+    it("orders another certificate when the authority is another, and keeps the one there is until it has it", async () => {
+      const first = await keep(options());
+      await first.happened("certificate.ordered");
+      await first.keeper.close();
+      const other = await keep({ ...options(), directoryUrl: "https://127.0.0.1:1/dir" });
+      const [failure] = await other.happened("certificate.failed");
+      expect(failure!.message).to.match(/the one in use is valid until 2\d{3}-/);
+      await other.keeper.close();
+      const directoryUrl = pebble.directoryUrl.replace("127.0.0.1", "localhost");
+      const second = await keep({ ...options(), directoryUrl });
+      const [event] = await second.happened("certificate.ordered");
+      expect(event!.attributes.why).to.equal("other-authority");
     });
 
     it("holds back what failed too often, in the next server too", async () => {

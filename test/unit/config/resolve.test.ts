@@ -414,6 +414,14 @@ fileserver:
       expect(real.directoryUrl).to.equal("https://acme-v02.api.letsencrypt.org/directory");
     });
 
+    for (const name of ["a b", "127.0.0.1", "::1", "a..b", "/etc", "b\u00fccher.example"])
+      it(`does not take ${JSON.stringify(name)} for a name`, () => {
+        const http = `{address: ":80", ssl: {acme: {email: a@b.c, domains: [${JSON.stringify(name)}]}}}`;
+        const { errors } = check(`version: "3"\nserver: {command: x}\nhttp: ${http}`);
+        expect(errors).to.have.length(1);
+        expect(errors[0]).to.contain("http.ssl.acme.domains: expected names such as example.com, got ");
+      });
+
     it("says what is wrong, and where", () => {
       const { errors } = check(`version: "3"
 server: {command: x}
