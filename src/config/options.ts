@@ -231,13 +231,18 @@ export interface TlsOptions {
 
 export interface AcmeOptions {
   readonly email: string;
+  /** In lower case, each once. */
   readonly domains: readonly string[];
   /** Absolute. */
   readonly cacheDirectory: string;
   readonly challenge: "http-01" | "tls-alpn-01";
-  /** Where the challenge is answered. */
-  readonly port: number;
+  /** Where challenges are answered besides the frontends' addresses; undefined: one of those has that port. */
+  readonly challengeAddress: TcpAddress | undefined;
+  /** Whether an address of the frontends answers challenges. */
+  readonly answeredByFrontends: boolean;
   readonly directoryUrl: string;
+  /** What the authority's own address is checked against; undefined: the authorities that Node knows. */
+  readonly directoryCaFile: string | undefined;
 }
 
 export interface HeadersOptions {

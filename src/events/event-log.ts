@@ -9,6 +9,11 @@ export const EVENT_TYPES = {
   "server.stopped": { severity: "info", meaning: "all processes of the server have ended" },
   "frontend.started": { severity: "info", meaning: "an HTTP frontend takes connections" },
   "frontend.exited": { severity: "error", meaning: "an HTTP frontend ended by itself and is started again" },
+  "certificate.ordered": { severity: "info", meaning: "an authority gave a new certificate (ACME)" },
+  "certificate.failed": {
+    severity: "error",
+    meaning: "no certificate could be obtained (ACME); it is tried again, and the one there is stays in use",
+  },
   "pool.started": { severity: "info", meaning: "the first workers of a pool are ready" },
   "pool.reset": { severity: "info", meaning: "a new generation of workers took over" },
   "pool.reset_failed": { severity: "error", meaning: "a new generation could not boot; the old one goes on" },
