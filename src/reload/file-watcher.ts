@@ -13,6 +13,7 @@ export interface FileWatcherOptions {
   readonly failed: (reason: string) => void;
   /** A folder is not there, at the start or any more. */
   readonly missing: (dir: string) => void;
+  /** It is there now, and watched. */
   readonly found: (dir: string) => void;
 }
 
@@ -74,8 +75,8 @@ export class FileWatcher {
       else if (!this.#watched.has(dir)) found.push(dir);
     }
     for (const dir of found) this.#missing.delete(dir);
-    if (isNew) for (const dir of found) this.#options.found(dir);
     await this.#watch(found, isNew);
+    if (isNew && !this.#closed) for (const dir of found) this.#options.found(dir);
   }
 
   #miss(dir: string): void {
