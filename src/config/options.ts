@@ -35,6 +35,8 @@ export interface ReloadOptions {
 
 /** Which files reset which pools. */
 export interface ReloadRule {
+  /** Where the folders are named. */
+  readonly key: string;
   readonly pools: readonly string[];
   /** Absolute. */
   readonly dirs: readonly string[];
@@ -135,7 +137,15 @@ export interface DynamicAllocatorOptions {
   readonly idleTimeoutMs: number;
 }
 
+/** Browsers load pages again when pools were reset because of files. */
+export interface BrowserReloadOptions {
+  /** Of the stream of events; that of the script has ".js" besides. */
+  readonly path: string;
+}
+
 export interface HttpOptions {
+  /** Undefined: pages are sent as they are. */
+  readonly browserReload?: BrowserReloadOptions | undefined;
   /** Undefined: only HTTPS or FastCGI. */
   readonly address: TcpAddress | undefined;
   readonly tls: TlsOptions | undefined;

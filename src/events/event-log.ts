@@ -23,6 +23,8 @@ export const EVENT_TYPES = {
     meaning: "the system refused to watch files: they are looked at by interval",
   },
   "reload.changed": { severity: "info", meaning: "files changed and pools are reset" },
+  "reload.missing": { severity: "warning", meaning: "a folder is not there; it is watched once it is" },
+  "reload.done": { severity: "info", meaning: "a pool was reset because of changed files" },
   "reload.failed": { severity: "error", meaning: "a changed file left a pool with its old code" },
   "pool.scaled": { severity: "info", meaning: "a pool has another number of workers" },
   "pool.scale_failed": { severity: "error", meaning: "workers that a pool should grow by could not boot" },

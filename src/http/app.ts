@@ -12,6 +12,7 @@ import { inTurn } from "./listener.ts";
 import { type Answer, type Chain, type FrontendEnv, type Middleware, runSteps, type Step } from "./middleware.ts";
 import { RequestScope } from "./request-scope.ts";
 import type { ResponseFilter } from "./response-filter.ts";
+import { StreamRequest } from "./stream-request.ts";
 
 /**
  * What answers requests: the chain in configured order around one handler that sends requests to the core. Steps and the
@@ -37,8 +38,11 @@ export function createRequestHandler(
     { hostname: "localhost" },
   );
   const { headersMax } = services.options;
+  const { browserReload } = services;
   const handle = (incoming: IncomingMessage, outgoing: ServerResponse, capture: BodyCapture | undefined) => {
+    if (browserReload?.serve(incoming, outgoing)) return;
     const scope = new RequestScope(services, incoming, outgoing);
+    if (browserReload !== undefined) scope.innermost = browserReload.filter();
     scope.capture = capture;
     if (outermost !== undefined) scope.filters = [outermost];
     const problem = headProblem(incoming, headersMax);
@@ -73,8 +77,9 @@ function refuse(scope: RequestScope, { status, message }: HeadProblem, options: 
   sendErrorResponse(incoming, outgoing, responseSink(scope), error, options, requestId, { status });
 }
 
-function hasBody({ headers, httpVersionMajor, complete }: IncomingMessage): boolean {
-  if (httpVersionMajor >= 2) return !complete;
+function hasBody(incoming: IncomingMessage): boolean {
+  if ((incoming as unknown) instanceof StreamRequest) return (incoming as unknown as StreamRequest).hasBody;
+  const { headers } = incoming;
   return headers["transfer-encoding"] !== undefined || Number(headers["content-length"] ?? 0) > 0;
 }
 

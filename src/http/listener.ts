@@ -4,6 +4,7 @@ import { createServer as createTlsServer, type Server as TlsServer } from "node:
 import { ACME_TLS } from "../config/acme-folder.ts";
 import { RrError, systemErrorCode } from "../errors.ts";
 import type { Log } from "../log.ts";
+import { AcceptedSockets } from "./accepted-sockets.ts";
 import { LINGER_MS, rawErrorResponse } from "./error-response.ts";
 import { Http2Connections } from "./http2/http2-server.ts";
 import { sniffHttp2 } from "./http2/preface.ts";
@@ -88,7 +89,8 @@ export async function openListener(settings: ListenerSettings): Promise<Listener
   http1.on("checkExpectation", serve);
   const http2 =
     settings.http2 && new Http2Connections({ ...settings.limits, ...settings.http2 }, asStreamHandler(handle), log);
-  const server = acceptor(settings, http1, http2);
+  const server = acceptor(settings, http1, http2, (socket) => accepted?.decided(socket));
+  const accepted = server === http1 ? undefined : new AcceptedSockets(server);
   if (settings.limits.maxConnections > 0) server.maxConnections = settings.limits.maxConnections;
   server.on("connection", (socket) => {
     statistics.openConnections++;
@@ -119,7 +121,7 @@ export async function openListener(settings: ListenerSettings): Promise<Listener
   let closing: Promise<void> | undefined;
   return {
     address: addressOf(server),
-    close: (deadlineMs) => (closing ??= close({ server, http1, http2, unused }, settings, deadlineMs)),
+    close: (deadlineMs) => (closing ??= close({ server, http1, http2, unused, accepted }, settings, deadlineMs)),
   };
 }
 
@@ -137,18 +139,30 @@ interface Servers {
   readonly http1: Server;
   readonly http2: Http2Connections | undefined;
   readonly unused: ReadonlySet<Socket>;
+  /** Where HTTP/1 does not accept by itself. */
+  readonly accepted: AcceptedSockets | undefined;
 }
 
 /** What accepts connections: the server of HTTP/1 itself if there is nothing to tell apart. */
-function acceptor({ certificate, limits, log }: ListenerSettings, http1: Server, http2: Http2Connections | undefined) {
+function acceptor(
+  { certificate, limits, log }: ListenerSettings,
+  http1: Server,
+  http2: Http2Connections | undefined,
+  decided: (socket: Socket) => void,
+): NetServer {
   if (certificate === undefined && http2 === undefined) return http1;
   // Node looks for slow heads and idle connections from here on; nobody calls `listen` of this server.
   http1.emit("listening");
-  const http1Takes = (socket: Socket) => http1.emit("connection", socket);
+  const http1Takes = (socket: Socket) => {
+    decided(socket);
+    http1.emit("connection", socket);
+  };
+  const http2Takes = (socket: Socket) => {
+    decided(socket);
+    http2!.take(socket);
+  };
   if (certificate === undefined)
-    return createNetServer((socket) =>
-      sniffHttp2(socket, limits.headerTimeoutMs, http1Takes, (one) => http2!.take(one)),
-    );
+    return createNetServer((socket) => sniffHttp2(socket, limits.headerTimeoutMs, http1Takes, http2Takes));
   const server: TlsServer = createTlsServer(
     tlsServerOptions(certificate, { http2: http2 !== undefined, handshakeTimeoutMs: limits.headerTimeoutMs }),
     (socket) => {
@@ -156,7 +170,7 @@ function acceptor({ certificate, limits, log }: ListenerSettings, http1: Server,
         log.debug({ event: "tls.client_refused", remote_address: socket.remoteAddress }, "no acceptable certificate");
         socket.destroy();
       } else if (socket.alpnProtocol === ACME_TLS) socket.end();
-      else if (socket.alpnProtocol === "h2") http2!.take(socket);
+      else if (socket.alpnProtocol === "h2") http2Takes(socket);
       else http1Takes(socket);
     },
   );
@@ -173,7 +187,7 @@ function acceptor({ certificate, limits, log }: ListenerSettings, http1: Server,
 }
 
 async function close(
-  { server, http1, http2, unused }: Servers,
+  { server, http1, http2, unused, accepted }: Servers,
   { state, log, statistics, certificate }: ListenerSettings,
   deadlineMs: number,
 ): Promise<void> {
@@ -184,11 +198,18 @@ async function close(
   // A response that was under way leaves its connection idle.
   const sweep = setInterval(() => http1.closeIdleConnections(), SWEEP_MS);
   // Whoever connected just now gets a moment to be served.
-  const unusedTimer = setTimeout(() => destroyAll(unused), Math.min(UNUSED_GRACE_MS, deadlineMs));
+  const unusedTimer = setTimeout(
+    () => {
+      destroyAll(unused);
+      accepted?.destroyUndecided();
+    },
+    Math.min(UNUSED_GRACE_MS, deadlineMs),
+  );
   const deadline = setTimeout(() => {
     log.warn({ event: "http.close_forced", requests: statistics.openRequests }, "Requests were still running: cut off");
     http1.closeAllConnections();
     http2?.destroy();
+    accepted?.destroyAll();
   }, deadlineMs);
   await closed;
   // Where it did not listen itself this ends its timers.

@@ -2,6 +2,7 @@ import type { IncomingMessage } from "node:http";
 import type { Readable } from "node:stream";
 import { RrError } from "../errors.ts";
 import { FORM_LIMITS, parseForm, treeJson } from "./form-tree.ts";
+import { StreamRequest } from "./stream-request.ts";
 
 /**
  * How the body of a request reaches the worker:
@@ -60,10 +61,15 @@ export function announcedBytes(incoming: IncomingMessage, maxRequestBytes: numbe
       `the header Transfer-Encoding is "${encoding}", and only "chunked" is understood`,
     );
   }
-  if (length === undefined) return incoming.httpVersionMajor >= 2 && !incoming.complete ? undefined : 0;
+  if (length === undefined) return hasUnannouncedBody(incoming) ? undefined : 0;
   const bytes = Number(length);
   if (bytes > maxRequestBytes) throw tooLarge(maxRequestBytes);
   return bytes;
+}
+
+/** In HTTP/2 a body needs no length. Middleware may have read it to its end. */
+function hasUnannouncedBody(incoming: unknown): boolean {
+  return incoming instanceof StreamRequest && incoming.hasBody;
 }
 
 function tooLarge(maxRequestBytes: number): RrError {

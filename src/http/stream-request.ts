@@ -36,6 +36,8 @@ export class StreamRequest extends Readable {
   readonly trailers = {};
   readonly rawTrailers: string[] = [];
   readonly socket: ConnectionInfo & { readonly destroyed: true };
+  /** Whether one came with it; `complete` tells whether all of it was read. */
+  readonly hasBody: boolean;
   complete: boolean;
   readonly #wanted: () => void;
 
@@ -52,6 +54,7 @@ export class StreamRequest extends Readable {
     this.headers = headersOf(head.rawHeaders);
     // "Destroyed" to those who would end the connection: it is not one request's alone.
     this.socket = { ...head.connection, destroyed: true };
+    this.hasBody = head.hasBody;
     this.complete = !head.hasBody;
     this.#wanted = wanted;
     if (!head.hasBody) this.push(null);

@@ -7,6 +7,8 @@ export interface Http2Answer {
   /** Heads of informational responses. */
   informed: Record<string, string | string[] | undefined>[];
   body: string;
+  /** The same as it came: it may be compressed. */
+  bytes: Buffer;
 }
 
 /** A session; rejects if it cannot be had. */
@@ -32,7 +34,14 @@ export function request(
 ): Promise<Http2Answer> {
   return new Promise((resolve, reject) => {
     const stream = session.request(headers, { endStream: body === undefined });
-    const answer: Http2Answer = { status: 0, headers: {}, trailers: {}, informed: [], body: "" };
+    const answer: Http2Answer = {
+      status: 0,
+      headers: {},
+      trailers: {},
+      informed: [],
+      body: "",
+      bytes: Buffer.alloc(0),
+    };
     const pieces: Buffer[] = [];
     stream.on("headers", (head) => answer.informed.push(head as Http2Answer["headers"]));
     stream.on("response", (head) => {
@@ -46,7 +55,8 @@ export function request(
     stream.on("error", reject);
     stream.setTimeout(10_000, () => reject(new Error(`no answer to ${headers[":path"]}: ${JSON.stringify(answer)}`)));
     stream.on("end", () => {
-      answer.body = Buffer.concat(pieces).toString("utf8");
+      answer.bytes = Buffer.concat(pieces);
+      answer.body = answer.bytes.toString("utf8");
       if (stream.rstCode === 0) resolve(answer);
     });
     stream.on("close", () => {

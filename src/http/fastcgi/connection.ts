@@ -1,7 +1,8 @@
 import type { Socket } from "node:net";
 import type { Log } from "../../log.ts";
+import { LINGER_MS } from "../error-response.ts";
 import type { StreamHandler } from "../listener.ts";
-import { StreamRequest } from "../stream-request.ts";
+import { StreamRequest, type StreamRequestHead } from "../stream-request.ts";
 import { FastCgiResponse } from "./fastcgi-response.ts";
 import {
   decodePairs,
@@ -24,12 +25,19 @@ export interface FastCgiLimits {
 }
 
 const KEEP_CONNECTION = 1;
+/** What a server is asked and answers; it may have one request at a time on a connection. */
+const VALUES: ReadonlyMap<string, string> = new Map([["FCGI_MPXS_CONNS", "0"]]);
 
 interface Current {
   readonly id: number;
   readonly keepConnection: boolean;
   params: Buffer[];
   paramsBytes: number;
+  /** Set when all parameters are there. */
+  head: StreamRequestHead | undefined;
+  /** What CONTENT_LENGTH says; undefined: the body is what comes. */
+  announcedBytes: number | undefined;
+  bodyBytes: number;
   request: StreamRequest | undefined;
   response: FastCgiResponse | undefined;
 }
@@ -48,6 +56,7 @@ export class FastCgiConnection {
   readonly #reader = new RecordReader();
   #current: Current | undefined;
   #draining = false;
+  #ended = false;
 
   constructor(socket: Socket, limits: FastCgiLimits, handle: StreamHandler, log: Log) {
     this.#socket = socket;
@@ -67,14 +76,23 @@ export class FastCgiConnection {
   /** Ends after the response under way. */
   drain(): void {
     this.#draining = true;
-    if (this.idle) this.#socket.end();
+    if (this.idle) this.#end();
   }
 
   destroy(): void {
     this.#socket.destroy();
   }
 
+  /** No more is written or read; a peer that does not close its side either is not waited for. */
+  #end(): void {
+    this.#ended = true;
+    this.#socket.end();
+    const timer = setTimeout(() => this.#socket.destroy(), LINGER_MS);
+    this.#socket.once("close", () => clearTimeout(timer));
+  }
+
   #take(chunk: Buffer): void {
+    if (this.#ended) return;
     try {
       for (const record of this.#reader.read(chunk)) this.#record(record);
     } catch (thrown) {
@@ -103,24 +121,34 @@ export class FastCgiConnection {
     const keepConnection = (content[2]! & KEEP_CONNECTION) !== 0;
     if (content.readUInt16BE(0) !== RESPONDER) {
       this.#socket.write(encodeEnd(id, ProtocolStatus.unknownRole));
-      if (!keepConnection) this.#socket.end();
+      if (!keepConnection) this.#end();
       return;
     }
-    this.#current = { id, keepConnection, params: [], paramsBytes: 0, request: undefined, response: undefined };
+    this.#current = {
+      ...{ id, keepConnection, params: [], paramsBytes: 0, bodyBytes: 0 },
+      ...{ head: undefined, announcedBytes: undefined, request: undefined, response: undefined },
+    };
     this.#socket.setTimeout(this.#limits.headerTimeoutMs);
   }
 
   #params(current: Current, content: Buffer): void {
-    if (current.request !== undefined) throw new Error("parameters came after their end");
-    if (content.length === 0) return this.#serve(current);
-    current.paramsBytes += content.length;
-    if (current.paramsBytes > this.#limits.maxHeaderBytes) return this.#refuse(current, 431);
-    current.params.push(Buffer.from(content));
+    if (current.head !== undefined) throw new Error("parameters came after their end");
+    if (content.length > 0) {
+      current.paramsBytes += content.length;
+      if (current.paramsBytes > this.#limits.maxHeaderBytes) return this.#refuse(current, 431);
+      current.params.push(Buffer.from(content));
+      return;
+    }
+    const params = decodePairs(Buffer.concat(current.params));
+    current.params = [];
+    current.head = requestHeadOf(params);
+    const length = params.get("CONTENT_LENGTH") ?? "";
+    if (length === "") return;
+    current.announcedBytes = Number(length);
+    this.#serve(current, current.head);
   }
 
-  #serve(current: Current): void {
-    const head = requestHeadOf(decodePairs(Buffer.concat(current.params)));
-    current.params = [];
+  #serve(current: Current, head: StreamRequestHead): StreamRequest {
     this.#socket.setTimeout(0);
     const request = new StreamRequest(head, () => this.#socket.resume());
     const response = new FastCgiResponse(request, this.#socket, current.id, (complete) =>
@@ -129,13 +157,25 @@ export class FastCgiConnection {
     current.request = request;
     current.response = response;
     this.#handle(request, response);
+    return request;
   }
 
-  #stdin({ request }: Current, content: Buffer): void {
-    if (request === undefined) throw new Error("the body came before the parameters");
-    if (content.length === 0) request.finish();
-    // Copied: the record is a view of what was read, and a slow reader would keep all of that.
-    else if (!request.offer(Buffer.from(content))) this.#socket.pause();
+  #stdin(current: Current, content: Buffer): void {
+    const { head, announcedBytes } = current;
+    if (head === undefined) throw new Error("the body came before the parameters");
+    current.bodyBytes += content.length;
+    if (announcedBytes !== undefined && current.bodyBytes > announcedBytes)
+      throw new Error(`the body is longer than CONTENT_LENGTH, which is ${announcedBytes}`);
+    // Without a length (of a body in chunks, for example) the first record tells whether there is a body.
+    const request = current.request ?? this.#serve(current, { ...head, hasBody: content.length > 0 });
+    if (content.length > 0) {
+      // Copied: the record is a view of what was read, and a slow reader would keep all of that.
+      if (!request.offer(Buffer.from(content))) this.#socket.pause();
+      return;
+    }
+    if (announcedBytes !== undefined && current.bodyBytes < announcedBytes)
+      throw new Error(`the body ended after ${current.bodyBytes} of ${announcedBytes} bytes`);
+    request.finish();
   }
 
   /** A request whose parameters nobody will look at. */
@@ -166,16 +206,15 @@ export class FastCgiConnection {
   }
 
   #next({ keepConnection }: Current): void {
-    if (!keepConnection || this.#draining) return void this.#socket.end();
+    if (!keepConnection || this.#draining) return this.#end();
     this.#socket.resume();
     this.#socket.setTimeout(this.#limits.keepAliveTimeoutMs);
   }
 
   #management(type: number, content: Buffer): void {
     if (type === RecordType.getValues) {
-      const known: Record<string, string> = { FCGI_MPXS_CONNS: "0" };
-      const asked = [...decodePairs(content).keys()].filter((name) => name in known);
-      const values = Object.fromEntries(asked.map((name) => [name, known[name]!]));
+      const asked = [...decodePairs(content).keys()].filter((name) => VALUES.has(name));
+      const values = Object.fromEntries(asked.map((name) => [name, VALUES.get(name)!]));
       this.#socket.write(encodeRecord(RecordType.getValuesResult, 0, encodePairs(values)));
     } else this.#socket.write(encodeRecord(RecordType.unknownType, 0, Buffer.of(type, 0, 0, 0, 0, 0, 0, 0)));
   }

@@ -4,12 +4,20 @@ import type { Log } from "../../log.ts";
 import type { StreamHandler } from "../listener.ts";
 import { type ConnectionInfo, StreamRequest } from "../stream-request.ts";
 import { Http2Response } from "./http2-response.ts";
+import { blameClient, isDeaf } from "./session-end.ts";
 
 export interface Http2Settings {
   readonly maxConcurrentStreams: number;
   readonly maxHeaderBytes: number;
   readonly keepAliveTimeoutMs: number;
+  /** For a request to come in; 0: no limit. */
+  readonly requestTimeoutMs: number;
 }
+
+/** How long an idle session may take to close. */
+const CLOSE_MS = 250;
+/** How long a session that is over may stay. Looking at one takes less than a microsecond. */
+const SWEEP_MS = 500;
 
 /** Serves connections that somebody else accepted and knows to speak HTTP/2. */
 export class Http2Connections {
@@ -19,6 +27,7 @@ export class Http2Connections {
   readonly #settings: Http2Settings;
   readonly #handle: StreamHandler;
   #closing = false;
+  #sweep: NodeJS.Timeout | undefined;
 
   constructor(settings: Http2Settings, handle: StreamHandler, log: Log) {
     this.#settings = settings;
@@ -60,11 +69,27 @@ export class Http2Connections {
     const state = { streams: 0, info };
     this.#open.set(session, state);
     this.#sessions.add(session);
-    session.once("close", () => this.#sessions.delete(session));
+    this.#sweep ??= setInterval(() => this.#destroyDeaf(), SWEEP_MS).unref();
+    session.once("close", () => this.#closed(session));
+    blameClient(session);
     session.setTimeout(this.#settings.keepAliveTimeoutMs, () => {
-      if (state.streams === 0) session.close();
+      if (state.streams > 0) return;
+      session.close();
+      // A head that never ends is a stream to Node, which would wait for it.
+      setTimeout(() => session.destroy(), CLOSE_MS).unref();
     });
     if (this.#closing) session.close();
+  }
+
+  #closed(session: ServerHttp2Session): void {
+    this.#sessions.delete(session);
+    if (this.#sessions.size > 0) return;
+    clearInterval(this.#sweep);
+    this.#sweep = undefined;
+  }
+
+  #destroyDeaf(): void {
+    for (const session of this.#sessions) if (isDeaf(session)) session.destroy();
   }
 
   #request(stream: ServerHttp2Stream, hasBody: boolean, pairs: readonly string[]): void {
@@ -72,7 +97,10 @@ export class Http2Connections {
     stream.on("error", () => {});
     const state = this.#open.get(stream.session as ServerHttp2Session);
     if (state === undefined) return stream.close(constants.NGHTTP2_REFUSED_STREAM);
-    const { method, path, rawHeaders } = headOf(pairs);
+    const { maxHeaderBytes, requestTimeoutMs } = this.#settings;
+    const { method, path, rawHeaders, bytes } = headOf(pairs);
+    // Node's own limit counts from the moment in which the client has acknowledged it.
+    if (bytes > maxHeaderBytes) return stream.respond({ ":status": 431 }, { endStream: true });
     // CONNECT has no path, and nobody here would be its other end.
     if (path === undefined || method === "CONNECT") return stream.respond({ ":status": 501 }, { endStream: true });
     state.streams++;
@@ -80,6 +108,8 @@ export class Http2Connections {
     const head = { httpVersion: "2.0", method, url: path, rawHeaders, connection: state.info, hasBody };
     const request = new StreamRequest(head, () => stream.resume());
     if (hasBody) {
+      const late = requestTimeoutMs > 0 && setTimeout(() => stream.close(constants.NGHTTP2_CANCEL), requestTimeoutMs);
+      if (late) for (const event of ["end", "close"]) stream.once(event, () => clearTimeout(late));
       stream.pause();
       stream.on("data", (chunk: Buffer) => {
         if (!request.offer(chunk)) stream.pause();
@@ -87,6 +117,9 @@ export class Http2Connections {
       stream.once("end", () => {
         if (!stream.aborted) request.finish();
       });
+    } else {
+      // Node resets a stream that nobody reads once all is written, even if its end still waits for the client's window.
+      stream.resume();
     }
     stream.once("close", () => request.destroy());
     this.#handle(request, new Http2Response(request, stream));
@@ -94,8 +127,14 @@ export class Http2Connections {
 }
 
 /** Pseudo headers come first. The authority is what Host is in HTTP/1, and stands above one. */
-function headOf(pairs: readonly string[]): { method: string; path: string | undefined; rawHeaders: string[] } {
+function headOf(pairs: readonly string[]): {
+  method: string;
+  path: string | undefined;
+  rawHeaders: string[];
+  bytes: number;
+} {
   const rawHeaders: string[] = [];
+  let bytes = 0;
   let method = "GET";
   let path: string | undefined;
   let hasAuthority = false;
@@ -103,6 +142,7 @@ function headOf(pairs: readonly string[]): { method: string; path: string | unde
   for (let at = 0; at < pairs.length; at += 2) {
     const name = pairs[at]!;
     const value = pairs[at + 1]!;
+    bytes += name.length + value.length;
     if (name === ":method") method = value;
     else if (name === ":path") path = value;
     else if (name === ":authority") {
@@ -114,5 +154,5 @@ function headOf(pairs: readonly string[]): { method: string; path: string | unde
     } else if (!name.startsWith(":") && !(hasAuthority && name === "host")) rawHeaders.push(name, value);
   }
   if (cookies !== "") rawHeaders.push("cookie", cookies);
-  return { method, path, rawHeaders };
+  return { method, path, rawHeaders, bytes };
 }

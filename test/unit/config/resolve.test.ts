@@ -90,6 +90,7 @@ describe("config resolution", () => {
         sendfile: { root: "/app", rootOnly: false },
         trustedSubnets: [],
         trustedHeaders: ["Forwarded", "X-Forwarded-For", "X-Real-Ip", "True-Client-Ip", "Cf-Connecting-Ip"],
+        browserReload: undefined,
       },
       fileServer: undefined,
       status: undefined,
@@ -278,6 +279,7 @@ describe("config resolution", () => {
         sendfile: { root: join(directory, "storage"), rootOnly: true },
         trustedSubnets: ["10.0.0.0/8", "::1"],
         trustedHeaders: ["X-Real-Ip"],
+        browserReload: { path: "/reload" },
       },
       fileServer: {
         address: { kind: "tcp", host: "127.0.0.1", port: 8082 },
@@ -306,6 +308,7 @@ describe("config resolution", () => {
         polling: true,
         rules: [
           {
+            key: "reload.services.http.dirs",
             pools: ["http"],
             dirs: [join(directory, "src")],
             recursive: true,
