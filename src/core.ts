@@ -2,7 +2,6 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { CertificateKeeper } from "./acme/certificate-keeper.ts";
 import { type ApiServer, createApiServer } from "./api/server.ts";
 import type { ServerControl, ServerStateName } from "./api/server-service.ts";
 import { systemClock } from "./clock.ts";
@@ -49,7 +48,6 @@ export class Core {
   #api: ApiServer | undefined;
   #rpc: RpcServer | undefined;
   #reloader: Reloader | undefined;
-  #certificates: CertificateKeeper | undefined;
   readonly frontends: FrontendGroup;
 
   constructor(options: CoreOptions) {
@@ -90,7 +88,6 @@ export class Core {
       // Addresses first: a port in use shows before minutes of booting.
       await this.frontends.openSockets();
       await this.#spool.clean();
-      await this.#prepareCertificates();
       const privateAddress = await this.#openApi();
       await this.#openRpc();
       await this.#startPools();
@@ -100,7 +97,6 @@ export class Core {
       throw thrown;
     }
     // Not before the frontends are there: they answer what the authority asks.
-    this.#certificates?.start();
     const { reload, workingDirectory } = configuration;
     if (reload) {
       this.#reloader = new Reloader(reload, workingDirectory, {
@@ -121,7 +117,7 @@ export class Core {
   async stop(timeoutMs: number): Promise<void> {
     const wasServing = this.#control.state === "serving";
     this.#control.state = "stopping";
-    await Promise.all([this.#reloader?.close(), this.#certificates?.close()]);
+    await this.#reloader?.close();
     this.#events.record("server.draining", { message: "the server stops" });
     // Checks fail from now on. Load balancers get time to see that before connections are refused.
     const { drainDelayMs } = this.#options.loaded.configuration;
@@ -136,16 +132,6 @@ export class Core {
     await this.#spool.close();
     process.off("exit", this.#removeRuntimeDirectory);
     this.#removeRuntimeDirectory();
-  }
-
-  async #prepareCertificates(): Promise<void> {
-    const { loaded, withFrontends } = this.#options;
-    const acme = loaded.configuration.http?.tls?.acme;
-    // Who serves HTTPS has the certificate: frontends elsewhere order theirs.
-    if (!acme || !withFrontends) return;
-    const log = this.#options.log.child({ channel: "acme" });
-    this.#certificates = new CertificateKeeper(acme, { events: this.#events, log });
-    await this.#certificates.prepare();
   }
 
   async #openApi(): Promise<string> {

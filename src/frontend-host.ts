@@ -1,5 +1,4 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { CertificateKeeper } from "./acme/certificate-keeper.ts";
 import type { LoadedConfiguration } from "./config/load.ts";
 import { EventLog } from "./events/event-log.ts";
 import { FrontendGroup, SERVER_KINDS } from "./frontends/frontend-group.ts";
@@ -19,23 +18,19 @@ export interface FrontendHostOptions {
 export class FrontendHost {
   readonly #options: FrontendHostOptions;
   readonly group: FrontendGroup;
-  readonly #certificates: CertificateKeeper | undefined;
 
   constructor(options: FrontendHostOptions) {
     this.#options = options;
     const { loaded, baseEnv, log, frontendArguments } = options;
     const { configuration } = loaded;
-    // Nobody asks a frontend for events; what they say is in the log.
-    const events = new EventLog(1);
-    const acme = configuration.http?.tls?.acme;
-    this.#certificates = acme && new CertificateKeeper(acme, { events, log: log.child({ channel: "acme" }) });
     this.group = new FrontendGroup({
       configuration,
       kinds: SERVER_KINDS,
       nodeArguments: frontendArguments,
       baseEnv,
       log,
-      events,
+      // Nobody asks a frontend for events; what they say is in the log.
+      events: new EventLog(1),
     });
   }
 
@@ -43,18 +38,15 @@ export class FrontendHost {
   async start(): Promise<void> {
     try {
       await this.group.openSockets();
-      await this.#certificates?.prepare();
       await this.group.start(this.#options.cores);
     } catch (thrown) {
       await this.group.stop(0);
       throw thrown;
     }
-    this.#certificates?.start();
   }
 
   /** Fails checks of readiness, waits for load balancers to see it, lets what runs finish, ends the processes. */
   async stop(timeoutMs: number): Promise<void> {
-    await this.#certificates?.close();
     this.group.drain();
     const { drainDelayMs } = this.#options.loaded.configuration;
     if (drainDelayMs > 0 && timeoutMs > 0) await sleep(Math.min(drainDelayMs, timeoutMs));

@@ -31,12 +31,12 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   reload: ["config", "pool", "events", ...BASE],
   // The door for PHP opens onto the same functions as the gRPC services.
   rpc: ["api", "gen", "grpc", "version", ...CORE_PARTS, ...BASE],
-  frontends: ["config", "events", "process", ...BASE],
+  frontends: ["acme", "config", "events", "process", ...BASE],
   client: ["gen", "grpc", "id-map", ...BASE],
   // The frontend process. It is told what to do in the supervisor's message, whose type it needs.
   http: ["gen", "grpc", "client", "config", "frontends", ...BASE],
-  core: ["api", "rpc", "reload", "acme", "frontends", "version", ...CORE_PARTS, ...BASE],
-  "frontend-host": ["acme", "config", "events", "frontends", ...BASE],
+  core: ["api", "rpc", "reload", "frontends", "version", ...CORE_PARTS, ...BASE],
+  "frontend-host": ["config", "events", "frontends", ...BASE],
   main: ["core", "frontend-host", "frontends", "config", "process", "version", ...BASE],
   // `rrctl serve` is the server itself.
   cli: ["gen", "grpc", "client", "config", "main", "version", ...BASE],
