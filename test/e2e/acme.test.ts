@@ -160,6 +160,19 @@ describe("ACME with a real authority", function () {
     await served(httpsPort(server));
   });
 
+  it("is the business of a frontend where that is alone, and not of its core", async () => {
+    const httpPort = await freePort();
+    pebble = await Pebble.start({ httpPort, tlsPort: await freePort() });
+    const http = { address: `127.0.0.1:${httpPort}`, ssl: ssl({ alt_http_port: httpPort }) };
+    const core = await ServerProcess.start({ script: "protocols.php", http }, ["--no-frontends"]);
+    const frontend = await ServerProcess.startFrontend({ http }, ["--core", core.controlAddress]);
+    await ordered(frontend);
+    await served(httpsPort(frontend));
+    await Promise.all([frontend.stop(), core.stop()]);
+    expect(pebble.orders).to.equal(1);
+    expect(core.log.filter(({ channel }) => channel === "acme")).to.deep.equal([]);
+  });
+
   it("renews before the end, with no failed connection", async () => {
     const httpPort = await freePort();
     pebble = await Pebble.start({ httpPort, tlsPort: await freePort(), validitySeconds: 12 });
