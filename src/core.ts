@@ -96,6 +96,7 @@ export class Core {
       await this.stop(0);
       throw thrown;
     }
+    // Not before the frontends are there: they answer what the authority asks.
     const { reload, workingDirectory } = configuration;
     if (reload) {
       this.#reloader = new Reloader(reload, workingDirectory, {

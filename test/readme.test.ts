@@ -28,6 +28,7 @@ const RUNNABLE = [
   { page: "README.md", directory: "php/examples/demo", overrides: [] },
   { page: "docs/uploads.md", directory: "php/examples/demo", overrides: [] },
   { page: "docs/limits.md", directory: "examples/limits", overrides: [] },
+  { page: "docs/operations.md", directory: "examples/limits", overrides: [] },
   { page: "docs/middleware.md", directory: "examples/middleware", overrides: ["fileserver.address=127.0.0.1:0"] },
 ];
 

@@ -1,3 +1,4 @@
+import { CertificateKeeper } from "../acme/certificate-keeper.ts";
 import type { Address, ServerConfiguration } from "../config/options.ts";
 import type { EventLog } from "../events/event-log.ts";
 import type { Log } from "../log.ts";
@@ -30,6 +31,8 @@ export class FrontendGroup {
   readonly #options: FrontendGroupOptions;
   readonly #sockets: { kind: ServerKind; options: unknown; socket: ListeningSocket }[] = [];
   #supervisor: FrontendSupervisor | undefined;
+  /** There if one of the sockets needs it. */
+  #certificates: CertificateKeeper | undefined;
 
   constructor(options: FrontendGroupOptions) {
     this.#options = options;
@@ -54,7 +57,7 @@ export class FrontendGroup {
       });
   }
 
-  /** Rejects with FAILED_PRECONDITION naming the address that cannot be had. */
+  /** Rejects with FAILED_PRECONDITION naming the address, or the folder of ACME, that cannot be had. */
   async openSockets(): Promise<void> {
     const { kinds, configuration } = this.#options;
     for (const { kind, address, options, key } of wantedServers(configuration)) {
@@ -65,6 +68,12 @@ export class FrontendGroup {
           : await openListeningSocket(address.host, address.port, key);
       this.#sockets.push({ kind, options, socket });
     }
+    const acme = configuration.http?.tls?.acme;
+    if (acme === undefined || !kinds.includes("https")) return;
+    const { events, log } = this.#options;
+    this.#certificates = new CertificateKeeper(acme, { events, log: log.child({ channel: "acme" }) });
+    // Before frontends start, which watch the folder.
+    await this.#certificates.prepare();
   }
 
   /** Settles when all processes take connections. Rejects if one ends before that. */
@@ -81,6 +90,7 @@ export class FrontendGroup {
       events,
     });
     await this.#supervisor.start();
+    this.#certificates?.start();
   }
 
   /** Checks of readiness fail from now on. */
@@ -92,7 +102,7 @@ export class FrontendGroup {
   async stop(timeoutMs: number): Promise<void> {
     // First: as long as anyone holds the socket the kernel takes connections, and nobody would answer them.
     for (const { socket } of this.#sockets) socket.close();
-    await this.#supervisor?.stop(timeoutMs);
+    await Promise.all([this.#certificates?.close(), this.#supervisor?.stop(timeoutMs)]);
   }
 }
 

@@ -56,8 +56,9 @@ async function assigned({ cores, logs, servers }: Assignment): Promise<void> {
     const clients = cores.map((core) => connectCore(core));
     const pools = [...new Set([options.pool, ...options.routes.map(({ pool }) => pool)])];
     const dispatch = createDispatchClient(clients, { pools, log });
+    const reloadEvents = clients.map(({ events }) => events);
     const { http: listen, https: tlsListen, fastcgi: fastCgiListen } = http;
-    listeners.push(await startFrontend({ options, dispatch, log, listen, tlsListen, fastCgiListen }));
+    listeners.push(await startFrontend({ options, dispatch, log, listen, tlsListen, fastCgiListen, reloadEvents }));
   }
   process.send?.({ type: "listening" });
 }

@@ -96,6 +96,11 @@ describe("FastCGI with PHP", function () {
       expect([status, headers["content-type"]]).to.deep.equal([200, "application/json"]);
       expect(JSON.parse(body)).to.include({ method: "POST", uri: `${url}/x?y`, body: "hello", address: "127.0.0.1" });
       expect((await send(`${url}/large`)).body).to.have.length(1_000_000);
+      // The body comes to PHP as the client sends it, without a length.
+      const chunks = { "transfer-encoding": "chunked" };
+      const large = Buffer.alloc(500_000, "x");
+      const unbuffered = await send(`${url}/length`, { method: "PUT", headers: chunks, body: large });
+      expect(unbuffered.body).to.equal("500000");
       const cookies = await send(`${url}/cookies`);
       expect([cookies.status, cookies.headers["set-cookie"]]).to.deep.equal([204, ["a=1", "b=2"]]);
     } finally {
@@ -112,7 +117,7 @@ describe("FastCGI with PHP", function () {
 http { access_log off; client_body_temp_path ${directory}/body; fastcgi_temp_path ${directory}/fastcgi;
 proxy_temp_path ${directory}/proxy; uwsgi_temp_path ${directory}/uwsgi; scgi_temp_path ${directory}/scgi;
 upstream app { server unix:${socketPath}; keepalive 4; }
-server { listen 127.0.0.1:${port}; location / { fastcgi_pass app; fastcgi_keep_conn on;
+server { listen 127.0.0.1:${port}; location / { fastcgi_pass app; fastcgi_keep_conn on; fastcgi_request_buffering off;
 ${params.map((param) => `fastcgi_param ${param};`).join("\n")} } } }\n`;
     writeFileSync(join(directory, "nginx.conf"), config);
     return spawn("nginx", ["-p", directory, "-c", join(directory, "nginx.conf")], { stdio: "ignore" });

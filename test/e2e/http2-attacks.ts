@@ -60,7 +60,7 @@ export const ATTACKS: readonly Attack[] = [
     name: "rapid reset (CVE-2023-44487): requests that are taken back at once",
     run: (wire) =>
       flood(wire, 100, (at) => Buffer.concat(streams(100, 1 + 200 * at).flatMap((id) => [get(id), rstStream(id)]))),
-    ends: /^GOAWAY (INTERNAL_ERROR|ENHANCE_YOUR_CALM|NO_ERROR), closed$/,
+    ends: /^(GOAWAY \w+, )?closed$/,
   },
   {
     name: "made-you-reset (CVE-2025-8671): requests that the server has to take back",
@@ -68,7 +68,7 @@ export const ATTACKS: readonly Attack[] = [
       flood(wire, 100, (at) =>
         Buffer.concat(streams(100, 1 + 200 * at).flatMap((id) => [post(id, ["content-length", "1"]), data(id, "12")])),
       ),
-    ends: /^GOAWAY \w+, closed$/,
+    ends: /^(GOAWAY \w+, )?closed$/,
   },
   {
     name: "CONTINUATION flood (CVE-2024-27316): a head without an end",
@@ -111,7 +111,8 @@ export const ATTACKS: readonly Attack[] = [
           streams(1_000).map((id) => frame(Type.priority, 0, id, Buffer.concat([uint32(id + 2), Buffer.of(at)]))),
         ),
       ),
-    ends: /^goes on$/,
+    // Ignored, or from Node 22 on too much.
+    ends: /^(goes on|(GOAWAY \w+, )?closed)$/,
   },
   {
     name: "DATA frames with nothing in them (CVE-2019-9518)",

@@ -1,7 +1,9 @@
+import { execFile, spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import type { ClientHttp2Session, ClientHttp2Stream } from "node:http2";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { promisify } from "node:util";
 import * as zlib from "node:zlib";
 import { expect } from "chai";
 import { type Certificate, makeCertificate, noOpenssl } from "../support/certificates.ts";
@@ -22,6 +24,7 @@ const OWN = `export default async (c, next) => {
   c.set("attributes", { user: "zoe", protocol: c.env.incoming.httpVersion });
   if (c.req.path === "/reads") c.set("requestHeaders", { "X-Read": String((await c.req.text()).length) });
   await next();
+  if (c.req.path === "/announces") c.header("Trailer", "X-Never");
   c.header("X-Own", c.res.headers.get("x-app") ?? "none");
 };
 `;
@@ -113,6 +116,12 @@ describe("HTTP/2 with PHP", function () {
         expect(body).to.equal("body");
         expect(head).to.include({ trailer: "X-Checksum" });
         expect(trailers).to.include({ "x-checksum": "841a2d689ad86bd1611447453c22c6fc" });
+      });
+
+      it("ends a response whose trailers were announced, and are not there", async () => {
+        const { status, body, trailers } = await get("middleware", "/announces");
+        expect([status, Object.keys(trailers)]).to.deep.equal([200, []]);
+        expect(JSON.parse(body).padding).to.have.length(6_000);
       });
 
       it("sends no body for HEAD, 204 and 304", async () => {
@@ -262,6 +271,26 @@ describe("HTTP/2 with PHP", function () {
       });
     });
 
+  /** Clients that others wrote, on other libraries. */
+  const CLIENTS: [name: string, argv: (url: string) => string[], shows: RegExp][] = [
+    [
+      "h2load",
+      (url) => ["-n", "2000", "-c", "4", "-m", "50", `${url}/echo?hello`],
+      /2000 done, 2000 succeeded, 0 failed/,
+    ],
+    ["h2load", (url) => ["-n", "200", "-c", "2", "-m", "10", `${url}/large?200`], /200 done, 200 succeeded, 0 failed/],
+    ["nghttp", (url) => ["-nv", "--no-verify-peer", `${url}/trailers`], /x-checksum: 841a2d689ad86bd1611447453c22c6fc/],
+    ["curl", (url) => ["-sk", "--http2-prior-knowledge", "-w", "%{http_version}", `${url}/echo?hello`], /^hello2$/],
+  ];
+  for (const scheme of ["https", "http"])
+    for (const [program, argv, shows] of CLIENTS)
+      it(`serves ${program} ${argv("").join(" ")} (${scheme})`, async function () {
+        if (!speaksHttp2(program)) return skip(this, `${program} is not here, or does not know HTTP/2`);
+        const url = urlOf(servers.acts, scheme);
+        const { stdout } = await promisify(execFile)(program, argv(url));
+        expect(stdout).to.match(shows);
+      });
+
   it("asks no more of PHP than a slow client reads, and needs little memory for it", async function () {
     if (process.platform !== "linux") return skip(this, "memory of other processes is read from /proc");
     const server = servers.acts;
@@ -348,6 +377,11 @@ describe("HTTP/2 with PHP", function () {
       await server.stop();
     });
 });
+
+function speaksHttp2(program: string): boolean {
+  const { status, stdout } = spawnSync(program, ["--version"], { encoding: "utf8" });
+  return status === 0 && /nghttp2|h2load|nghttp/i.test(stdout);
+}
 
 function eventOf(emitter: NodeJS.EventEmitter, name: string): Promise<unknown[]> {
   return new Promise((resolve) => emitter.once(name, (...values: unknown[]) => resolve(values)));

@@ -22,9 +22,8 @@ export class Http2Response extends StreamResponse {
     this.#hasTrailers = object.trailer !== undefined && !last;
     stream.respond({ ":status": status, ...object }, { endStream: last, waitForTrailers: this.#hasTrailers });
     if (this.#hasTrailers)
-      stream.once("wantTrailers", () =>
-        this.#trailers.length > 0 ? stream.sendTrailers(headerObject(this.#trailers)) : stream.close(),
-      );
+      // Announced and not there, for middleware may announce what it likes: an empty frame ends the stream.
+      stream.once("wantTrailers", () => stream.sendTrailers(headerObject(this.#trailers)));
     if (last) this.#endRequest();
   }
 
