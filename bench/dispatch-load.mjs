@@ -1,7 +1,7 @@
 // Dispatch load from a process of its own, as a frontend would make it: calls over gRPC, so many in flight.
 //   node bench/dispatch-load.mjs '{"address":"127.0.0.1:6002","mode":"stream","inFlight":32,"seconds":5}'
 import { connectCore } from "../dist/src/client/core-client.js";
-import { createDispatchClient } from "../dist/src/client/dispatch-stream.js";
+import { createDispatchClient } from "../dist/src/client/dispatch-client.js";
 import { measure } from "./measure.mjs";
 
 const { address, pool, mode, inFlight, seconds, warmUpSeconds } = JSON.parse(process.argv[2]);
@@ -15,7 +15,7 @@ process.stdout.write(JSON.stringify(await measure(call, { inFlight, seconds, war
 process.exit(0);
 
 function streamCall() {
-  const dispatch = createDispatchClient(core);
+  const dispatch = createDispatchClient([core]);
   const request = {
     pool,
     context,

@@ -80,7 +80,10 @@ export const COMMANDS: readonly CommandDefinition[] = [
     description:
       "Reads .rr.yaml of the working directory, or the file given by -c. Runs until it is stopped by `rrctl stop`, " +
       "SIGINT or SIGTERM: running requests finish first, a second signal ends it at once.",
-    options: [...LEADING_OPTIONS],
+    options: [
+      ...LEADING_OPTIONS,
+      { flags: "--no-frontends", description: "the core alone: HTTP is served by `rrctl frontend` elsewhere" },
+    ],
     examples: [
       ["rrctl serve", "with .rr.yaml of this directory"],
       ["rrctl serve -c /app/.rr.yaml", "with another file; relative paths start from its directory"],
@@ -89,6 +92,29 @@ export const COMMANDS: readonly CommandDefinition[] = [
     ],
     uses: "configuration",
     load: async () => (await import("./commands/serve.ts")).run,
+  },
+  {
+    path: "frontend",
+    group: "Server",
+    summary: "serve HTTP with the pools of cores that run elsewhere",
+    description:
+      "Takes http, fileserver, status and logs from the same configuration as the cores, and starts no workers. Requests " +
+      "go to the core that has the least to do and whose pool is healthy; what a core turns away, or cannot have begun " +
+      "when it went away, goes to another one.",
+    options: [
+      {
+        flags: "--core <addresses>",
+        description: "cores: host:port or unix:///path, separated by commas; may be repeated (default: control.listen)",
+        repeatable: true,
+      },
+      { flags: "-s, --silent", description: "no banner" },
+    ],
+    examples: [
+      ["rrctl frontend --core 10.0.0.5:6002,10.0.0.6:6002", "two cores, each started by `rrctl serve --no-frontends`"],
+      ["rrctl frontend --core unix:///run/rr/core.sock", "a core of this machine, as another user"],
+    ],
+    uses: "configuration",
+    load: async () => (await import("./commands/frontend.ts")).run as Command<never>,
   },
   {
     path: "stop",

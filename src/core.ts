@@ -6,12 +6,10 @@ import { type ApiServer, createApiServer } from "./api/server.ts";
 import type { ServerControl, ServerStateName } from "./api/server-service.ts";
 import { systemClock } from "./clock.ts";
 import type { LoadedConfiguration } from "./config/load.ts";
-import type { Address } from "./config/options.ts";
 import { plainConfiguration } from "./config/write.ts";
 import { Dispatcher } from "./dispatch/dispatcher.ts";
 import { EventLog } from "./events/event-log.ts";
-import { FrontendSupervisor, type ServerKind } from "./frontends/frontend-supervisor.ts";
-import { type ListeningSocket, openListeningSocket, openListeningUnixSocket } from "./frontends/listening-socket.ts";
+import { FrontendGroup, SERVER_KINDS } from "./frontends/frontend-group.ts";
 import type { Log } from "./log.ts";
 import { Pool } from "./pool/pool.ts";
 import { runInitHook } from "./process/init-hook.ts";
@@ -28,20 +26,14 @@ export interface CoreOptions {
   readonly log: Log;
   /** Arguments of Node that start a frontend. */
   readonly frontendArguments: readonly string[];
+  /** False: HTTP is served by frontends elsewhere; only `status` is served here. */
+  readonly withFrontends: boolean;
   /** An operator asked by `ServerService.Shutdown`. */
   readonly onShutdown: (timeoutMs: number | undefined) => void;
 }
 
 /** Added to the time that a stop may take, for what comes after the last call. */
 const CLOSE_MARGIN_MS = 2_000;
-
-const SCHEMES: Readonly<Record<ServerKind, string>> = {
-  http: "http",
-  https: "https",
-  fastcgi: "fastcgi",
-  fileserver: "http",
-  status: "http",
-};
 
 /** Everything of one server, put together by hand in the order in which it depends on each other. */
 export class Core {
@@ -55,12 +47,8 @@ export class Core {
   readonly #spool: Spool;
   #api: ApiServer | undefined;
   #rpc: RpcServer | undefined;
-  #frontends: FrontendSupervisor | undefined;
   #reloader: Reloader | undefined;
-  /** Where `fileserver` and `status` are served. */
-  readonly fileAddresses: string[] = [];
-  readonly statusAddresses: string[] = [];
-  readonly #sockets: { kind: ServerKind; options: unknown; socket: ListeningSocket }[] = [];
+  readonly frontends: FrontendGroup;
 
   constructor(options: CoreOptions) {
     this.#options = options;
@@ -76,12 +64,15 @@ export class Core {
     // A second signal ends the process at once.
     process.once("exit", this.#removeRuntimeDirectory);
     this.#spool = new Spool(configuration.spoolDirectory ?? tmpdir(), options.log.child({ channel: "server" }));
-    this.#control = new MutableControl(
+    this.frontends = new FrontendGroup({
       configuration,
-      options,
-      this.#dispatcher,
-      () => this.#frontends?.frontends ?? [],
-    );
+      kinds: options.withFrontends ? SERVER_KINDS : ["status"],
+      nodeArguments: options.frontendArguments,
+      baseEnv: options.baseEnv,
+      log: options.log,
+      events: this.#events,
+    });
+    this.#control = new MutableControl(configuration, options, this.#dispatcher, () => this.frontends.frontends);
   }
 
   get control(): ServerControl {
@@ -95,16 +86,17 @@ export class Core {
     try {
       if (configuration.onInit) await runInitHook(configuration.onInit, configuration.workingDirectory, baseEnv, log);
       // Addresses first: a port in use shows before minutes of booting.
-      await this.#openSockets();
+      await this.frontends.openSockets();
       await this.#spool.clean();
       const privateAddress = await this.#openApi();
       await this.#openRpc();
       await this.#startPools();
-      await this.#startFrontends(privateAddress);
+      await this.frontends.start([privateAddress]);
     } catch (thrown) {
       await this.stop(0);
       throw thrown;
     }
+    // Not before the frontends are there: they answer what the authority asks.
     const { reload, workingDirectory } = configuration;
     if (reload) {
       this.#reloader = new Reloader(reload, workingDirectory, {
@@ -114,9 +106,10 @@ export class Core {
       });
       await this.#reloader.start();
     }
+    this.#control.httpAddresses.push(...this.frontends.addresses("http", "https", "fastcgi"));
     this.#control.state = "serving";
-    const { httpAddresses, controlAddresses } = this.#control;
-    const message = `serving: ${[...httpAddresses, ...this.fileAddresses, ...this.statusAddresses, ...controlAddresses].join(", ")}`;
+    const addresses = [...this.frontends.addresses(...SERVER_KINDS), ...this.#control.controlAddresses];
+    const message = `serving: ${addresses.join(", ")}`;
     this.#events.record("server.started", { message });
   }
 
@@ -129,9 +122,9 @@ export class Core {
     // Checks fail from now on. Load balancers get time to see that before connections are refused.
     const { drainDelayMs } = this.#options.loaded.configuration;
     if (wasServing && drainDelayMs > 0 && timeoutMs > 0) await sleep(Math.min(drainDelayMs, timeoutMs));
-    // First: as long as anyone holds the socket the kernel takes connections, and nobody would answer them.
-    for (const { socket } of this.#sockets) socket.close();
-    await this.#frontends?.stop(timeoutMs);
+    await this.frontends.stop(timeoutMs);
+    // Frontends elsewhere send new calls to other cores, and the rest of those that have begun.
+    await this.#api?.drain(timeoutMs);
     await Promise.all(this.#pools.map((pool) => pool.stop(timeoutMs)));
     this.#events.record("server.stopped", { message: "all workers have ended" });
     this.#rpc?.close();
@@ -139,22 +132,6 @@ export class Core {
     await this.#spool.close();
     process.off("exit", this.#removeRuntimeDirectory);
     this.#removeRuntimeDirectory();
-  }
-
-  async #openSockets(): Promise<void> {
-    const { http, fileServer, status } = this.#options.loaded.configuration;
-    const open = async (kind: ServerKind, address: Address, options: unknown, key: string): Promise<void> => {
-      const isPath = address.kind === "unix";
-      const socket = isPath
-        ? await openListeningUnixSocket(address.path, key)
-        : await openListeningSocket(address.host, address.port, key);
-      this.#sockets.push({ kind, options, socket });
-    };
-    if (http?.address) await open("http", http.address, http, "http.address");
-    if (http?.tls) await open("https", http.tls.address, http, "http.ssl.address");
-    if (http?.fastCgi) await open("fastcgi", http.fastCgi.address, http, "http.fcgi.address");
-    if (fileServer) await open("fileserver", fileServer.address, fileServer, "fileserver.address");
-    if (status) await open("status", status.address, status, "status.address");
   }
 
   async #openApi(): Promise<string> {
@@ -165,7 +142,7 @@ export class Core {
       events: this.#events,
       control: this.#control,
       loaded,
-      frontendMemoryBytes: () => this.#frontends?.memoryBytes() ?? 0,
+      frontendMemoryBytes: () => this.frontends.memoryBytes(),
       messageBytesMax: control.maxMessageBytes,
       payloadBytesMax: Math.max(
         control.maxMessageBytes,
@@ -200,32 +177,6 @@ export class Core {
       await Promise.all(this.#pools.map((pool) => pool.start()));
     } finally {
       clearInterval(progress);
-    }
-  }
-
-  async #startFrontends(privateAddress: string): Promise<void> {
-    const { loaded, baseEnv, log, frontendArguments } = this.#options;
-    const { http, logs } = loaded.configuration;
-    if (this.#sockets.length === 0) return;
-    this.#frontends = new FrontendSupervisor({
-      count: http?.frontends ?? 1,
-      nodeArguments: frontendArguments,
-      servers: this.#sockets,
-      assignment: { core: privateAddress, logs },
-      baseEnv,
-      log,
-      events: this.#events,
-    });
-    await this.#frontends.start();
-    for (const { kind, socket } of this.#sockets) {
-      const { host, port } = socket;
-      const place = host.includes("/") ? host : `${host.includes(":") ? `[${host}]` : host}:${port}`;
-      const url = `${SCHEMES[kind]}://${place}`;
-      const addresses: Partial<Record<ServerKind, string[]>> = {
-        fileserver: this.fileAddresses,
-        status: this.statusAddresses,
-      };
-      (addresses[kind] ?? this.#control.httpAddresses).push(url);
     }
   }
 }

@@ -2,6 +2,9 @@ import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { loadConfiguration } from "./config/load.ts";
 import { Core } from "./core.ts";
+import { FrontendHost } from "./frontend-host.ts";
+import type { FrontendGroup } from "./frontends/frontend-group.ts";
+import type { ServerKind } from "./frontends/frontend-supervisor.ts";
 import { createLog, type Log } from "./log.ts";
 import { watchOrphans } from "./process/orphans.ts";
 import { VERSION } from "./version.ts";
@@ -18,6 +21,11 @@ export interface ServeOptions {
   silent: boolean;
 }
 
+export interface ServeFrontendsOptions extends ServeOptions {
+  /** Addresses of the cores. */
+  cores: readonly string[];
+}
+
 /** Signals that end the server: politely the first time, at once the second time. */
 const STOP_SIGNALS = ["SIGINT", "SIGTERM", "SIGQUIT"] as const;
 
@@ -25,7 +33,44 @@ const STOP_SIGNALS = ["SIGINT", "SIGTERM", "SIGQUIT"] as const;
  * Runs a server until it is told to end. Settles with the exit code of the process; rejects with an RrError if the
  * server cannot start, and all its processes are gone then.
  */
-export async function serve(options: ServeOptions): Promise<number> {
+export async function serve({ withFrontends, ...options }: ServeOptions & { withFrontends: boolean }): Promise<number> {
+  const { loaded, log, stop } = prepare(options);
+  const core = new Core({
+    loaded,
+    baseEnv: loaded.env,
+    log,
+    frontendArguments: frontendArguments(),
+    withFrontends,
+    onShutdown: (timeoutMs) => stop.request(timeoutMs),
+  });
+  await core.start();
+  const { controlAddresses, configFile } = core.control;
+  const control = controlAddresses.map((address) => ({
+    name: "control",
+    address,
+    hint: "(gRPC: rrctl, grpcurl, buf curl)",
+  }));
+  if (!options.silent) banner(configFile, [...frontendAddresses(core.frontends), ...control]);
+  const timeoutMs = await stop.requested;
+  await core.stop(timeoutMs);
+  log.info({}, "stopped");
+  return 0;
+}
+
+/** The same for frontends alone. */
+export async function serveFrontends({ cores, ...options }: ServeFrontendsOptions): Promise<number> {
+  const { loaded, log, stop } = prepare(options);
+  const host = new FrontendHost({ loaded, cores, baseEnv: loaded.env, log, frontendArguments: frontendArguments() });
+  await host.start();
+  const addresses = cores.map((address) => ({ name: "core", address, hint: "" }));
+  if (!options.silent) banner(loaded.configuration.configFile ?? "", [...frontendAddresses(host.group), ...addresses]);
+  const timeoutMs = await stop.requested;
+  await host.stop(timeoutMs);
+  log.info({}, "stopped");
+  return 0;
+}
+
+function prepare(options: ServeOptions) {
   const loaded = loadConfiguration({
     file: options.configFile,
     cwd: options.cwd,
@@ -34,25 +79,11 @@ export async function serve(options: ServeOptions): Promise<number> {
     dotenv: options.dotenv,
     workingDirectory: options.workingDirectory,
   });
-  const { configuration } = loaded;
-  const log = createLog(configuration.logs);
+  const { logs, gracePeriodMs } = loaded.configuration;
+  const log = createLog(logs);
   for (const warning of loaded.warnings) log.warn({ channel: "config" }, warning.text);
-
   watchOrphans(log);
-  const stop = new StopRequest(configuration.gracePeriodMs, log);
-  const core = new Core({
-    loaded,
-    baseEnv: loaded.env,
-    log,
-    frontendArguments: frontendArguments(),
-    onShutdown: (timeoutMs) => stop.request(timeoutMs),
-  });
-  await core.start();
-  if (!options.silent) banner(core);
-  const timeoutMs = await stop.requested;
-  await core.stop(timeoutMs);
-  log.info({}, "stopped");
-  return 0;
+  return { loaded, log, stop: new StopRequest(gracePeriodMs, log) };
 }
 
 /** Once someone wants the server to end: who, by a signal or a call, and how long it may take. */
@@ -92,26 +123,33 @@ class StopRequest {
  * than Node's default of 16 MB does, at no measurable cost.
  */
 const FRONTEND_NURSERY = "--max-semi-space-size=2";
+/** So small a nursery is swept by one thread sooner than several can agree on it: a tenth of the rate. */
+const FRONTEND_SWEEP = "--no-parallel-scavenge";
 
 /** Frontends get the options of Node that this process got: a loader for the sources, limits, profiling. */
 function frontendArguments(): string[] {
   const compiled = fileURLToPath(new URL("./http/main.js", import.meta.url));
   const script = existsSync(compiled) ? compiled : fileURLToPath(new URL("./http/main.ts", import.meta.url));
-  return [FRONTEND_NURSERY, ...process.execArgv, script];
+  return [FRONTEND_NURSERY, FRONTEND_SWEEP, ...process.execArgv, script];
 }
 
-function banner(core: Core): void {
-  const { httpAddresses, controlAddresses, configFile } = core.control;
-  process.stderr.write(
-    [
-      "",
-      `  rrctl ${VERSION} serves ${configFile}`,
-      ...httpAddresses.map((address) => `  http     ${address}`),
-      ...core.fileAddresses.map((address) => `  files    ${address}`),
-      ...core.statusAddresses.map((address) => `  status   ${address}   (/health, /ready)`),
-      ...controlAddresses.map((address) => `  control  ${address}   (gRPC: rrctl, grpcurl, buf curl)`),
-      "",
-      "",
-    ].join("\n"),
-  );
+interface BannerLine {
+  readonly name: string;
+  readonly address: string;
+  readonly hint: string;
+}
+
+function frontendAddresses(group: FrontendGroup): BannerLine[] {
+  const lines = (name: string, hint: string, ...kinds: ServerKind[]) =>
+    group.addresses(...kinds).map((address) => ({ name, address, hint }));
+  return [
+    ...lines("http", "", "http", "https", "fastcgi"),
+    ...lines("files", "", "fileserver"),
+    ...lines("status", "(/health, /ready)", "status"),
+  ];
+}
+
+function banner(configFile: string, addresses: readonly BannerLine[]): void {
+  const lines = addresses.map(({ name, address, hint }) => `  ${name.padEnd(8)} ${address}   ${hint}`.trimEnd());
+  process.stderr.write(["", `  rrctl ${VERSION} serves ${configFile}`, ...lines, "", ""].join("\n"));
 }

@@ -14,6 +14,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   clock: [],
   log: [],
   version: [],
+  "id-map": [],
   grpc: ["gen", "errors"],
   config: ["gen", "grpc", "version", ...BASE],
   goridge: BASE,
@@ -25,16 +26,18 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   worker: ["config", "goridge", "process", "relay", ...BASE],
   pool: ["config", "goridge", "process", "relay", "worker", "events", "stats", ...BASE],
   dispatch: ["config", "goridge", "worker", "pool", "events", ...BASE],
-  api: ["gen", "grpc", "version", ...CORE_PARTS, ...BASE],
+  api: ["gen", "grpc", "version", "id-map", ...CORE_PARTS, ...BASE],
+  acme: ["config", "version", "events", ...BASE],
   reload: ["config", "pool", "events", ...BASE],
   // The door for PHP opens onto the same functions as the gRPC services.
   rpc: ["api", "gen", "grpc", "version", ...CORE_PARTS, ...BASE],
-  frontends: ["config", "events", "process", ...BASE],
-  client: ["gen", "grpc", ...BASE],
+  frontends: ["acme", "config", "events", "process", ...BASE],
+  client: ["gen", "grpc", "id-map", ...BASE],
   // The frontend process. It is told what to do in the supervisor's message, whose type it needs.
   http: ["gen", "grpc", "client", "config", "frontends", ...BASE],
   core: ["api", "rpc", "reload", "frontends", "version", ...CORE_PARTS, ...BASE],
-  main: ["core", "config", "process", "version", ...BASE],
+  "frontend-host": ["config", "events", "frontends", ...BASE],
+  main: ["core", "frontend-host", "frontends", "config", "process", "version", ...BASE],
   // `rrctl serve` is the server itself.
   cli: ["gen", "grpc", "client", "config", "main", "version", ...BASE],
 };

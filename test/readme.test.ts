@@ -4,6 +4,7 @@ import { dirname, join, relative } from "node:path";
 import { expect } from "chai";
 import { checkConfiguration } from "../src/config/load.ts";
 import { type Child, ended, Lines, ROOT, spawnRrctl } from "./e2e/cli-server.ts";
+import { type Block, blocksOf } from "./support/markdown.ts";
 import { needsPhp, skip } from "./support/php.ts";
 
 /**
@@ -21,25 +22,6 @@ const PAGES = [
     .map((name) => `docs/${name}`),
 ];
 const COMMAND_LIMIT_MS = 60_000;
-
-interface Block {
-  language: string;
-  text: string;
-  line: number;
-  /** In the comment before the block: "run", or "run if: <shell command>". */
-  mark: string | undefined;
-}
-
-function blocksOf(page: string): Block[] {
-  const text = readFileSync(join(ROOT, page), "utf8");
-  const found = text.matchAll(/(?:^<!-- (run.*?) -->\n)?^```(\w*)\n([\s\S]*?)^```$/gm);
-  return [...found].map((match) => ({
-    mark: match[1],
-    language: match[2]!,
-    text: match[3]!,
-    line: text.slice(0, match.index).split("\n").length,
-  }));
-}
 
 /** Pages with commands to run, and the configuration that they run against. */
 const RUNNABLE = [
@@ -206,13 +188,17 @@ describe("documentation", () => {
     directory: dirname(file),
   }));
 
-  for (const page of ["docs/middleware.md", "docs/uploads.md", "docs/operations.md"])
-    for (const { text, line } of blocksOf(page).filter(({ language }) => language === "yaml"))
+  for (const page of PAGES.filter((one) => one.startsWith("docs/")))
+    for (const { text, line } of blocksOf(page).filter(
+      ({ language, text }) => language === "yaml" && !/^version:/m.test(text),
+    ))
       it(`${page}, line ${line} is a part of a configuration`, () => {
         const whole = `version: "3"\nserver: { command: x }\n${text}`;
         const { problems } = checkConfiguration({ cwd: ROOT, text: whole, env: {} });
         const errors = problems.filter(({ severity, path }) => severity === "error" || path.startsWith("http."));
-        expect(errors.map(({ message }) => message)).to.deep.equal([]);
+        // Certificates of the examples are on no machine.
+        const messages = errors.map(({ message }) => message).filter((message) => !/\/etc\/ssl\//.test(message));
+        expect(messages).to.deep.equal([]);
       });
 
   it("docs/limits.md has the defaults of the contract, and all limits", () => {
@@ -228,6 +214,31 @@ describe("documentation", () => {
     expect(http).to.include.members(limits);
   });
 
+  it("has no example that nothing runs", () => {
+    const notRun = PAGES.flatMap((page) =>
+      blocksOf(page)
+        .filter((block) => !isRun(page, block))
+        .map(({ line, text }) => `${page}, line ${line}: ${text.split("\n")[0]}`),
+    );
+    expect(notRun).to.deep.equal([]);
+  });
+
+  it("docs/roadrunner.md names every key that RoadRunner does not have", () => {
+    const text = readFileSync(join(ROOT, "docs/roadrunner.md"), "utf8");
+    const paragraph = /^Keys that RoadRunner does not have:[\s\S]*?\n\n/m.exec(text)![0];
+    const named = new Set([...paragraph.matchAll(/`([^`]+)`/g)].map(([, key]) => key!.split(".").at(-1)!));
+    const own = new Set<string>();
+    let section = "";
+    for (const row of readFileSync(join(ROOT, "docs/configuration.md"), "utf8").split("\n")) {
+      section = /^## (.*)/.exec(row)?.[1] ?? section;
+      const key = /^\| `(\w+)`.*\*Own\.\*/.exec(row)?.[1];
+      // A section of ours is named as a whole.
+      if (key !== undefined && !/`control`|`http\.(gzip|sendfile)`/.test(section)) own.add(key);
+    }
+    expect(own.size).to.be.above(30);
+    expect([...own].filter((key) => !named.has(key))).to.deep.equal([]);
+  });
+
   it("shows configurations and has files of them", () => {
     expect(snippets).to.have.length.above(1);
     expect(files).to.have.length.above(3);
@@ -239,6 +250,30 @@ describe("documentation", () => {
       expect(problems.map(({ line, message }) => `line ${line}: ${message}`)).to.deep.equal([]);
     });
 });
+
+/** Where examples are run that are neither marked nor configurations. */
+const RUN_ELSEWHERE: Readonly<Record<string, RegExp>> = {
+  // This run of the tests is one of them; the demo of the other is what the page's commands run against.
+  "README.md": /^npm start|^<\?php \/\/ worker\.php/,
+  // test/e2e/documented-examples.test.ts
+  "php/README.md": /^use Rrctl\\/,
+  "docs/middleware.md": /^\/\/ middleware\//,
+  "docs/tls.md": /^upstream /,
+  // test/e2e/documented-commands.test.ts
+  "docs/rrctl.md": /^(rrctl|source) /,
+  // test/e2e/frontend.test.ts
+  "docs/frontends.md": /^rrctl /,
+  // grpc-clients.test.ts makes a client by the template of examples/python, of the same form.
+  "proto/README.md": /^# buf\.gen\.yaml of your client/,
+};
+
+function isRun(page: string, { language, text, mark }: Block): boolean {
+  if (RUN_ELSEWHERE[page]?.test(text)) return true;
+  if (language === "yaml") return page.startsWith("docs/") || /^version: "3"/m.test(text);
+  // Without a language: drawings, and forms of commands.
+  if (language === "") return true;
+  return mark !== undefined && RUNNABLE.some((one) => one.page === page);
+}
 
 function linkLeadsSomewhere(page: string, link: string): boolean {
   const [path, anchor] = link.split("#") as [string, string | undefined];

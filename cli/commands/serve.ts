@@ -8,6 +8,8 @@ interface ServeOptions {
   pid?: boolean;
   debug?: boolean;
   enableExperimental?: boolean;
+  /** --no-frontends */
+  frontends?: boolean;
 }
 
 /** Runs the server in this process until it is stopped. */
@@ -28,7 +30,7 @@ export const run: Command<ServeOptions> = async ({ globals, options, env, termin
   const { configFile, cwd, workingDirectory, overrides, dotenv } = globals;
   try {
     const settings = { configFile, cwd, workingDirectory, env, overrides, dotenv, silent: options.silent ?? false };
-    return await serve(settings);
+    return await serve({ ...settings, withFrontends: options.frontends ?? true });
   } finally {
     if (pidFile !== undefined) await rm(pidFile, { force: true });
   }

@@ -11,13 +11,16 @@ import type { Implementation } from "../grpc/service-definition.ts";
 import { resolveIdentity } from "../process/identity.ts";
 import type { Spool } from "../spool/spool.ts";
 import type { ReplyPart } from "../worker/execution.ts";
+import type { CallGate } from "./call-gate.ts";
 import { preciseDuration } from "./convert.ts";
 import { DispatchSession } from "./dispatch-session.ts";
 import type { SessionServices } from "./stream-call.ts";
 
-/** Counted for the statistics. */
+/** What runs on streams. */
 export interface OpenStreams {
+  /** Counted for the statistics. */
   dispatchStreams: number;
+  readonly gate: CallGate;
 }
 
 export function dispatchService(
@@ -29,6 +32,7 @@ export function dispatchService(
 ) {
   const services: SessionServices = {
     dispatcher,
+    gate: streams.gate,
     intake: { payloadBytesMax: limits.payloadBytesMax, spool, heldBytes: 0 },
     fileOwner: (pool) => {
       const { user, group } = dispatcher.pool(pool).options;

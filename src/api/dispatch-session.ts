@@ -6,15 +6,19 @@ import type {
   OpenCall,
 } from "../../gen/roadrunner/dispatch/v1/dispatch_service_pb.ts";
 import { RrError } from "../errors.ts";
+import { IdMap } from "../id-map.ts";
 import { errorEvent, type SessionServices, StreamCall } from "./stream-call.ts";
 
+/** A message costs more than the events in it: so many turns of the event loop it may wait while each brings more. */
+const BATCH_TURNS_MAX = 4;
+
 /**
- * One dispatch stream: commands of many calls come in, events of many calls go out. All events of one turn of the event
- * loop leave in one message; nothing is delayed beyond the turn.
+ * One dispatch stream: commands of many calls come in, events of many calls go out. Events leave in one message, after
+ * the first turn of the event loop that brought none: an idle server waits for nothing, a busy one for a few answers.
  */
 export class DispatchSession {
   readonly #services: SessionServices;
-  readonly #calls = new Map<number, StreamCall>();
+  readonly #calls = new IdMap<StreamCall>();
   #events: CallEvent[] = [];
   #wake: (() => void) | undefined;
   #inputEnded = false;
@@ -59,23 +63,34 @@ export class DispatchSession {
   /** The caller is gone: nobody wants the replies. */
   close(): void {
     this.#inputEnded = true;
-    for (const call of this.#calls.values()) call.cancel();
-    this.#calls.clear();
+    for (const [callId, call] of this.#calls.entries()) {
+      this.ended(callId);
+      call.cancel();
+    }
     this.#wake?.();
   }
 
   send(event: CallEvent): void {
-    // The first event of a turn arms the wake-up; the others of the turn join it.
-    if (this.#events.push(event) === 1 && this.#wake) setImmediate(() => this.#wake?.());
+    // The first event arms the wake-up; others join it.
+    if (this.#events.push(event) === 1 && this.#wake) this.#wakeAfter(BATCH_TURNS_MAX, 0);
+  }
+
+  #wakeAfter(turns: number, eventsBefore: number): void {
+    setImmediate(() => {
+      const events = this.#events.length;
+      if (turns > 0 && events > eventsBefore) this.#wakeAfter(turns - 1, events);
+      else this.#wake?.();
+    });
   }
 
   ended(callId: number): void {
-    this.#calls.delete(callId);
+    if (this.#calls.delete(callId)) this.#services.gate.left();
   }
 
   #command({ callId, command }: CallCommand): void {
     if (command.case === "open") {
-      if (this.#calls.has(callId)) this.send(errorEvent(callId, duplicateCall(callId)));
+      if (this.#services.gate.closed) this.send(errorEvent(callId, new RrError("DRAINING", "the server is stopping")));
+      else if (this.#calls.has(callId)) this.send(errorEvent(callId, duplicateCall(callId)));
       else this.#open(callId, command.value);
       return;
     }
@@ -86,13 +101,14 @@ export class DispatchSession {
     else if (command.case === "body") call.body(command.value);
     else if (command.case === "file") call.file(command.value);
     else if (command.case === "cancel") {
-      this.#calls.delete(callId);
+      this.ended(callId);
       call.cancel();
       this.send(errorEvent(callId, new RrError("CANCELLED", "the caller cancelled the call")));
     }
   }
 
   #open(callId: number, open: OpenCall): void {
+    this.#services.gate.entered();
     const call = new StreamCall(callId, open, this, this.#services);
     this.#calls.set(callId, call);
     call.start();

@@ -21,6 +21,7 @@ import type { EventLog } from "../events/event-log.ts";
 import { serviceDefinition } from "../grpc/service-definition.ts";
 import type { Log } from "../log.ts";
 import type { Spool } from "../spool/spool.ts";
+import { CallGate } from "./call-gate.ts";
 import { configService } from "./config-service.ts";
 import { dispatchService, type OpenStreams } from "./dispatch-service.ts";
 import { eventService } from "./event-service.ts";
@@ -45,6 +46,8 @@ export interface ApiDependencies {
 }
 
 export interface ApiServer {
+  /** Refuses new calls of dispatch streams and waits for those that have begun, for so long at most. */
+  drain(timeoutMs: number): Promise<void>;
   /** Opens one more address. Returns it with the port that was chosen. */
   listen(address: Address): Promise<string>;
   /** Ends watches, lets other calls finish, and ends those too when the time is up. */
@@ -55,7 +58,7 @@ export interface ApiServer {
 export function createApiServer(dependencies: ApiDependencies): ApiServer {
   const { dispatcher, events, control, loaded, messageBytesMax, payloadBytesMax, log } = dependencies;
   const stopping = new AbortController();
-  const streams: OpenStreams = { dispatchStreams: 0 };
+  const streams: OpenStreams = { dispatchStreams: 0, gate: new CallGate() };
   const limits = { payloadBytesMax, messageBytesMax };
   const implementations: readonly (readonly [GenService<GenServiceMethods>, unknown])[] = [
     [DispatchService, dispatchService(dispatcher, limits, streams, stopping.signal, dependencies.spool)],
@@ -82,6 +85,10 @@ export function createApiServer(dependencies: ApiDependencies): ApiServer {
       const name = await listen(server, address);
       servers.push(server);
       return name;
+    },
+    async drain(timeoutMs) {
+      streams.gate.close();
+      await streams.gate.whenEmpty(timeoutMs);
     },
     async close(timeoutMs) {
       stopping.abort();

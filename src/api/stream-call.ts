@@ -13,11 +13,13 @@ import { toErrorDetail } from "../grpc/status.ts";
 import type { CallSink } from "../pool/call.ts";
 import type { FileOwner } from "../spool/spool-folder.ts";
 import type { ReplyPart } from "../worker/execution.ts";
+import type { CallGate } from "./call-gate.ts";
 import { CallIntake, type IntakeListener, type IntakeSettings, payloadTooLarge } from "./call-intake.ts";
 
 /** What the calls of all streams share. */
 export interface SessionServices {
   readonly dispatcher: Dispatcher;
+  readonly gate: CallGate;
   readonly intake: IntakeSettings;
   /** Who reads the files of a pool's calls. Throws an RrError for a pool that is not there. */
   readonly fileOwner: (pool: string) => FileOwner;

@@ -1,5 +1,6 @@
 import { type Channel, ChannelCredentials, createChannel, createClientFactory, type Metadata } from "nice-grpc";
 import type { ClientMiddleware } from "nice-grpc-common";
+import { Health } from "../../gen/grpc/health/v1/health_pb.ts";
 import { ConfigService } from "../../gen/roadrunner/config/v1/config_service_pb.ts";
 import { DispatchService } from "../../gen/roadrunner/dispatch/v1/dispatch_service_pb.ts";
 import { EventService } from "../../gen/roadrunner/event/v1/event_service_pb.ts";
@@ -19,6 +20,9 @@ export interface CoreClient {
   readonly events: ClientOf<typeof EventService>;
   readonly config: ClientOf<typeof ConfigService>;
   readonly dispatch: ClientOf<typeof DispatchService>;
+  readonly health: ClientOf<typeof Health>;
+  /** As it was given. */
+  readonly address: string;
   readonly channel: Channel;
   close(): void;
 }
@@ -45,8 +49,9 @@ export function connectCore(address: string, options: ConnectOptions = {}): Core
   const channel = createChannel(grpcTarget(address), ChannelCredentials.createInsecure(), {
     "grpc.max_receive_message_length": maxMessageBytes,
     "grpc.max_send_message_length": maxMessageBytes,
-    "grpc.keepalive_time_ms": 30_000,
-    "grpc.keepalive_timeout_ms": 10_000,
+    // A host that vanishes says nothing: calls on it fail, or go elsewhere, after so long.
+    "grpc.keepalive_time_ms": 10_000,
+    "grpc.keepalive_timeout_ms": 5_000,
     "grpc.initial_reconnect_backoff_ms": 100,
     "grpc.max_reconnect_backoff_ms": 2_000,
     // A core is never behind the proxy that the environment names for the web.
@@ -63,6 +68,8 @@ export function connectCore(address: string, options: ConnectOptions = {}): Core
     events: clients.create(serviceDefinition(EventService), channel),
     config: clients.create(serviceDefinition(ConfigService), channel),
     dispatch: clients.create(serviceDefinition(DispatchService), channel),
+    health: clients.create(serviceDefinition(Health), channel),
+    address,
     channel,
     close: () => channel.close(),
   } as CoreClient;

@@ -35,6 +35,8 @@ export interface ReloadOptions {
 
 /** Which files reset which pools. */
 export interface ReloadRule {
+  /** Where the folders are named. */
+  readonly key: string;
   readonly pools: readonly string[];
   /** Absolute. */
   readonly dirs: readonly string[];
@@ -135,7 +137,15 @@ export interface DynamicAllocatorOptions {
   readonly idleTimeoutMs: number;
 }
 
+/** Browsers load pages again when pools were reset because of files. */
+export interface BrowserReloadOptions {
+  /** Of the stream of events; that of the script has ".js" besides. */
+  readonly path: string;
+}
+
 export interface HttpOptions {
+  /** Undefined: pages are sent as they are. */
+  readonly browserReload?: BrowserReloadOptions | undefined;
   /** Undefined: only HTTPS or FastCGI. */
   readonly address: TcpAddress | undefined;
   readonly tls: TlsOptions | undefined;
@@ -221,13 +231,18 @@ export interface TlsOptions {
 
 export interface AcmeOptions {
   readonly email: string;
+  /** In lower case, each once. */
   readonly domains: readonly string[];
   /** Absolute. */
   readonly cacheDirectory: string;
   readonly challenge: "http-01" | "tls-alpn-01";
-  /** Where the challenge is answered. */
-  readonly port: number;
+  /** Where challenges are answered besides the frontends' addresses; undefined: one of those has that port. */
+  readonly challengeAddress: TcpAddress | undefined;
+  /** Whether an address of the frontends answers challenges. */
+  readonly answeredByFrontends: boolean;
   readonly directoryUrl: string;
+  /** What the authority's own address is checked against; undefined: the authorities that Node knows. */
+  readonly directoryCaFile: string | undefined;
 }
 
 export interface HeadersOptions {

@@ -1,3 +1,4 @@
+import { isIP } from "node:net";
 import { join, resolve } from "node:path";
 import type { Acme, Http, Ssl } from "../../gen/roadrunner/config/v1/configuration_pb.ts";
 import { parseAddress, parseHttpAddress } from "./address.ts";
@@ -45,7 +46,7 @@ const CLIENT_AUTH: Readonly<Record<string, ClientAuth>> = {
 };
 
 function resolveTls(ssl: Ssl, http: Http, context: ResolutionContext): TlsOptions {
-  const { workingDirectory, readFile, report, reportMissing } = context;
+  const { workingDirectory, report, reportMissing } = context;
   const acme = ssl.acme && resolveAcme(ssl.acme, http, context);
   const inCache = (name: string) => (acme ? join(acme.cacheDirectory, name) : "");
   if (acme) {
@@ -55,13 +56,7 @@ function resolveTls(ssl: Ssl, http: Http, context: ResolutionContext): TlsOption
       if (!ssl[key])
         reportMissing(`http.ssl.${key}`, `http.ssl.${key} is missing: name a PEM file, or use http.ssl.acme`);
   if (!acme && ssl.key && ssl.cert) checkFiles(ssl, context);
-  const clientCaFile = ssl.rootCa ? resolve(workingDirectory, ssl.rootCa) : undefined;
-  if (clientCaFile !== undefined) {
-    const ca = readFile(clientCaFile);
-    if ("error" in ca) report("http.ssl.root_ca", ca.error);
-    else if (!ca.text.includes("-----BEGIN CERTIFICATE-----"))
-      report("http.ssl.root_ca", `${clientCaFile} has no certificate in PEM form (-----BEGIN CERTIFICATE-----)`);
-  }
+  const clientCaFile = authoritiesFile(ssl.rootCa, "http.ssl.root_ca", context);
   if (ssl.redirect && !http.address)
     report("http.ssl.redirect", "it has no effect: without http.address there is nothing to redirect", "warning");
   return {
@@ -73,6 +68,21 @@ function resolveTls(ssl: Ssl, http: Http, context: ResolutionContext): TlsOption
     clientAuth: CLIENT_AUTH[ssl.clientAuthType!] ?? "none",
     acme,
   };
+}
+
+/** Absolute path of a file with certificates of authorities, which must be there if it is named. */
+function authoritiesFile(
+  name: string | undefined,
+  key: string,
+  { workingDirectory, readFile, report }: ResolutionContext,
+): string | undefined {
+  if (!name) return undefined;
+  const path = resolve(workingDirectory, name);
+  const file = readFile(path);
+  if ("error" in file) report(key, file.error);
+  else if (!file.text.includes("-----BEGIN CERTIFICATE-----"))
+    report(key, `${path} has no certificate in PEM form (-----BEGIN CERTIFICATE-----)`);
+  return path;
 }
 
 function checkFiles({ key, cert }: Ssl, { workingDirectory, readFile, report }: ResolutionContext): void {
@@ -88,33 +98,54 @@ function checkFiles({ key, cert }: Ssl, { workingDirectory, readFile, report }: 
 const LETS_ENCRYPT = "https://acme-v02.api.letsencrypt.org/directory";
 const LETS_ENCRYPT_STAGING = "https://acme-staging-v02.api.letsencrypt.org/directory";
 
-function resolveAcme(acme: Acme, http: Http, { workingDirectory, report }: ResolutionContext): AcmeOptions {
-  const overHttp = acme.challengeType === "http-01";
-  report(
-    "http.ssl.acme",
-    "certificates are not ordered yet: lay certificate.key and certificate.crt in cache_dir, where changes are noticed",
-    "warning",
-  );
-  for (const domain of acme.domains)
-    if (!/^[a-z0-9-]+(\.[a-z0-9-]+)*$/i.test(domain))
-      report(
-        "http.ssl.acme.domains",
-        domain.startsWith("*.")
-          ? `${domain}: authorities check names with "*" over DNS alone, which is not supported: list the names`
-          : `expected names such as example.com, got ${JSON.stringify(domain)}`,
-      );
-  const port = (overHttp ? acme.altHttpPort : acme.altTlsalpnPort)!;
-  if (!overHttp && http.ssl?.address?.endsWith(`:${port}`))
+function resolveAcme(acme: Acme, http: Http, context: ResolutionContext): AcmeOptions {
+  const { workingDirectory, report } = context;
+  for (const domain of acme.domains) {
+    const problem = domainProblem(domain);
+    if (problem !== undefined) report("http.ssl.acme.domains", problem);
+  }
+  if (acme.directoryUrl && !isHttps(acme.directoryUrl))
     report(
-      "http.ssl.acme.challenge_type",
-      `port ${port} is that of http.ssl.address: tlsalpn-01 needs one of its own (alt_tlsalpn_port), http-01 does not`,
+      "http.ssl.acme.directory_url",
+      `expected an address with https://, got ${JSON.stringify(acme.directoryUrl)}`,
     );
   return {
     email: acme.email ?? "",
-    domains: acme.domains,
+    domains: [...new Set(acme.domains.map((domain) => domain.toLowerCase()))],
     cacheDirectory: resolve(workingDirectory, acme.cacheDir!),
-    challenge: overHttp ? "http-01" : "tls-alpn-01",
-    port,
+    ...challengePlace(acme, http, context),
     directoryUrl: acme.directoryUrl || (acme.useProductionEndpoint ? LETS_ENCRYPT : LETS_ENCRYPT_STAGING),
+    directoryCaFile: authoritiesFile(acme.directoryCa, "http.ssl.acme.directory_ca", context),
+  };
+}
+
+function domainProblem(domain: string): string | undefined {
+  if (domain.startsWith("*."))
+    return `${domain}: authorities check names with "*" over DNS alone, which is not supported: list the names`;
+  if (isIP(domain) || !/^[a-z0-9-]+(\.[a-z0-9-]+)*$/i.test(domain))
+    return `expected names such as example.com, got ${JSON.stringify(domain)}`;
+  return undefined;
+}
+
+function isHttps(url: string): boolean {
+  return URL.canParse(url) && new URL(url).protocol === "https:";
+}
+
+/** Who answers what the authority asks: the frontends if the port is one of theirs, a listener of its own otherwise. */
+function challengePlace(
+  acme: Acme,
+  http: Http,
+  context: ResolutionContext,
+): Pick<AcmeOptions, "challenge" | "challengeAddress" | "answeredByFrontends"> {
+  const overHttp = acme.challengeType === "http-01";
+  const port = (overHttp ? acme.altHttpPort : acme.altTlsalpnPort)!;
+  const secure = httpAddressOf(http.ssl!.address!, "http.ssl.address", context);
+  const plain = http.address ? httpAddressOf(http.address, "http.address", context) : undefined;
+  const asked = overHttp ? plain : secure;
+  return {
+    challenge: overHttp ? "http-01" : "tls-alpn-01",
+    // Where HTTPS is reached from, the authority comes from.
+    challengeAddress: asked?.port === port ? undefined : { kind: "tcp", host: (asked ?? secure).host, port },
+    answeredByFrontends: asked !== undefined,
   };
 }

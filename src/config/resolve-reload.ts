@@ -1,6 +1,6 @@
 import { resolve } from "node:path";
 import type { Reload } from "../../gen/roadrunner/config/v1/configuration_pb.ts";
-import type { PoolOptions, ReloadOptions, ReloadRule } from "./options.ts";
+import type { BrowserReloadOptions, PoolOptions, ReloadOptions, ReloadRule } from "./options.ts";
 import { milliseconds, type ResolutionContext } from "./resolution.ts";
 
 /** Without `services` one rule for all pools; else a rule for each one named. Reports services that are no pools. */
@@ -20,6 +20,7 @@ export function resolveReload(
       report(`reload.services.${name}`, `there is no such pool; the pools are: ${names.join(", ") || "none"}`);
     if (!one.enabled) continue;
     rules.push({
+      key: `reload.services.${name}.dirs`,
       pools: [name],
       dirs: absolute(one.dirs),
       recursive: one.recursive!,
@@ -29,6 +30,7 @@ export function resolveReload(
   }
   if (Object.keys(reload.services).length === 0)
     rules.push({
+      key: "reload.dirs",
       pools: names,
       dirs: absolute(reload.dirs),
       recursive: true,
@@ -36,4 +38,8 @@ export function resolveReload(
       ignore: ignored(reload.ignore),
     });
   return { intervalMs: milliseconds(reload.interval), polling: reload.polling!, rules };
+}
+
+export function resolveBrowserReload(reload: Reload | undefined): BrowserReloadOptions | undefined {
+  return reload?.browser ? { path: reload.browserPath! } : undefined;
 }

@@ -15,7 +15,7 @@ import { environmentNames, milliseconds, type ResolutionContext } from "./resolu
 import { resolveFileServer, resolveMiddleware } from "./resolve-middleware.ts";
 import { resolvePools } from "./resolve-pool.ts";
 import { addressOf, httpAddressOf, resolveProtocols } from "./resolve-protocols.ts";
-import { resolveReload } from "./resolve-reload.ts";
+import { resolveBrowserReload, resolveReload } from "./resolve-reload.ts";
 import { resolveRoutes } from "./resolve-routes.ts";
 
 /**
@@ -40,7 +40,10 @@ export function resolveConfiguration(message: Configuration, context: Resolution
     logs: resolveLogs(message.logs!, context),
     onInit: resolveOnInit(message),
     pools,
-    http: message.http && hasListener(message.http) ? resolveHttp(message.http, pools, context) : undefined,
+    http:
+      message.http && hasListener(message.http)
+        ? { ...resolveHttp(message.http, pools, context), browserReload: resolveBrowserReload(message.reload) }
+        : undefined,
     reload: message.reload && resolveReload(message.reload, pools, context),
     fileServer: message.fileserver && resolveFileServer(message.fileserver, context),
     status: message.status && resolveStatus(message.status, context),

@@ -8,8 +8,8 @@ import type { ListeningSocket } from "./listening-socket.ts";
 /** What a frontend is told at its start, over the message channel. */
 export interface FrontendAssignment {
   readonly type: "assignment";
-  /** Address of the core's private socket. */
-  readonly core: string;
+  /** Addresses of the cores: of one its private socket, or of any number elsewhere. */
+  readonly cores: readonly string[];
   /** LogOptions as a JSON value. */
   readonly logs: unknown;
   /** What to serve. */
@@ -29,6 +29,8 @@ export interface ServerAssignment {
 }
 
 export interface FrontendMessages {
+  /** To the frontend: fail checks of readiness from now on. */
+  readonly drain: { readonly type: "drain" };
   /** To the frontend: stop taking connections, finish what runs within the time, exit. */
   readonly close: { readonly type: "close"; readonly timeoutMs: number };
   /** From the frontend: it takes connections. */
@@ -88,6 +90,11 @@ export class FrontendSupervisor {
   /** Starts all; settles when all take connections. Rejects if one ends before that. */
   async start(): Promise<void> {
     await Promise.all(this.#places.map((place) => this.#start(place)));
+  }
+
+  /** Checks of readiness fail from now on, so that load balancers turn away. */
+  drain(): void {
+    for (const { process } of this.#places) process?.send({ type: "drain" });
   }
 
   /** Lets all finish what runs, for so long at most. */

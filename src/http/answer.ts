@@ -52,7 +52,12 @@ export function addFilter(scope: RequestScope, filter: ResponseFilter): undefine
 export function responseSink(scope: RequestScope): ResponseSink {
   const { filters, outgoing } = scope;
   if (scope.services.draining) outgoing.shouldKeepAlive = false;
-  return filters === undefined ? outgoing : new FilteredResponse(scope, filters, outgoing);
+  return withInnermost(scope, filters === undefined ? outgoing : new FilteredResponse(scope, filters, outgoing));
+}
+
+/** What sees every response first stands before all filters, and is a writer of its own: both may change the body. */
+function withInnermost(scope: RequestScope, sink: ResponseSink): ResponseSink {
+  return scope.innermost === undefined ? sink : new FilteredResponse(scope, [scope.innermost], sink);
 }
 
 /** The same for a response whose bytes nobody else counts. */
@@ -80,7 +85,7 @@ export async function observe(
     const inner = filters.splice(outer);
     if (inner.length === 0) return;
     const late = new LateResponse(scope, (body, init) => new Response(body, init));
-    void sendResponse(scope, context.res, new FilteredResponse(scope, inner, late));
+    void sendResponse(scope, context.res, withInnermost(scope, new FilteredResponse(scope, inner, late)));
     scope.late = late;
     const response = await late.response;
     // Hono would add the headers of the response that is there to those of the new one.

@@ -38,8 +38,11 @@ export function createRequestHandler(
     { hostname: "localhost" },
   );
   const { headersMax } = services.options;
+  const { browserReload } = services;
   const handle = (incoming: IncomingMessage, outgoing: ServerResponse, capture: BodyCapture | undefined) => {
+    if (browserReload?.serve(incoming, outgoing)) return;
     const scope = new RequestScope(services, incoming, outgoing);
+    if (browserReload !== undefined) scope.innermost = browserReload.filter();
     scope.capture = capture;
     if (outermost !== undefined) scope.filters = [outermost];
     const problem = headProblem(incoming, headersMax);

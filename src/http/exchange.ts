@@ -1,11 +1,12 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Readable } from "node:stream";
 import { Codec } from "../../gen/roadrunner/dispatch/v1/payload_pb.ts";
-import type { CallHandle, CallSink, DispatchClient, ReplyPiece, StoredFile } from "../client/dispatch-stream.ts";
+import type { CallHandle, CallSink, DispatchClient, ReplyPiece, StoredFile } from "../client/dispatch-client.ts";
 import type { HttpOptions } from "../config/options.ts";
 import { RrError } from "../errors.ts";
 import type { Log } from "../log.ts";
 import { oneLine } from "./access-log.ts";
+import type { BrowserReload } from "./browser-reload/browser-reload.ts";
 import { type ErrorPresentation, sendErrorResponse } from "./error-response.ts";
 import { FormUpload } from "./form-upload.ts";
 import { textToBytes } from "./percent.ts";
@@ -33,6 +34,8 @@ export interface ExchangeServices extends ScopeServices {
   readonly options: HttpOptions;
   readonly route: RequestRouter;
   readonly log: Log;
+  /** Undefined: browsers are not told of reloads. */
+  readonly browserReload?: BrowserReload | undefined;
 }
 
 const SAFE_METHODS: ReadonlySet<string> = new Set(["GET", "HEAD", "OPTIONS", "TRACE"]);

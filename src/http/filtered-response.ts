@@ -24,7 +24,7 @@ export class FilteredResponse implements ResponseSink {
   }
 
   get replaced(): boolean {
-    return this.#state === "replaced";
+    return this.#state === "replaced" || this.#target.replaced === true;
   }
 
   writeHead(status: number, headers: string[]): void {

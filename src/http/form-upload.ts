@@ -1,4 +1,4 @@
-import type { StoredFile } from "../client/dispatch-stream.ts";
+import type { StoredFile } from "../client/dispatch-client.ts";
 import type { UploadOptions } from "../config/options.ts";
 import { RrError } from "../errors.ts";
 import { addToGroup, growTree, type TreeRules, treeJson, VALUE_RULES } from "./form-tree.ts";
@@ -34,10 +34,25 @@ interface UploadLeaf {
   tmpName: string;
 }
 
+/** A file that has begun. */
+interface Upload {
+  readonly fileId: number;
+  readonly leaf: UploadLeaf;
+  /** Too many were under way; what came of it until then, and the reader that waits to go on. */
+  waiting: { pieces: Buffer[]; goOn: (() => void) | undefined; ended: boolean } | undefined;
+}
+
+/** Files that the core is at, at a time: it refuses calls with more than 64. */
+const UNDER_WAY_MAX = 48;
+const NO_FILE = 4;
 const EXTENSION_REFUSED = 8;
 const EMPTY = Buffer.alloc(0);
+const isNoFile = ({ error }: UploadLeaf): boolean => error === NO_FILE;
 /** The first file of a name that is no list. */
-const FILE_RULES: TreeRules<UploadLeaf> = { pick: (leaves) => leaves[0]!, isEmpty: () => false };
+const FILE_RULES: TreeRules<UploadLeaf> = {
+  pick: (leaves) => leaves.find((leaf) => !isNoFile(leaf)) ?? leaves[0]!,
+  isEmpty: isNoFile,
+};
 const DISCARD: FileTaker = { take: () => true, end: () => {} };
 
 /**
@@ -52,6 +67,8 @@ export class FormUpload {
   readonly #files = new Map<string, UploadLeaf[]>();
   /** Files whose fate the core has not told. */
   readonly #underWay = new Map<number, UploadLeaf>();
+  /** Files that begin when others are done: small ones come faster than any disk takes them. */
+  #waiting: Upload[] = [];
   #lastFileId = 0;
   #call: FileCall | undefined;
   #allRead = false;
@@ -63,8 +80,11 @@ export class FormUpload {
     this.#host = host;
     this.#reader = new MultipartReader(contentType, options, {
       field: (name, value) => addToGroup(this.#values, name, value),
+      noFile: (name) => addToGroup(this.#files, name, { name: "", mime: "", size: 0, error: NO_FILE, tmpName: "" }),
       file: (name, fileName, mime) => this.#file(name, withoutControls(fileName), mime),
-      drained: () => host.goOn(),
+      drained: () => {
+        if (this.#waiting.length === 0) host.goOn();
+      },
       finished: () => {
         this.#allRead = true;
         this.#completeIfDone();
@@ -77,7 +97,7 @@ export class FormUpload {
   take(data: Buffer, last: boolean): boolean {
     const goOn = data.length === 0 || this.#reader.write(data);
     if (last) this.#reader.end();
-    return goOn;
+    return goOn && this.#waiting.length === 0;
   }
 
   /** What the core says of a file. */
@@ -88,12 +108,14 @@ export class FormUpload {
     leaf.tmpName = path;
     leaf.size = sizeBytes;
     leaf.error = error;
+    this.#startWaiting();
     this.#completeIfDone();
   }
 
   /** Nobody wants the rest. */
   stop(): void {
     this.#over = true;
+    this.#waiting = [];
     this.#reader.stop();
   }
 
@@ -105,20 +127,48 @@ export class FormUpload {
       return DISCARD;
     }
     const call = (this.#call ??= this.#host.openCall());
-    const fileId = ++this.#lastFileId;
-    this.#underWay.set(fileId, leaf);
+    const upload: Upload = { fileId: ++this.#lastFileId, leaf, waiting: undefined };
+    if (this.#underWay.size < UNDER_WAY_MAX) this.#underWay.set(upload.fileId, leaf);
+    else {
+      upload.waiting = { pieces: [], goOn: undefined, ended: false };
+      this.#waiting.push(upload);
+    }
     return {
       take: (data, goOn) => {
-        // An error may be told early: the rest of the file need not travel.
-        if (this.#underWay.has(fileId)) call.sendFile(fileId, data, false);
+        if (upload.waiting !== undefined) {
+          upload.waiting.pieces.push(data);
+          upload.waiting.goOn = goOn;
+          return false;
+        }
+        this.#send(upload, data, false);
         if (call.writable) return true;
         call.whenWritable(goOn);
         return false;
       },
       end: () => {
-        if (this.#underWay.has(fileId)) call.sendFile(fileId, EMPTY, true);
+        if (upload.waiting !== undefined) upload.waiting.ended = true;
+        else this.#send(upload, EMPTY, true);
       },
     };
+  }
+
+  /** An error may be told early: the rest of the file need not travel. */
+  #send({ fileId }: Upload, data: Buffer, last: boolean): void {
+    if (this.#underWay.has(fileId)) this.#call!.sendFile(fileId, data, last);
+  }
+
+  #startWaiting(): void {
+    if (this.#over || this.#waiting.length === 0) return;
+    while (this.#waiting.length > 0 && this.#underWay.size < UNDER_WAY_MAX) {
+      const upload = this.#waiting.shift()!;
+      const { pieces, goOn, ended } = upload.waiting!;
+      upload.waiting = undefined;
+      this.#underWay.set(upload.fileId, upload.leaf);
+      for (const piece of pieces) this.#send(upload, piece, false);
+      if (ended) this.#send(upload, EMPTY, true);
+      goOn?.();
+    }
+    if (this.#waiting.length === 0) this.#host.goOn();
   }
 
   #completeIfDone(): void {

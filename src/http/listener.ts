@@ -1,6 +1,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { type AddressInfo, createServer as createNetServer, type Server as NetServer, type Socket } from "node:net";
 import { createServer as createTlsServer, type Server as TlsServer } from "node:tls";
+import { ACME_TLS } from "../config/acme-folder.ts";
 import { RrError, systemErrorCode } from "../errors.ts";
 import type { Log } from "../log.ts";
 import { AcceptedSockets } from "./accepted-sockets.ts";
@@ -168,14 +169,17 @@ function acceptor(
       if (!acceptsPeer(certificate.clientAuth, socket)) {
         log.debug({ event: "tls.client_refused", remote_address: socket.remoteAddress }, "no acceptable certificate");
         socket.destroy();
-      } else if (socket.alpnProtocol === "h2") http2Takes(socket);
+      } else if (socket.alpnProtocol === ACME_TLS) socket.end();
+      else if (socket.alpnProtocol === "h2") http2Takes(socket);
       else http1Takes(socket);
     },
   );
   server.on("tlsClientError", (error, socket) => {
     log.debug(
       { event: "tls.handshake_failed", code: systemErrorCode(error), remote_address: socket.remoteAddress },
-      error.message,
+      certificate.material.cert === undefined
+        ? "there is no certificate yet: ACME is still to bring one"
+        : error.message,
     );
   });
   certificate.onChange((context) => server.setSecureContext(context));

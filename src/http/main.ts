@@ -1,5 +1,5 @@
 import { connectCore } from "../client/core-client.ts";
-import { createDispatchClient } from "../client/dispatch-stream.ts";
+import { createDispatchClient } from "../client/dispatch-client.ts";
 import type { FileServerOptions, HttpOptions, LogOptions, StatusOptions } from "../config/options.ts";
 import { RrError } from "../errors.ts";
 import { createLog } from "../log.ts";
@@ -14,7 +14,7 @@ import { startStatusServer } from "./status-server.ts";
  */
 interface Assignment {
   type: "assignment";
-  core: string;
+  cores: string[];
   logs: LogOptions;
   servers: ServerAssignment[];
 }
@@ -31,11 +31,13 @@ type ServerAssignment = Place &
     | { kind: "status"; options: StatusOptions }
   );
 
-type Message = Assignment | { type: "close"; timeoutMs: number };
+type Message = Assignment | { type: "drain" } | { type: "close"; timeoutMs: number };
 
 const listeners: Listener[] = [];
+/** Set when the end is near, so that checks fail before connections do. */
+const readiness = { ending: false };
 
-async function assigned({ core, logs, servers }: Assignment): Promise<void> {
+async function assigned({ cores, logs, servers }: Assignment): Promise<void> {
   const log = createLog(logs).child({ channel: "http" });
   const http: Partial<Record<"http" | "https" | "fastcgi", ListenTarget>> = {};
   let options: HttpOptions | undefined;
@@ -44,15 +46,19 @@ async function assigned({ core, logs, servers }: Assignment): Promise<void> {
       listeners.push(await startFileServer({ options: server.options, log, listen: targetOf(server) }));
     else if (server.kind === "status") {
       const listen = targetOf(server);
-      listeners.push(await startStatusServer({ options: server.options, core: connectCore(core), log, listen }));
+      const clients = cores.map((core) => connectCore(core));
+      listeners.push(await startStatusServer({ options: server.options, cores: clients, readiness, log, listen }));
     } else {
       http[server.kind] = targetOf(server);
       options = server.options;
     }
   if (options !== undefined) {
-    const dispatch = createDispatchClient(connectCore(core));
+    const clients = cores.map((core) => connectCore(core));
+    const pools = [...new Set([options.pool, ...options.routes.map(({ pool }) => pool)])];
+    const dispatch = createDispatchClient(clients, { pools, log });
+    const reloadEvents = clients.map(({ events }) => events);
     const { http: listen, https: tlsListen, fastcgi: fastCgiListen } = http;
-    listeners.push(await startFrontend({ options, dispatch, log, listen, tlsListen, fastCgiListen }));
+    listeners.push(await startFrontend({ options, dispatch, log, listen, tlsListen, fastCgiListen, reloadEvents }));
   }
   process.send?.({ type: "listening" });
 }
@@ -69,6 +75,10 @@ async function close(timeoutMs: number): Promise<void> {
 }
 
 process.on("message", (message: Message) => {
+  if (message.type === "drain") {
+    readiness.ending = true;
+    return;
+  }
   const done = message.type === "assignment" ? assigned(message) : close(message.timeoutMs);
   done.catch((error: Error) => {
     // What users can do something about needs no stack.

@@ -13,6 +13,8 @@ export interface MultipartLimits {
 /** Who wants the parts of a form, in their order. After `failed` nothing more comes. */
 export interface MultipartListener {
   field(name: string, value: string): void;
+  /** A file input without a file: browsers send a part with an empty file name and nothing in it. */
+  noFile(name: string): void;
   /** A part with a file name begins: who takes its bytes? */
   file(name: string, fileName: string, mime: string): FileTaker;
   /** After `write` answered false: more may be written. */
@@ -48,6 +50,8 @@ export class MultipartReader {
   readonly #listener: MultipartListener;
   readonly #busboy: BusboyInstance;
   readonly #files = new Set<Readable>();
+  /** Fields that have begun and were not told yet, in their order. */
+  readonly #fields: { name: string | undefined; fileNameIsEmpty: boolean }[] = [];
   #valueBytes = 0;
   /** Since anything was told. */
   #idleBytes = 0;
@@ -58,7 +62,7 @@ export class MultipartReader {
   constructor(contentType: string, limits: MultipartLimits, listener: MultipartListener) {
     this.#limits = limits;
     this.#listener = listener;
-    this.#busboy = createBusboy(contentType, limits);
+    this.#busboy = createBusboy(contentType, limits, (name, fileName) => this.#isFile(name, fileName));
     this.#busboy.on("field", (name, value, _nameTruncated, valueTruncated) => this.#field(name, value, valueTruncated));
     this.#busboy.on("file", (name, stream, fileName, _encoding, mime) => this.#file(name, stream, fileName, mime));
     this.#busboy.on("filesLimit", () => this.#fail(tooMany("files", limits.filesMax, "max_files")));
@@ -79,7 +83,7 @@ export class MultipartReader {
     if (this.#over) return true;
     this.#idleBytes += data.length;
     if (this.#idleBytes > this.#limits.fieldBytesMax + IDLE_BYTES_MAX) {
-      this.#fail(malformed(`${this.#idleBytes} bytes of it belong to no part`));
+      this.#fail(this.#tooIdle());
       return true;
     }
     return this.#busboy.write(data);
@@ -97,11 +101,30 @@ export class MultipartReader {
     this.#files.clear();
   }
 
+  /** So much came and nothing was told: either a field does not end, or there is none. */
+  #tooIdle(): RrError {
+    const field = this.#fields[0];
+    if (field === undefined) return malformed(`${this.#idleBytes} bytes of it belong to no part`);
+    return this.#fieldTooLarge(field.name ?? "");
+  }
+
+  #fieldTooLarge(name: string): RrError {
+    return tooLarge(`field ${shown(name)}`, this.#limits.fieldBytesMax, "http.uploads.max_field_size");
+  }
+
+  /** Asked once for each part, before anything is told of it. */
+  #isFile(name: string | undefined, fileName: string | undefined): boolean {
+    if (fileName) return true;
+    this.#fields.push({ name, fileNameIsEmpty: fileName === "" });
+    return false;
+  }
+
   #field(name: string | undefined, value: string, truncated: boolean): void {
     this.#idleBytes = 0;
+    const begun = this.#fields.shift();
     if (this.#over || !name) return;
-    const { fieldBytesMax } = this.#limits;
-    if (truncated) return this.#fail(tooLarge(`field ${shown(name)}`, fieldBytesMax, "http.uploads.max_field_size"));
+    if (begun?.fileNameIsEmpty && value === "") return this.#listener.noFile(name);
+    if (truncated) return this.#fail(this.#fieldTooLarge(name));
     this.#valueBytes += name.length + value.length;
     if (this.#valueBytes > VALUE_BYTES_MAX)
       return this.#fail(
@@ -150,12 +173,15 @@ export class MultipartReader {
   }
 }
 
-function createBusboy(contentType: string, limits: MultipartLimits): BusboyInstance {
+function createBusboy(
+  contentType: string,
+  limits: MultipartLimits,
+  isFile: (name: string | undefined, fileName: string | undefined) => boolean,
+): BusboyInstance {
   try {
     return new Busboy({
       headers: { "content-type": contentType },
-      // A part with an empty file name, as browsers send it for a file input without a file, is an ordinary value.
-      isPartAFile: (_name, _mime, fileName) => fileName !== undefined && fileName !== "",
+      isPartAFile: (name, _mime, fileName) => isFile(name, fileName),
       limits: {
         fileSize: limits.fileBytesMax === 0 ? Number.POSITIVE_INFINITY : limits.fileBytesMax,
         files: limits.filesMax,

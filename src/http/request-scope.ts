@@ -46,6 +46,8 @@ export class RequestScope {
 
   /** In the order in which the request met them; the last one sees the response first. */
   filters: ResponseFilter[] | undefined = undefined;
+  /** Sees the response before all of these, whoever answers. */
+  innermost: ResponseFilter | undefined = undefined;
   /** Middleware that the request went through and that wants the response as a `Response` on its way back. */
   observers = 0;
   /** What the innermost of them that has not seen it yet gets, or the outermost got. */

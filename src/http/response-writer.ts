@@ -1,6 +1,6 @@
 import { type IncomingMessage, type ServerResponse, STATUS_CODES } from "node:http";
 import { TLSSocket } from "node:tls";
-import type { ReplyPiece } from "../client/dispatch-stream.ts";
+import type { ReplyPiece } from "../client/dispatch-client.ts";
 import type { Log } from "../log.ts";
 import { endResponse } from "./end-response.ts";
 import { EMPTY_BODY } from "./request-body.ts";

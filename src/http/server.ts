@@ -1,9 +1,11 @@
-import type { DispatchClient } from "../client/dispatch-stream.ts";
+import type { DispatchClient } from "../client/dispatch-client.ts";
 import { type Clock, systemClock } from "../clock.ts";
 import type { HttpOptions } from "../config/options.ts";
 import type { Log } from "../log.ts";
 import { createAccessLog } from "./access-log.ts";
 import { createRequestHandler } from "./app.ts";
+import { BrowserReload } from "./browser-reload/browser-reload.ts";
+import type { ReloadEvents } from "./browser-reload/reload-watch.ts";
 import { openFastCgiListener } from "./fastcgi/fastcgi-listener.ts";
 import { HttpMetrics, type HttpMetricsSnapshot } from "./http-metrics.ts";
 import { asStreamHandler, type Listener, type ListenTarget, openListener, shown } from "./listener.ts";
@@ -26,6 +28,8 @@ export interface FrontendSettings {
   readonly fastCgiListen?: ListenTarget | undefined;
   readonly clock?: Clock;
   readonly middleware?: MiddlewareRegistry;
+  /** Where `browserReload` hears of reloads: the events of each core. */
+  readonly reloadEvents?: readonly ReloadEvents[];
 }
 
 /** The dispatch client stays open when it closes. `address` is that of plain HTTP, or of the first listener that there is. */
@@ -45,7 +49,10 @@ export interface Frontend extends Listener {
 export async function startFrontend(settings: FrontendSettings): Promise<Frontend> {
   const { options, log, clock = systemClock } = settings;
   const statistics = new FrontendStatistics();
+  const browserReload =
+    options.browserReload && new BrowserReload(options.browserReload, settings.reloadEvents ?? [], log);
   const services = {
+    browserReload,
     dispatch: settings.dispatch,
     options,
     route: createRouter(options),
@@ -101,10 +108,12 @@ export async function startFrontend(settings: FrontendSettings): Promise<Fronten
       );
     }
   } catch (thrown) {
+    browserReload?.close();
     await Promise.all(listeners.map((listener) => listener.close(0)));
     throw thrown;
   }
   const close = async (deadlineMs: number): Promise<void> => {
+    browserReload?.close();
     await Promise.all(listeners.map((listener) => listener.close(deadlineMs)));
   };
   const [first] = listeners;

@@ -11,7 +11,10 @@ import { FrontendStatistics } from "./statistics.ts";
 
 export interface StatusServerSettings {
   readonly options: StatusOptions;
-  readonly core: CoreClient;
+  /** One or several with the same pools: what they have counts together. */
+  readonly cores: readonly CoreClient[];
+  /** `ending`: this server stops, and its cores do not. */
+  readonly readiness: { readonly ending: boolean };
   readonly log: Log;
   readonly listen: ListenTarget;
 }
@@ -56,6 +59,50 @@ export function checkPools(
     });
 }
 
+type CheckedPool = Parameters<typeof checkPools>[1][number];
+
+interface CoreReport {
+  readonly serving: boolean;
+  readonly pools: readonly CheckedPool[];
+}
+
+/** What those say that can be reached; rejects if there is none. */
+async function askCores(cores: readonly CoreClient[], call: { signal: AbortSignal }): Promise<CoreReport[]> {
+  const answers = await Promise.allSettled(
+    cores.map(async (core) => {
+      const [{ pools }, { state }] = await Promise.all([
+        core.pools.listPools({}, call),
+        core.server.getServerInfo({}, call),
+      ]);
+      return { serving: state === ServerState.SERVING, pools };
+    }),
+  );
+  const reports = answers.flatMap((answer) => (answer.status === "fulfilled" ? [answer.value] : []));
+  const [first] = answers;
+  if (reports.length === 0 && first?.status === "rejected") throw first.reason;
+  return reports;
+}
+
+/** Pools of the same name as one, of the cores that serve, or of all if none does. */
+export function joinPools(reports: readonly CoreReport[]): CheckedPool[] {
+  const serving = reports.filter((report) => report.serving);
+  const joined = new Map<string, CheckedPool>();
+  for (const pool of (serving.length > 0 ? serving : reports).flatMap(({ pools }) => pools)) {
+    const other = joined.get(pool.name);
+    const { name, debug } = pool;
+    if (other === undefined) joined.set(name, pool);
+    else
+      joined.set(name, {
+        name,
+        state: other.state === PoolState.SERVING ? other.state : pool.state,
+        debug: debug || other.debug,
+        workersReady: pool.workersReady + other.workersReady,
+        workersWorking: pool.workersWorking + other.workersWorking,
+      });
+  }
+  return [...joined.values()];
+}
+
 const NO_WORKERS: Readonly<Record<Check, string>> = {
   health: "the pool has no workers",
   ready: "the pool has no worker that is free",
@@ -66,18 +113,17 @@ const NO_WORKERS: Readonly<Record<Check, string>> = {
  *
  * @throws RrError FAILED_PRECONDITION: the address is in use or may not be used
  */
-export async function startStatusServer({ options, core, log, listen }: StatusServerSettings): Promise<Listener> {
+export async function startStatusServer(settings: StatusServerSettings): Promise<Listener> {
+  const { options, cores, readiness, log, listen } = settings;
   const app = new Hono();
   const unavailable = options.unavailableStatus as ContentfulStatusCode;
   for (const check of ["health", "ready"] as const)
     app.get(`/${check}`, async (context) => {
       const call = { signal: AbortSignal.timeout(options.checkTimeoutMs) };
-      const [{ pools }, { state }] = await Promise.all([
-        core.pools.listPools({}, call),
-        core.server.getServerInfo({}, call),
-      ]);
+      const reports = await askCores(cores, call);
       const wanted = context.req.queries("plugin") ?? [];
-      const serving = state === ServerState.SERVING;
+      const serving = !readiness.ending && reports.some((report) => report.serving);
+      const pools = joinPools(reports);
       const results = checkPools(check, pools, wanted, serving, options.unavailableStatus);
       const worst = results.every(({ status_code }) => status_code < 500) ? 200 : unavailable;
       return context.json(results, check === "ready" && !serving ? unavailable : worst);

@@ -2,6 +2,7 @@ import type { RrError } from "../errors.ts";
 import type { WorkerRequest } from "../goridge/worker-protocol.ts";
 import type { Execution, ReplyPart } from "../worker/execution.ts";
 import type { Worker } from "../worker/worker.ts";
+import type { Waiting } from "./wait-queue.ts";
 
 /** Who asked. Exactly one of a reply part with `more: false` and `failed` ends a call, once. */
 export interface CallSink {
@@ -29,7 +30,7 @@ export interface CallOwner {
 }
 
 /** One call from the moment a pool took it: it waits, runs on a worker, perhaps on a second one, and ends. */
-export class Call implements Execution {
+export class Call implements Execution, Waiting {
   readonly request: WorkerRequest;
   readonly idempotent: boolean;
   readonly requestId: string;
@@ -39,6 +40,7 @@ export class Call implements Execution {
   /** How often a worker took it. */
   attempts = 0;
   worker: Worker | undefined;
+  queueTicket = 0;
   readonly #sink: CallSink;
   readonly #owner: CallOwner;
   #ended = false;

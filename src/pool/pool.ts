@@ -250,13 +250,20 @@ export class Pool implements CallOwner, WorkforceOwner {
 
   callFailed(call: Call, error: RrError, answered: boolean): void {
     const died = error.reason === "WORKER_EXITED" && error.metadata.exit_code !== PHP_FATAL_EXIT_CODE;
-    if (died && call.idempotent && !answered && call.attempts < 2 && this.#lifecycle !== "stopped") {
+    if (died && call.idempotent && !answered && call.attempts < 2) {
+      if (this.#lifecycle === "stopped") return call.fail(this.#cutOff(error));
       this.figures.retries++;
       this.#reporter.callRetried(call, error);
       return this.#again(call);
     }
     if (error.reason === "WORKER_ERROR") this.#reporter.applicationError(call, error);
     call.fail(error);
+  }
+
+  /** Whoever has another server to send the call to may do so. */
+  #cutOff(error: RrError): RrError {
+    const message = `pool "${this.name}" is stopped, and the call took longer than it could wait`;
+    return new RrError("DRAINING", message, { cause: error, metadata: { pool: this.name }, retryAfterMs: 1000 });
   }
 
   callWantsRerun(call: Call): void {
@@ -419,7 +426,7 @@ export class Pool implements CallOwner, WorkforceOwner {
     if (this.#paused) return;
     this.#paused = true;
     this.#reporter.event("pool.paused", { message: `pool "${this.name}" was paused` });
-    const [first] = this.#queue;
+    const { first } = this.#queue;
     if (first) this.#failQueued(this.#refusal(first)!);
   }
 
@@ -458,7 +465,7 @@ export class Pool implements CallOwner, WorkforceOwner {
     this.#lifecycle = "stopped";
     clearTimeout(this.#queueTimer);
     this.#allocator?.close();
-    const [first] = this.#queue;
+    const { first } = this.#queue;
     if (first) this.#failQueued(this.#refusal(first)!);
     await this.#workforce.close();
   }

@@ -1,11 +1,11 @@
-import { relative } from "node:path";
-import { type FSWatcher, watch } from "chokidar";
+import { basename, relative } from "node:path";
 import type { ReloadOptions } from "../config/options.ts";
 import { RrError } from "../errors.ts";
 import type { EventLog } from "../events/event-log.ts";
 import type { Log } from "../log.ts";
 import type { Pool } from "../pool/pool.ts";
-import { readGitIgnore } from "./git-ignore.ts";
+import { FileWatcher } from "./file-watcher.ts";
+import { GitIgnore } from "./git-ignore.ts";
 import { type GitIgnored, isIgnored, poolsFor } from "./selection.ts";
 
 export interface ReloaderParts {
@@ -14,18 +14,16 @@ export interface ReloaderParts {
   readonly log: Log;
 }
 
-/** Longest wait for the first look at all files; the server starts all the same. */
-const READY_LIMIT_MS = 10_000;
-
 /** Watches files and resets pools when they were still for an interval; changes during a reset lead to one more. */
 export class Reloader {
   readonly #options: ReloadOptions;
   readonly #root: string;
   readonly #parts: ReloaderParts;
+  readonly #git: GitIgnore;
   readonly #gitIgnored: GitIgnored;
+  readonly #watcher: FileWatcher;
   /** Changed files by pool, not reset for yet. */
   readonly #changed = new Map<string, Set<string>>();
-  #watcher: FSWatcher | undefined;
   #timer: NodeJS.Timeout | undefined;
   #resetting = false;
   #closed = false;
@@ -34,61 +32,54 @@ export class Reloader {
     this.#options = options;
     this.#root = root;
     this.#parts = parts;
-    this.#gitIgnored = readGitIgnore(root);
+    const { rules } = options;
+    const dirs = [...new Set(rules.flatMap((rule) => rule.dirs))];
+    this.#git = new GitIgnore([root, ...dirs]);
+    this.#gitIgnored = (path, isFolder) => this.#git.ignores(path, isFolder);
+    this.#watcher = new FileWatcher({
+      dirs,
+      intervalMs: options.intervalMs,
+      polling: options.polling,
+      ignored: (path, isFolder) => rules.every((rule) => isIgnored(rule, path, isFolder, this.#gitIgnored)),
+      changed: (path) => this.#note(path),
+      refused: (reason) =>
+        this.#warn("reload.polling", `files are looked at every ${options.intervalMs} ms: ${reason}`),
+      failed: (reason) => parts.log.warn({ error: reason }, `cannot watch some files: ${reason}`),
+      missing: (dir) =>
+        this.#warn("reload.missing", `${this.#keyOf(dir)}: ${dir} is not there; it is watched as soon as it is`),
+      found: (dir) => this.#watching([dir]),
+    });
   }
 
   /** Resolves when changes are seen. */
   async start(): Promise<void> {
-    await this.#watch(this.#options.polling);
-    const { dirs, polling } = { dirs: this.#dirs(), polling: this.#options.polling };
-    const message = `watching ${dirs.join(", ")}${polling ? " by polling" : ""}`;
-    this.#parts.events.record("reload.watching", { message });
+    await this.#watcher.start();
+    this.#watching([...new Set(this.#options.rules.flatMap(({ dirs }) => dirs))]);
   }
 
   async close(): Promise<void> {
     this.#closed = true;
     clearTimeout(this.#timer);
-    await this.#watcher?.close();
+    await this.#watcher.close();
   }
 
-  #dirs(): string[] {
-    return [...new Set(this.#options.rules.flatMap(({ dirs }) => dirs))];
+  #watching(dirs: readonly string[]): void {
+    const message = `watching ${dirs.join(", ")}${this.#watcher.polling ? " by polling" : ""}`;
+    this.#parts.events.record("reload.watching", { message });
   }
 
-  async #watch(polling: boolean): Promise<void> {
-    const { rules, intervalMs } = this.#options;
-    const watcher = watch(this.#dirs(), {
-      usePolling: polling,
-      interval: intervalMs,
-      ignoreInitial: true,
-      ignored: (path, stats) =>
-        rules.every((rule) => isIgnored(rule, path, stats?.isDirectory() ?? false, this.#gitIgnored)),
-    });
-    this.#watcher = watcher;
-    for (const kind of ["add", "change", "unlink"] as const) watcher.on(kind, (path) => this.#note(path));
-    let timer: NodeJS.Timeout | undefined;
-    await new Promise<void>((resolve) => {
-      timer = setTimeout(resolve, READY_LIMIT_MS);
-      watcher.on("ready", resolve);
-      watcher.on("error", (thrown) => {
-        if (!polling && watcher === this.#watcher) void this.#poll(watcher, String(thrown)).then(resolve);
-        else this.#parts.log.warn({ error: String(thrown) }, `cannot watch some files: ${String(thrown)}`);
-      });
-    });
-    clearTimeout(timer);
+  #warn(event: "reload.polling" | "reload.missing", message: string): void {
+    this.#parts.log.warn({ event }, message);
+    this.#parts.events.record(event, { message });
   }
 
-  /** The system does not watch (no handles left, a file system that cannot): files are looked at from now on. */
-  async #poll(refused: FSWatcher, reason: string): Promise<void> {
-    this.#watcher = undefined;
-    const message = `files are looked at every ${this.#options.intervalMs} ms: ${reason}`;
-    this.#parts.log.warn({ event: "reload.polling" }, message);
-    this.#parts.events.record("reload.polling", { message });
-    await refused.close();
-    if (!this.#closed) await this.#watch(true);
+  /** Where the configuration names a folder. */
+  #keyOf(dir: string): string {
+    return this.#options.rules.find(({ dirs }) => dirs.includes(dir))!.key;
   }
 
   #note(path: string): void {
+    if (basename(path) === ".gitignore") this.#git.forget();
     const pools = poolsFor(this.#options.rules, path, this.#gitIgnored);
     if (pools.length === 0 || this.#closed) return;
     for (const pool of pools) this.#changed.set(pool, (this.#changed.get(pool) ?? new Set()).add(path));
@@ -116,6 +107,7 @@ export class Reloader {
     log.info({ event: "reload.changed", pool: name, files }, `${files} changed: pool "${name}" is reset`);
     try {
       await pool(name).reset();
+      events.record("reload.done", { pool: name, message: `pool "${name}" has the code of now`, attributes });
     } catch (thrown) {
       const { reason, message: why } = RrError.from(thrown);
       const message = `after a change of ${files} pool "${name}" keeps its old code: ${why}`;

@@ -1,73 +1,27 @@
-import type { Clock } from "../clock.ts";
-import type { PoolOptions } from "../config/options.ts";
 import { type ErrorReason, RrError } from "../errors.ts";
-import {
-  type BodySource,
-  isStopRequest,
-  type WorkerMessageListener,
-  type WorkerMessageReader,
-  type WorkerProtocol,
-  type WorkerReply,
-} from "../goridge/worker-protocol.ts";
-import type { Log } from "../log.ts";
+import type { WorkerMessageListener, WorkerProtocol, WorkerReply } from "../goridge/worker-protocol.ts";
 import { ChildProcess, type ExitStatus } from "../process/child-process.ts";
-import type { Relay } from "../relay/relay.ts";
-import type { SocketListener } from "../relay/socket-listener.ts";
 import { StreamRelay } from "../relay/stream-relay.ts";
 import { explainBootFailure } from "./boot-failure.ts";
+import { CallRun, type RunOwner } from "./call-run.ts";
 import type { Execution } from "./execution.ts";
 import { explainExit } from "./exit-explanation.ts";
+import { printable } from "./printable.ts";
 import { RollingDeadline } from "./rolling-deadline.ts";
+import { WorkerChannel } from "./worker-channel.ts";
+import type { WorkerEnvironment, WorkerObserver } from "./worker-environment.ts";
 import { transition, type WorkerState } from "./worker-state.ts";
 
-/** What a pool gives all its workers. */
-export interface WorkerEnvironment {
-  readonly options: PoolOptions;
-  /** The environment that `options.env` is added to. */
-  readonly baseEnv: Readonly<Record<string, string | undefined>>;
-  readonly protocol: WorkerProtocol;
-  /** For unix and tcp relays. */
-  readonly socketListener: SocketListener | undefined;
-  readonly clock: Clock;
-  readonly log: Log;
-}
-
-/** What a pool wants to hear of a worker. */
-export interface WorkerObserver {
-  /** The call is over and the worker could take another one. */
-  becameIdle(worker: Worker): void;
-  /** The process is gone. */
-  exited(worker: Worker, exit: ExitStatus): void;
-  /** It printed text between its answers. */
-  strayOutput(worker: Worker, text: string): void;
-  /** It answered although nobody asked. `keep`: it only reported an error on top and goes on; otherwise it is killed. */
-  surplusAnswer(worker: Worker, text: string, keep: boolean): void;
-}
-
 /** After the channel of a worker closed, its process has this long to end by itself. */
-/** Errors travel in one message with their metadata. */
-const STRAY_TEXT_MAX = 4096;
 const EXIT_AFTER_CLOSE_MS = 1_000;
-/**
- * What a worker wrote before it ended may still be in the channel and is read for so long after the exit; not for ever,
- * since a child of the worker may hold the channel open.
- */
-const READ_AFTER_EXIT_MS = 200;
 /** What an idle worker prints so soon after an answer was printed for that call. */
 const OUTPUT_AFTER_ANSWER_MS = 50;
-const TEXT_KEPT_BYTES = 2048;
+/** Errors travel in one message with their metadata. */
+const STRAY_TEXT_MAX = 4096;
 const NO_BYTES: Buffer = Buffer.alloc(0);
 
-/** Bytes for people: text, with what cannot be shown replaced. */
-function printable(bytes: Buffer): string {
-  return bytes
-    .toString("utf8", 0, TEXT_KEPT_BYTES)
-    .replace(/[^\x20-\x7e\n\t\u00a0-\uffff]/g, "·")
-    .trim();
-}
-
 /** One PHP process: boot, calls one at a time, stop. */
-export class Worker implements WorkerMessageListener {
+export class Worker implements WorkerMessageListener, RunOwner {
   readonly pid: number;
   readonly generation: number;
   readonly startedAtMs: number;
@@ -86,44 +40,28 @@ export class Worker implements WorkerMessageListener {
   memoryBytes = 0;
   memoryReadAtMs = 0;
 
+  readonly channel: WorkerChannel;
   readonly #environment: WorkerEnvironment;
   readonly #observer: WorkerObserver;
   readonly #child: ChildProcess;
-  readonly #reader: WorkerMessageReader;
-  #relay: Relay | undefined;
   #state: WorkerState = "booting";
-  #execution: Execution | undefined;
+  /** While it is working. */
+  #run: CallRun | undefined;
   /** In debug mode: what PHP printed during the call. */
   #strayText = "";
   #lastRequestId = "";
-  /** The present request is still being written. */
-  #feeding = false;
-  /** Parts of the present reply were handed on. */
-  #answered = false;
-  /** The present reply is a stream: frames with "more" were seen. */
-  #streaming = false;
-  /** Nobody wants the rest of the present reply. */
-  #abandoned = false;
-  /** Whether more frames follow the one that is being read in pieces. */
-  #moreAfterFrame = false;
-  #pongOwed = false;
   /** An error of which it is not certain yet that it answers the present call. */
   #heldError: string | undefined;
   /** How often it was asked who it is and has not said so yet. */
   #introductionsDue = 0;
   #idleToReport = false;
   readonly #execDeadline: RollingDeadline;
-  #streamStopSent = false;
-  #abandonTimer: NodeJS.Timeout | undefined;
   /** Text on the channel before the worker was ready: PHP reports a missing script there. */
   #bootText = "";
   #bootTimedOut = false;
   #becameReady: () => void = () => {};
-  #channelOpen = false;
-  #readingPaused = false;
   /** The process is gone, what it wrote last is being read. */
   #gone = false;
-  #channelReadWaiter: (() => void) | undefined;
   /** Why the server killed it. */
   #killError: RrError | undefined;
 
@@ -143,7 +81,11 @@ export class Worker implements WorkerMessageListener {
     this.#execDeadline = new RollingDeadline(environment.options.supervisor.execTtlMs, environment.clock, () =>
       this.#execTimedOut(),
     );
-    this.#reader = environment.protocol.createReader(this, environment.options.frameBytesMax);
+    const reader = environment.protocol.createReader(this, environment.options.frameBytesMax);
+    this.channel = new WorkerChannel(reader, {
+      afterRead: () => this.#afterRead(),
+      closed: () => this.#channelClosed(),
+    });
     void child.exited.then((exit) => this.#ended(exit));
   }
 
@@ -184,7 +126,7 @@ export class Worker implements WorkerMessageListener {
 
   /** Id of the call it runs; "" if none. */
   get requestId(): string {
-    return this.#execution?.requestId ?? "";
+    return this.#run?.requestId ?? "";
   }
 
   /** Id of the call that a line of output now belongs to: its pipe may be read a moment after the answer. */
@@ -202,60 +144,22 @@ export class Worker implements WorkerMessageListener {
   /** Runs a call. The worker must be ready. */
   execute(execution: Execution): void {
     this.#state = transition(this.#state, "working");
-    this.#execution = execution;
-    this.#answered = false;
-    this.#streaming = false;
-    this.#abandoned = false;
-    this.#streamStopSent = false;
+    this.#run = new CallRun(execution, this);
     this.executionStartedAtMs = this.#environment.clock.monotonicMs();
     this.#strayText = "";
     this.#execDeadline.start();
-    this.#relay!.write(this.#environment.protocol.encodeRequest(execution.request));
-    const { source } = execution.request;
-    if (source) void this.#feed(source);
-  }
-
-  /** The rest of a request, as fast as the worker reads. */
-  async #feed(source: BodySource): Promise<void> {
-    let missingBytes = source.sizeBytes;
-    this.#feeding = missingBytes > 0;
-    try {
-      for await (const chunk of source.chunks()) {
-        if (this.#state !== "working") return;
-        missingBytes -= chunk.length;
-        // Not after the wait: the answer may be read before this side hears that its last bytes have left.
-        if (missingBytes <= 0) this.#feeding = false;
-        await this.#relay!.feed(chunk);
-      }
-    } catch (thrown) {
-      this.kill(this.#problem("INTERNAL", `could not be given the whole request: ${(thrown as Error).message}`));
-    }
+    this.#run.start();
   }
 
   /** After `Execution.reply` returned false. */
   resumeReply(): void {
-    if (this.#pongOwed) this.#sendPong();
-    this.#resumeReading();
+    if (this.#run) this.#run.resume();
+    else this.channel.resume();
   }
 
-  /**
-   * Nobody wants the reply any more; the execution hears nothing further. A stream is asked to end. A call that has not
-   * answered yet runs on, since nothing can stop PHP in the middle without harm; but neither may take for ever.
-   */
+  /** Nobody wants the reply of the present call any more. */
   abandon(): void {
-    if (this.#state !== "working" || this.#abandoned) return;
-    this.#abandoned = true;
-    if (this.#streaming) this.#sendStreamStop();
-    const { streamTimeoutMs } = this.#environment.options;
-    this.#abandonTimer = setTimeout(() => {
-      this.kill(
-        this.#problem(
-          "WORKER_EXITED",
-          `was still busy ${streamTimeoutMs} ms after its caller had left (pool.stream_timeout)`,
-        ),
-      );
-    }, streamTimeoutMs);
-    this.#resumeReading();
+    if (this.#state === "working") this.#run!.abandon();
   }
 
   /** Asks an idle worker to end, then signals it, then kills it. Settles when it is gone. */
@@ -267,7 +171,7 @@ export class Worker implements WorkerMessageListener {
     if (this.#state === "ready") {
       this.leaving ||= reason;
       this.#state = transition(this.#state, "stopping");
-      this.#relay!.write([this.#environment.protocol.encodeStop()]);
+      this.channel.write([this.protocol.encodeStop()]);
       const graceMs = this.#environment.options.stopGraceMs;
       if (await this.#goneWithin(graceMs)) return;
       this.#environment.log.warn(
@@ -290,7 +194,45 @@ export class Worker implements WorkerMessageListener {
     this.#state = transition(this.#state, "killed");
     this.#child.signal("SIGKILL");
     // It may have ended by itself already, and what it wrote last waits for a caller who does not take it.
-    this.#channelReadWaiter?.();
+    this.channel.giveUpReading();
+  }
+
+  // What its call tells.
+
+  get protocol(): WorkerProtocol {
+    return this.#environment.protocol;
+  }
+
+  get streamTimeoutMs(): number {
+    return this.#environment.options.streamTimeoutMs;
+  }
+
+  progressed(): void {
+    this.#execDeadline.start();
+  }
+
+  finished(): void {
+    this.#lastRequestId = this.requestId;
+    this.#run!.end();
+    this.#run = undefined;
+    this.executions++;
+    this.lastUsedAtMs = this.#environment.clock.monotonicMs();
+    this.#execDeadline.stop();
+    // The end may come in the same chunk as the part that made the caller ask for a pause.
+    if (this.channel.paused) this.channel.resume();
+    this.#state = transition(this.#state, "ready");
+    this.#idleToReport = true;
+  }
+
+  stopRequested(): void {
+    const run = this.#run!;
+    this.leaving ||= "asked_to_stop";
+    this.finished();
+    run.rerun();
+  }
+
+  broke(reason: ErrorReason, text: string): void {
+    this.kill(this.#problem(reason, text));
   }
 
   // Messages from the worker.
@@ -305,27 +247,14 @@ export class Worker implements WorkerMessageListener {
 
   reply(reply: WorkerReply): void {
     if (this.#state === "booting") return this.violation("it answered before it was asked", reply.body);
-    if (this.#state !== "working") return this.#surplus(reply.body.toString("utf8", 0, TEXT_KEPT_BYTES), false);
-    if (this.#feeding) return this.violation("it answered before it had read its request", reply.body);
+    if (this.#state !== "working") return this.#surplus(printable(reply.body), false);
+    if (this.#run!.feeding) return this.violation("it answered before it had read its request", reply.body);
     this.#dropHeldError();
-    const more = reply.more || reply.missingBytes > 0;
-    if (!more && !this.#answered && isStopRequest(reply.context, reply.body.length)) return this.#stopRequested();
-    this.#moreAfterFrame = reply.more;
-    this.#streaming ||= reply.more;
-    if (more) this.#execDeadline.start();
-    const goOn = this.#part({ context: reply.context, body: reply.body, codec: reply.codec, more });
-    if (!more) return;
-    if (this.#abandoned) this.#sendStreamStop();
-    else if (reply.ping && goOn) this.#sendPong();
-    else if (reply.ping) this.#pongOwed = true;
-    if (!goOn) this.#pauseReading();
+    this.#run!.reply(reply);
   }
 
   replyContinues(data: Buffer, missingBytes: number): void {
-    if (this.#state !== "working") return;
-    const more = missingBytes > 0 || this.#moreAfterFrame;
-    const goOn = this.#part({ context: NO_BYTES, body: data, codec: 0, more });
-    if (more && !goOn) this.#pauseReading();
+    if (this.#state === "working") this.#run!.replyContinues(data, missingBytes);
   }
 
   /**
@@ -336,11 +265,11 @@ export class Worker implements WorkerMessageListener {
    */
   error(text: string): void {
     if (this.#state !== "working") return this.#surplus(text, true);
-    if (this.#feeding) return this.violation("it failed before it had read its request", Buffer.from(text));
+    if (this.#run!.feeding) return this.violation("it failed before it had read its request", Buffer.from(text));
     this.#dropHeldError();
     this.#heldError = text;
     this.#introductionsDue++;
-    this.#relay!.write([this.#environment.protocol.encodePid(process.pid)]);
+    this.channel.write([this.protocol.encodePid(process.pid)]);
   }
 
   /** Another answer followed it, so it belonged to the call before. */
@@ -351,11 +280,11 @@ export class Worker implements WorkerMessageListener {
   }
 
   #failExecution(): void {
-    const execution = this.#execution!;
+    const run = this.#run!;
     const error = this.#applicationError();
     this.#heldError = undefined;
-    this.#finish();
-    if (!this.#abandoned) execution.failed(error, this.#answered);
+    this.finished();
+    run.fail(error);
   }
 
   #applicationError(): RrError {
@@ -387,7 +316,7 @@ export class Worker implements WorkerMessageListener {
   }
 
   async #becomeReady(signal: AbortSignal): Promise<void> {
-    const { options, protocol, socketListener } = this.#environment;
+    const { options, socketListener } = this.#environment;
     const abort = () => this.kill(this.#problem("CANCELLED", "was not needed any more before it was ready"));
     const timer = setTimeout(() => {
       this.#bootTimedOut = true;
@@ -407,13 +336,13 @@ export class Worker implements WorkerMessageListener {
       if (socketListener) {
         void socketListener.expect(this.pid).then((relay) => {
           if (this.#state !== "booting") return relay.destroy();
-          this.#attach(relay);
+          this.channel.attach(relay);
           this.#becameReady();
         });
       } else {
         const pipes = new StreamRelay(this.#child.stdout, this.#child.stdin);
-        this.#attach(pipes);
-        pipes.write([protocol.encodePid(process.pid)]);
+        this.channel.attach(pipes);
+        pipes.write([this.protocol.encodePid(process.pid)]);
       }
       await Promise.race([ready, this.#child.exited]);
       if (this.#state === "ready") return;
@@ -439,60 +368,11 @@ export class Worker implements WorkerMessageListener {
     });
   }
 
-  #attach(relay: Relay): void {
-    this.#relay = relay;
-    this.#channelOpen = true;
-    relay.start({ data: (chunk) => this.#data(chunk), closed: () => this.#channelClosed() });
-  }
-
-  #data(chunk: Buffer): void {
-    this.#reader.push(chunk);
+  #afterRead(): void {
     // Only now: what follows a reply in the same chunk must not be taken for the answer to the next call.
-    if (this.#idleToReport) {
-      this.#idleToReport = false;
-      if (this.#state === "ready" && !this.#gone) this.#observer.becameIdle(this);
-    }
-  }
-
-  #pauseReading(): void {
-    this.#readingPaused = true;
-    this.#relay!.pause();
-  }
-
-  #resumeReading(): void {
-    this.#readingPaused = false;
-    this.#relay!.resume();
-  }
-
-  /** Hands a part on, unless nobody wants it. False: read no further. */
-  #part(part: { context: Buffer; body: Buffer; codec: number; more: boolean }): boolean {
-    const execution = this.#execution!;
-    if (!part.more) this.#finish();
-    if (this.#abandoned) return true;
-    this.#answered = true;
-    return execution.reply(part, this.pid);
-  }
-
-  #finish(): void {
-    this.#lastRequestId = this.requestId;
-    this.#execution!.released();
-    this.#execution = undefined;
-    this.executions++;
-    this.lastUsedAtMs = this.#environment.clock.monotonicMs();
-    this.#execDeadline.stop();
-    clearTimeout(this.#abandonTimer);
-    this.#pongOwed = false;
-    // The end may come in the same chunk as the part that made the caller ask for a pause.
-    if (this.#readingPaused) this.#resumeReading();
-    this.#state = transition(this.#state, "ready");
-    this.#idleToReport = true;
-  }
-
-  #stopRequested(): void {
-    const execution = this.#execution!;
-    this.leaving ||= "asked_to_stop";
-    this.#finish();
-    if (!this.#abandoned) execution.rerun();
+    if (!this.#idleToReport) return;
+    this.#idleToReport = false;
+    if (this.#state === "ready" && !this.#gone) this.#observer.becameIdle(this);
   }
 
   #surplus(text: string, isError: boolean): void {
@@ -504,24 +384,10 @@ export class Worker implements WorkerMessageListener {
     this.kill(this.#problem("PROTOCOL_VIOLATION", danger));
   }
 
-  #sendPong(): void {
-    this.#pongOwed = false;
-    const { pong } = this.#environment.protocol;
-    if (pong) this.#relay!.write([pong]);
-  }
-
-  #sendStreamStop(): void {
-    if (this.#streamStopSent) return;
-    this.#streamStopSent = true;
-    this.#pongOwed = false;
-    const { streamStop } = this.#environment.protocol;
-    if (streamStop) this.#relay!.write([streamStop]);
-  }
-
   #execTimedOut(): void {
     if (this.#state !== "working") return;
     // A caller that does not take the reply is not the worker's fault; the time starts anew.
-    if (this.#readingPaused) return this.#execDeadline.start();
+    if (this.channel.paused) return this.#execDeadline.start();
     const { execTtlMs } = this.#environment.options.supervisor;
     const limit = `execution limit of ${execTtlMs} ms (pool.supervisor.exec_ttl)`;
     this.kill(
@@ -531,9 +397,6 @@ export class Worker implements WorkerMessageListener {
 
   /** The other end closed: the process is ending, or will be made to. */
   #channelClosed(): void {
-    this.#channelOpen = false;
-    this.#reader.end();
-    this.#channelReadWaiter?.();
     if (this.#gone) return;
     setTimeout(() => {
       if (this.#state !== "exited")
@@ -544,39 +407,23 @@ export class Worker implements WorkerMessageListener {
   /** The process is gone. Its last answer, or the text that explains a failed boot, may still be on its way. */
   async #ended(exit: ExitStatus): Promise<void> {
     this.#gone = true;
-    if (this.#channelOpen && (this.#state === "working" || this.#state === "booting")) await this.#channelRead();
+    if (this.channel.open && (this.#state === "working" || this.#state === "booting")) await this.channel.readToEnd();
     this.#exited(exit);
-  }
-
-  /** Settles when the channel is read to its end. Time in which the caller does not take the reply does not count. */
-  #channelRead(): Promise<void> {
-    return new Promise((resolve) => {
-      const giveUp = () => {
-        if (this.#readingPaused) timer.refresh();
-        else resolve();
-      };
-      const timer = setTimeout(giveUp, READ_AFTER_EXIT_MS);
-      this.#channelReadWaiter = () => {
-        clearTimeout(timer);
-        resolve();
-      };
-    });
   }
 
   #exited(exit: ExitStatus): void {
     // Text that no answer followed is reported while it is known whose it was.
-    this.#reader.end();
-    const execution = this.#execution;
+    this.channel.end();
+    const run = this.#run;
     const error = this.#heldError === undefined ? this.exitError(exit) : this.#applicationError();
     const wasReady = this.bootTimeMs > 0;
-    this.#execution = undefined;
+    this.#run = undefined;
     this.#state = transition(this.#state, "exited");
     this.#execDeadline.close();
-    clearTimeout(this.#abandonTimer);
-    this.#relay?.destroy();
+    this.channel.destroy();
     if (wasReady) this.#observer.exited(this, exit);
-    execution?.released();
-    if (execution && !this.#abandoned) execution.failed(error, this.#answered);
+    run?.end();
+    run?.fail(error);
   }
 
   /** Why it is gone: the error it was killed for, or what its exit means. */

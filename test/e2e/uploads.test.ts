@@ -1,5 +1,6 @@
+import { execFileSync, spawnSync } from "node:child_process";
 import { createHash, randomBytes } from "node:crypto";
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -7,30 +8,9 @@ import { expect } from "chai";
 import { ProcessRole } from "../../gen/roadrunner/server/v1/server_service_pb.ts";
 import { eventually } from "../support/eventually.ts";
 import { send } from "../support/http-load.ts";
-import { needsPhp } from "../support/php.ts";
+import { multipart as form, MULTIPART as TYPE } from "../support/multipart.ts";
+import { needsPhp, skip } from "../support/php.ts";
 import { ServerProcess, stopServers } from "../support/server-process.ts";
-
-const BOUNDARY = "test-boundary";
-const TYPE = `multipart/form-data; boundary=${BOUNDARY}`;
-
-interface Part {
-  name: string;
-  fileName?: string;
-  type?: string;
-  content: string | Buffer;
-}
-
-function form(...parts: Part[]): Buffer {
-  const pieces = parts.flatMap(({ name, fileName, type, content }) => [
-    `--${BOUNDARY}\r\nContent-Disposition: form-data; name="${name}"`,
-    fileName === undefined ? "" : `; filename="${fileName}"`,
-    type === undefined ? "" : `\r\nContent-Type: ${type}`,
-    "\r\n\r\n",
-    content,
-    "\r\n",
-  ]);
-  return Buffer.concat([...pieces, `--${BOUNDARY}--\r\n`].map((piece) => Buffer.from(piece)));
-}
 
 function md5(content: string | Buffer): string {
   return createHash("md5").update(content).digest("hex");
@@ -191,6 +171,75 @@ describe("Uploads", function () {
     expect(spooled()).to.have.length(1);
     await ServerProcess.start(config());
     expect(spooled()).to.deep.equal([]);
+  });
+
+  it("belong to the user that workers run as, and to nobody else", async function () {
+    const nobody =
+      process.getuid?.() === 0 ? /^nobody:[^:]*:(\d+):/m.exec(readFileSync("/etc/passwd", "utf8"))?.[1] : "";
+    if (!nobody) return skip(this, "only root can have workers run as the user nobody");
+    const dir = mkdtempSync(join(tmpdir(), "rr-test-owned-"));
+    chmodSync(dir, 0o755);
+    const other = await ServerProcess.start({ ...config(), http: { uploads: { dir } } }, ["-o", "server.user=nobody"]);
+    const content = randomBytes(10_000);
+    const answer = send(`${other.httpUrl}/?sleep=2`, {
+      method: "POST",
+      headers: { "content-type": TYPE },
+      body: form({ name: "f", fileName: "f.bin", content }),
+    });
+    const path = await eventually("the file was there", () => {
+      const entries = readdirSync(dir, { recursive: true, encoding: "utf8" });
+      return entries.find((name) => /\/upload\w+$/.test(name));
+    });
+    const { uid, mode } = statSync(join(dir, path));
+    expect([uid, mode & 0o777]).to.deep.equal([Number(nobody), 0o600]);
+    const folder = statSync(join(dir, path, ".."));
+    expect([folder.uid, folder.mode & 0o777], "the right to move files out of it").to.deep.equal([uid, 0o700]);
+    const { tmpName } = JSON.parse((await answer).body).uploads.f;
+    expect(tmpName.hash, "what the worker read").to.equal(md5(content));
+    await other.stop();
+    expect(readdirSync(dir)).to.deep.equal([]);
+    rmSync(dir, { recursive: true });
+  });
+
+  it("have error 6 while there is no folder for them", async () => {
+    const dir = mkdtempSync(join(tmpdir(), "rr-test-gone-"));
+    const other = await ServerProcess.start({ ...config(), http: { uploads: { dir } } });
+    rmSync(dir, { recursive: true });
+    const upload = () =>
+      send(`${other.httpUrl}/`, {
+        method: "POST",
+        headers: { "content-type": TYPE },
+        body: form({ name: "f", fileName: "f.txt", content: "text" }, { name: "a", content: "b" }),
+      });
+    const { status, body } = await upload();
+    expect(status).to.equal(200);
+    expect(JSON.parse(body).uploads.f).to.include({ name: "f.txt", size: 0, error: 6, tmpName: "" });
+    expect(JSON.parse(body).form).to.deep.equal({ a: "b" });
+    mkdirSync(dir);
+    expect(JSON.parse((await upload()).body).uploads.f, "and it is found again").to.include({ size: 4, error: 0 });
+    await other.stop();
+    rmSync(dir, { recursive: true });
+  });
+
+  it("have error 7 if the disk takes no more, and leave nothing on it", async function () {
+    if (spawnSync("prlimit", ["--version"]).status !== 0)
+      return skip(this, "there is no prlimit to make the disk seem full with");
+    const other = await ServerProcess.start(config());
+    execFileSync("prlimit", ["--pid", String(other.pid), "--fsize=1000000:1000000"]);
+    const { status, body } = await send(`${other.httpUrl}/`, {
+      method: "POST",
+      headers: { "content-type": TYPE },
+      body: form(
+        { name: "large", fileName: "l.bin", content: randomBytes(3_000_000) },
+        { name: "small", fileName: "s.txt", content: "text" },
+      ),
+    });
+    expect(status).to.equal(200);
+    const { large, small } = JSON.parse(body).uploads;
+    expect(large).to.include({ name: "l.bin", size: 1_000_000, error: 7, tmpName: "" });
+    expect(small).to.include({ size: 4, error: 0 });
+    await spoolEmpty("nothing was left");
+    await other.stop();
   });
 
   it("leave memory flat, however large they are", async () => {

@@ -1,61 +1,11 @@
 import { expect } from "chai";
-import { Codec } from "../../gen/roadrunner/dispatch/v1/payload_pb.ts";
 import { connectCore } from "../../src/client/core-client.ts";
-import {
-  type CallHandle,
-  type CallRequest,
-  createDispatchClient,
-  type DispatchClient,
-} from "../../src/client/dispatch-stream.ts";
-import type { RrError } from "../../src/errors.ts";
+import { createDispatchClient, type DispatchClient } from "../../src/client/dispatch-client.ts";
 import { eventually } from "../support/eventually.ts";
 import { needsPhp } from "../support/php.ts";
 import { freePort } from "../support/pool-options.ts";
+import { failure, open } from "../support/streamed-call.ts";
 import { startCore, stopCores, type TestCore } from "../support/test-core.ts";
-
-interface StreamedCall {
-  readonly handle: CallHandle;
-  readonly parts: string[];
-  readonly ended: Promise<string>;
-}
-
-function open(dispatch: DispatchClient, body: string, overrides: Partial<CallRequest> = {}): StreamedCall {
-  const parts: string[] = [];
-  let handle: CallHandle;
-  const ended = new Promise<string>((resolve, reject) => {
-    handle = dispatch.open(
-      {
-        pool: "echo",
-        context: new Uint8Array(0),
-        body: Buffer.from(body),
-        codec: Codec.UNSPECIFIED,
-        moreBody: false,
-        idempotent: false,
-        requestId: "",
-        windowBytes: 0,
-        timeoutMs: 0,
-        ...overrides,
-      },
-      {
-        reply: (piece) => {
-          parts.push(Buffer.from(piece.body).toString("latin1"));
-          if (!piece.more) resolve(parts.join(""));
-        },
-        failed: reject,
-      },
-    );
-  });
-  ended.catch(() => {});
-  return { handle: handle!, parts, ended };
-}
-
-const failure = ({ ended }: StreamedCall): Promise<RrError> =>
-  ended.then(
-    (answer) => {
-      throw new Error(`expected the call to fail, but it was answered with "${answer}"`);
-    },
-    (error: RrError) => error,
-  );
 
 describe("DispatchStream", () => {
   let core: TestCore;
@@ -63,7 +13,7 @@ describe("DispatchStream", () => {
   before(async function () {
     needsPhp(this, "posix");
     core = await startCore({ echo: { num_workers: 3, stream_timeout: "2s" } });
-    dispatch = createDispatchClient(core.client);
+    dispatch = createDispatchClient([core.client]);
   });
   after(async () => {
     dispatch?.close();
@@ -162,7 +112,7 @@ describe("DispatchStream", () => {
 
   it("cancels what is open when the caller's connection ends", async () => {
     const other = connectCore(core.address);
-    const stream = createDispatchClient(other);
+    const stream = createDispatchClient([other]);
     const call = open(stream, "stream-forever");
     await eventually("it flowed", () => call.parts.length > 3);
     stream.close();
@@ -188,7 +138,7 @@ describe("DispatchStream of a core that comes and goes", () => {
     const listen = { listen: `tcp://127.0.0.1:${port}` };
     const first = await startCore({ echo: { num_workers: 1 } }, listen);
     const client = connectCore(first.address);
-    const dispatch = createDispatchClient(client);
+    const dispatch = createDispatchClient([client]);
     try {
       expect(await open(dispatch, "echo one").ended).to.equal("one");
       const lost = open(dispatch, "sleep 60000");
@@ -208,7 +158,7 @@ describe("DispatchStream of a core that comes and goes", () => {
   it("says so when no core can be reached", async function () {
     this.timeout(10_000);
     const client = connectCore(`tcp://127.0.0.1:${await freePort()}`);
-    const dispatch = createDispatchClient(client);
+    const dispatch = createDispatchClient([client]);
     const error = await failure(open(dispatch, "echo"));
     expect(error.reason).to.equal("UNAVAILABLE");
     expect(error.message).to.contain("could not be reached");

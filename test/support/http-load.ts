@@ -42,18 +42,20 @@ export interface LoadResult {
 
 const FAILURES_KEPT = 10;
 
-/** So many keep-alive connections that send one GET after the other until told to end. */
+/** So many keep-alive connections that send one request after the other, GET by default, until told to end. */
 export class HttpLoad {
   readonly #agent: Agent;
   readonly #url: string;
   readonly #lanes: Promise<void>[];
   readonly #result: LoadResult = { responses: 0, statuses: new Map(), failures: [] };
   readonly #retryBroken: boolean;
+  readonly #method: string;
   #ended = false;
 
   /** `retryBroken`: a connection that breaks is no failure, as browsers see it: they open another one. */
-  constructor(url: string, connections: number, { retryBroken = false } = {}) {
+  constructor(url: string, connections: number, { retryBroken = false, method = "GET" } = {}) {
     this.#url = url;
+    this.#method = method;
     this.#retryBroken = retryBroken;
     this.#agent = new Agent({ keepAlive: true, maxSockets: connections });
     this.#lanes = Array.from({ length: connections }, () => this.#lane());
@@ -81,7 +83,7 @@ export class HttpLoad {
   async #once(): Promise<void> {
     const { statuses, failures } = this.#result;
     try {
-      const { status, body } = await send(this.#url, { agent: this.#agent });
+      const { status, body } = await send(this.#url, { method: this.#method, agent: this.#agent });
       this.#result.responses++;
       statuses.set(status, (statuses.get(status) ?? 0) + 1);
       if (status !== 200 && failures.length < FAILURES_KEPT) failures.push(`${status} ${body.slice(0, 500)}`);

@@ -26,6 +26,8 @@ export interface ServerConfig {
   status?: Record<string, unknown>;
   endure?: Record<string, unknown>;
   reload?: Record<string, unknown>;
+  /** tcp://host:port of the gRPC API; by default a port that the system chooses. */
+  controlListen?: string;
 }
 
 /** A line of the log of a server, core and frontends alike. */
@@ -51,6 +53,7 @@ function configFile({
   status,
   endure,
   reload,
+  controlListen = "tcp://127.0.0.1:0",
 }: ServerConfig): string {
   return JSON.stringify({
     version: "3",
@@ -61,12 +64,17 @@ function configFile({
     ...(status && { status }),
     ...(endure && { endure }),
     ...(reload && { reload }),
-    control: { listen: "tcp://127.0.0.1:0" },
+    control: { listen: controlListen },
     logs: { mode: "production", encoding: "json", level: "debug", ...logs },
   });
 }
 
-/** A running `rrctl serve` with real workers. */
+export interface LaunchOptions {
+  readonly command?: "serve" | "frontend";
+  readonly through?: readonly string[];
+}
+
+/** A running `rrctl serve` with real workers, or `rrctl frontend`. */
 export class ServerProcess {
   readonly directory: string;
   /** Everything on standard error, by line. */
@@ -91,11 +99,11 @@ export class ServerProcess {
   static async launch(
     config: ServerConfig,
     argv: readonly string[] = [],
-    through: readonly string[] = [],
+    { command: name = "serve", through = [] }: LaunchOptions = {},
   ): Promise<ServerProcess> {
     const directory = mkdtempSync(join(tmpdir(), "rr-test-server-"));
     writeFileSync(join(directory, ".rr.yaml"), configFile(config));
-    const command = [...through, process.execPath, await compiledRrctl(), "serve", ...argv];
+    const command = [...through, process.execPath, await compiledRrctl(), name, ...argv];
     const child = spawn(command[0]!, command.slice(1), {
       cwd: directory,
       stdio: ["ignore", "ignore", "pipe"],
@@ -111,17 +119,25 @@ export class ServerProcess {
     argv: readonly string[] = [],
     through: readonly string[] = [],
   ): Promise<ServerProcess> {
-    const server = await ServerProcess.launch(config, argv, through);
+    const server = await ServerProcess.launch(config, argv, { through });
     await server.serving();
     return server;
   }
 
-  async serving(): Promise<void> {
+  /** Starts frontends alone. */
+  static async startFrontend(config: ServerConfig, argv: readonly string[]): Promise<ServerProcess> {
+    const server = await ServerProcess.launch(config, argv, { command: "frontend" });
+    await server.serving("core");
+    return server;
+  }
+
+  /** @param name of the last line that tells where it listens */
+  async serving(name: "control" | "core" = "control"): Promise<void> {
     await eventually(
       "the server served",
       () => {
         if (this.#child.exitCode !== null) throw new Error(`the server ended:\n${this.output.join("\n")}`);
-        return this.address("control");
+        return this.address(name);
       },
       START_LIMIT_MS,
     );

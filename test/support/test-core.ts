@@ -24,6 +24,7 @@ const running: { testCore: TestCore; stop: () => Promise<void> }[] = [];
 export async function startCore(
   pools: Record<string, Record<string, unknown>> = { echo: { num_workers: 2 } },
   control: Record<string, unknown> = {},
+  more: Record<string, unknown> = {},
 ): Promise<TestCore> {
   const directory = mkdtempSync(join(tmpdir(), "rr-test-core-"));
   const file = join(directory, ".rr.yaml");
@@ -33,6 +34,7 @@ export async function startCore(
     server: { command: `php ${phpFixture("worker.php")}` },
     pools,
     control: { listen: "tcp://127.0.0.1:0", ...control },
+    ...more,
   });
   writeFileSync(file, text);
   const loaded = loadConfiguration({ file, cwd: directory, env: process.env, overrides: [] });
@@ -43,6 +45,7 @@ export async function startCore(
     baseEnv: process.env,
     log,
     frontendArguments: [],
+    withFrontends: false,
     onShutdown: (timeoutMs) => shutdowns.push(timeoutMs),
   });
   await core.start();

@@ -1,5 +1,5 @@
 import { readFile } from "node:fs/promises";
-import { join } from "node:path";
+import { isToken, tokenFile } from "../../config/acme-folder.ts";
 import { inTurn, type RequestHandler } from "../listener.ts";
 import { RequestScope, type ScopeServices } from "../request-scope.ts";
 
@@ -18,9 +18,8 @@ export function challengeHandler(
     const { url = "/", method } = incoming;
     if (!url.startsWith(PREFIX) || (method !== "GET" && method !== "HEAD")) return next(incoming, outgoing);
     const token = url.slice(PREFIX.length);
-    // Anything else may be a path out of the folder.
-    if (!/^[\w-]{1,200}$/.test(token)) return next(incoming, outgoing);
-    readFile(join(cacheDirectory, "challenges", token), "latin1").then(
+    if (!isToken(token)) return next(incoming, outgoing);
+    readFile(tokenFile(cacheDirectory, token), "latin1").then(
       (text) =>
         inTurn(outgoing, () => {
           new RequestScope(services, incoming, outgoing);

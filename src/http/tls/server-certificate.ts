@@ -3,7 +3,7 @@ import { type FSWatcher, readFileSync, watch } from "node:fs";
 import { dirname } from "node:path";
 import { createSecureContext, type SecureContextOptions } from "node:tls";
 import { certificateProblem } from "../../config/certificate.ts";
-import type { TlsOptions } from "../../config/options.ts";
+import type { AcmeOptions, TlsOptions } from "../../config/options.ts";
 import { RrError, systemErrorCode } from "../../errors.ts";
 import type { Log } from "../../log.ts";
 
@@ -41,6 +41,10 @@ export class ServerCertificate {
     } else this.#material = read.material;
     for (const directory of new Set(this.#files.map(dirname))) this.#watch(directory);
     this.#poll = setInterval(() => this.#reload(), POLL_MS).unref();
+  }
+
+  get acme(): AcmeOptions | undefined {
+    return this.#options.acme;
   }
 
   /** What TLS contexts are made of. */

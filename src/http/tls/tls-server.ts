@@ -1,17 +1,21 @@
 import { constants } from "node:crypto";
 import type { TLSSocket, TlsOptions } from "node:tls";
 import type { ClientAuth } from "../../config/options.ts";
+import { chooseProtocol } from "./alpn-challenge.ts";
 import type { ServerCertificate } from "./server-certificate.ts";
 
 export function tlsServerOptions(
-  { material, clientAuth }: ServerCertificate,
+  { material, clientAuth, acme }: ServerCertificate,
   { http2, handshakeTimeoutMs }: { http2: boolean; handshakeTimeoutMs: number },
 ): TlsOptions {
+  const protocols = http2 ? ["h2", "http/1.1"] : ["http/1.1"];
   return {
     ...material,
     minVersion: "TLSv1.2",
     handshakeTimeout: handshakeTimeoutMs,
-    ALPNProtocols: http2 ? ["h2", "http/1.1"] : ["http/1.1"],
+    ...(acme?.challenge === "tls-alpn-01"
+      ? { ALPNCallback: chooseProtocol(protocols, acme) }
+      : { ALPNProtocols: protocols }),
     requestCert: clientAuth !== "none",
     // The kinds are told apart when the certificate is there: see `acceptsPeer`.
     rejectUnauthorized: false,

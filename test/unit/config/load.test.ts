@@ -77,7 +77,6 @@ describe("config load", () => {
       "http.headers.cors.allow_credentials",
       "http.static.request",
       "http.ssl.acme",
-      "http.ssl.acme",
       "http.http3",
     ]);
     for (const warning of warnings) expect(warning.text).to.match(/roadrunner\.yaml:\d+:\d+: /);

@@ -90,6 +90,7 @@ describe("config resolution", () => {
         sendfile: { root: "/app", rootOnly: false },
         trustedSubnets: [],
         trustedHeaders: ["Forwarded", "X-Forwarded-For", "X-Real-Ip", "True-Client-Ip", "Cf-Connecting-Ip"],
+        browserReload: undefined,
       },
       fileServer: undefined,
       status: undefined,
@@ -202,8 +203,10 @@ describe("config resolution", () => {
             domains: ["example.com", "www.example.com"],
             cacheDirectory: join(directory, "acme"),
             challenge: "tls-alpn-01",
-            port: 8444,
+            challengeAddress: { kind: "tcp", host: "0.0.0.0", port: 8444 },
+            answeredByFrontends: true,
             directoryUrl: "https://acme.example.com/directory",
+            directoryCaFile: join(directory, "clients.crt"),
           },
         },
         http2: { h2c: true, maxConcurrentStreams: 64 },
@@ -276,6 +279,7 @@ describe("config resolution", () => {
         sendfile: { root: join(directory, "storage"), rootOnly: true },
         trustedSubnets: ["10.0.0.0/8", "::1"],
         trustedHeaders: ["X-Real-Ip"],
+        browserReload: { path: "/reload" },
       },
       fileServer: {
         address: { kind: "tcp", host: "127.0.0.1", port: 8082 },
@@ -304,6 +308,7 @@ describe("config resolution", () => {
         polling: true,
         rules: [
           {
+            key: "reload.services.http.dirs",
             pools: ["http"],
             dirs: [join(directory, "src")],
             recursive: true,
@@ -378,6 +383,66 @@ fileserver:
       expect(errors.join("\n")).to.contain(part);
     for (const name of ["headers", "static"])
       expect(warnings.join("\n")).to.contain(`http.${name}: it has no effect: "${name}" is not in http.middleware`);
+  });
+
+  describe("http.ssl.acme", () => {
+    const acmeOf = (http: string, more = "") => {
+      const acme = `acme: {email: a@b.c, domains: [A.example, a.example, b.example]${more}}`;
+      const text = `version: "3"\nserver: {command: x}\nhttp: {${http ? `address: "${http}", ` : ""}ssl: {address: ":8443", ${acme}}}`;
+      return load(text).configuration.http!.tls!.acme!;
+    };
+    const TLS_ALPN = ", challenge_type: tlsalpn-01";
+
+    for (const [name, http, more, address, answered] of [
+      ["http.address has the port", ":80", "", undefined, true],
+      ["http.address has another port", "127.0.0.2:8080", "", { host: "127.0.0.2", port: 80 }, true],
+      ["http.address has the port that was named", ":8080", ", alt_http_port: 8080", undefined, true],
+      ["there is no http.address", "", "", { host: "0.0.0.0", port: 80 }, false],
+      ["http.ssl.address has the port", "", `${TLS_ALPN}, alt_tlsalpn_port: 8443`, undefined, true],
+      ["http.ssl.address has another port", ":443", TLS_ALPN, { host: "0.0.0.0", port: 443 }, true],
+    ] as const)
+      it(`challenges are answered where they are asked: ${name}`, () => {
+        const { challengeAddress, answeredByFrontends } = acmeOf(http, more);
+        expect(challengeAddress).to.deep.equal(address && { kind: "tcp", ...address });
+        expect(answeredByFrontends).to.equal(answered);
+      });
+
+    it("names are in lower case, each once", () => {
+      expect(acmeOf(":80").domains).to.deep.equal(["a.example", "b.example"]);
+    });
+
+    it("is Let's Encrypt's staging unless told otherwise", () => {
+      expect(acmeOf(":80").directoryUrl).to.equal("https://acme-staging-v02.api.letsencrypt.org/directory");
+      const real = acmeOf(":80", ", use_production_endpoint: true");
+      expect(real.directoryUrl).to.equal("https://acme-v02.api.letsencrypt.org/directory");
+    });
+
+    for (const name of ["a b", "127.0.0.1", "::1", "a..b", "/etc", "b\u00fccher.example"])
+      it(`does not take ${JSON.stringify(name)} for a name`, () => {
+        const http = `{address: ":80", ssl: {acme: {email: a@b.c, domains: [${JSON.stringify(name)}]}}}`;
+        const { errors } = check(`version: "3"\nserver: {command: x}\nhttp: ${http}`);
+        expect(errors).to.have.length(1);
+        expect(errors[0]).to.contain("http.ssl.acme.domains: expected names such as example.com, got ");
+      });
+
+    it("says what is wrong, and where", () => {
+      const { errors } = check(`version: "3"
+server: {command: x}
+http:
+  address: :80
+  ssl:
+    acme:
+      email: a@b.c
+      domains: ["*.example.com"]
+      directory_url: http://acme.example.com
+      directory_ca: ca.crt
+`);
+      expect(errors.map((text) => text.replace(/^\S+ /, ""))).to.deep.equal([
+        'http.ssl.acme.domains: *.example.com: authorities check names with "*" over DNS alone, which is not supported: list the names',
+        'http.ssl.acme.directory_url: expected an address with https://, got "http://acme.example.com"',
+        "http.ssl.acme.directory_ca: the file /app/ca.crt does not exist",
+      ]);
+    });
   });
 
   it("splits a command of text at white space and takes a list as it is", () => {

@@ -19,6 +19,7 @@ function read(form: string, pieceBytes = 7, limits: MultipartLimits = LIMITS): P
     const told: string[] = [];
     const reader = new MultipartReader(TYPE, limits, {
       field: (name, value) => told.push(`${name}=${value}`),
+      noFile: (name) => told.push(`${name}: none`),
       file: (name, fileName, mime) => {
         let text = "";
         return {
@@ -57,6 +58,7 @@ describe("multipart forms", () => {
     ["too many files", part('name="f"; filename="x"', "x").repeat(3), /^PAYLOAD_TOO_LARGE.*max_files/],
     ["too many fields", part('name="f"', "x").repeat(4), /^PAYLOAD_TOO_LARGE.*max_fields/],
     ["a field too large", part('name="f"', "x".repeat(51)), /^PAYLOAD_TOO_LARGE.*max_field_size/],
+    ["a field far too large", part('name="f"', "x".repeat(400_000)), /^PAYLOAD_TOO_LARGE.*field "f".*max_field_size/],
     ["a file too large", part('name="f"; filename="x"', "x".repeat(100_001)), /^PAYLOAD_TOO_LARGE.*max_file_size/],
     ["text that belongs to no part", `${"x".repeat(300_000)}--B--`, /^INVALID_REQUEST/],
   ] as const)
@@ -74,5 +76,20 @@ describe("multipart forms", () => {
   it("pass over parts without a name", async () => {
     const { told, failure } = await read(`${part("", "x")}${part('name="a"', "1")}--B--\r\n`);
     expect([failure, told]).to.deep.equal([undefined, ["a=1"]]);
+  });
+
+  it("tell file inputs without a file from texts, whatever stands between them", async () => {
+    const parts = [
+      part('name="a"', "1"),
+      part('name="f"; filename=""', "", "application/octet-stream"),
+      part('name="g"; filename="x.txt"', "text"),
+      part('name="h"; filename=""', "not empty"),
+      part('name="i[]"; filename=""', ""),
+    ];
+    for (const pieceBytes of [1, 13, 10_000]) {
+      const { told, failure } = await read(`${parts.join("")}--B--\r\n`, pieceBytes, { ...LIMITS, fieldsMax: 4 });
+      expect(failure).to.equal(undefined);
+      expect(told).to.have.members(["a=1", "f: none", "g: x.txt (text/plain) text", "h=not empty", "i[]: none"]);
+    }
   });
 });

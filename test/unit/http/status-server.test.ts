@@ -1,6 +1,6 @@
 import { expect } from "chai";
 import { PoolState } from "../../../gen/roadrunner/pool/v1/pool_pb.ts";
-import { checkPools } from "../../../src/http/status-server.ts";
+import { checkPools, joinPools } from "../../../src/http/status-server.ts";
 
 describe("status of pools", () => {
   const common = { state: PoolState.SERVING, debug: false };
@@ -30,5 +30,33 @@ describe("status of pools", () => {
   it("is not ready in a server that stops, but healthy", () => {
     expect(codes("ready", pools, ["jobs"], false, 503)).to.deep.equal({ jobs: 503 });
     expect(codes("health", pools, ["jobs"], false, 503)).to.deep.equal({ jobs: 200 });
+  });
+});
+
+describe("pools of several cores", () => {
+  const pool = (name: string, workersReady: number, state: PoolState = PoolState.SERVING) => ({
+    name,
+    state,
+    debug: false,
+    workersReady,
+    workersWorking: 1,
+  });
+
+  it("count together", () => {
+    const joined = joinPools([
+      { serving: true, pools: [pool("http", 2, PoolState.PAUSED), pool("jobs", 1)] },
+      { serving: true, pools: [pool("http", 3)] },
+    ]);
+    expect(joined).to.deep.equal([{ ...pool("http", 5), workersWorking: 2 }, pool("jobs", 1)]);
+  });
+
+  it("count only where the core serves, as long as one does", () => {
+    const [serving, stopping] = [
+      { serving: true, pools: [pool("http", 0)] },
+      { serving: false, pools: [pool("http", 4)] },
+    ];
+    expect(joinPools([stopping, serving]).map(({ workersReady }) => workersReady)).to.deep.equal([0]);
+    expect(joinPools([stopping]).map(({ workersReady }) => workersReady)).to.deep.equal([4]);
+    expect(joinPools([])).to.deep.equal([]);
   });
 });

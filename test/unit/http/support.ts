@@ -6,7 +6,7 @@ import type {
   CallSink,
   DispatchClient,
   ReplyPiece,
-} from "../../../src/client/dispatch-stream.ts";
+} from "../../../src/client/dispatch-client.ts";
 import type { HttpOptions } from "../../../src/config/options.ts";
 import type { RrError } from "../../../src/errors.ts";
 import type { MiddlewareRegistry } from "../../../src/http/middleware.ts";

@@ -3,6 +3,7 @@ import { isIgnored, poolsFor } from "../../../src/reload/selection.ts";
 
 const nothing = () => false;
 const rule = {
+  key: "reload.dirs",
   pools: ["http"],
   dirs: ["/app"],
   recursive: true,

@@ -125,7 +125,7 @@ export const DispatchStreamRequestSchema: GenMessage<DispatchStreamRequest> = /*
   messageDesc(file_roadrunner_dispatch_v1_dispatch_service, 2);
 
 /**
- * Everything that the core had to say in one turn of its event loop, in order.
+ * Everything that the core had to say in one turn of its event loop, or a few in a row, in order.
  *
  * @generated from message roadrunner.dispatch.v1.DispatchStreamResponse
  */
@@ -330,7 +330,7 @@ export const BodyChunkSchema: GenMessage<BodyChunk> = /*@__PURE__*/
 
 /**
  * A piece of a file. The core writes it to a temporary file that the workers can read, and removes that when the call is
- * over. Pieces of different files may alternate.
+ * over. Pieces of different files may alternate, of 64 files at most whose `stored` is to come.
  *
  * @generated from message roadrunner.dispatch.v1.FileChunk
  */

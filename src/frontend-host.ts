@@ -1,0 +1,55 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import type { LoadedConfiguration } from "./config/load.ts";
+import { EventLog } from "./events/event-log.ts";
+import { FrontendGroup, SERVER_KINDS } from "./frontends/frontend-group.ts";
+import type { Log } from "./log.ts";
+
+export interface FrontendHostOptions {
+  readonly loaded: LoadedConfiguration;
+  /** Addresses of the cores that run the pools. */
+  readonly cores: readonly string[];
+  readonly baseEnv: Readonly<Record<string, string | undefined>>;
+  readonly log: Log;
+  /** Arguments of Node that start a frontend. */
+  readonly frontendArguments: readonly string[];
+}
+
+/** The frontends of a configuration without its pools: those are in cores elsewhere. */
+export class FrontendHost {
+  readonly #options: FrontendHostOptions;
+  readonly group: FrontendGroup;
+
+  constructor(options: FrontendHostOptions) {
+    this.#options = options;
+    const { loaded, baseEnv, log, frontendArguments } = options;
+    const { configuration } = loaded;
+    this.group = new FrontendGroup({
+      configuration,
+      kinds: SERVER_KINDS,
+      nodeArguments: frontendArguments,
+      baseEnv,
+      log,
+      // Nobody asks a frontend for events; what they say is in the log.
+      events: new EventLog(1),
+    });
+  }
+
+  /** Rejects with the first reason and has ended all then. Whether a core can be reached is no condition. */
+  async start(): Promise<void> {
+    try {
+      await this.group.openSockets();
+      await this.group.start(this.#options.cores);
+    } catch (thrown) {
+      await this.group.stop(0);
+      throw thrown;
+    }
+  }
+
+  /** Fails checks of readiness, waits for load balancers to see it, lets what runs finish, ends the processes. */
+  async stop(timeoutMs: number): Promise<void> {
+    this.group.drain();
+    const { drainDelayMs } = this.#options.loaded.configuration;
+    if (drainDelayMs > 0 && timeoutMs > 0) await sleep(Math.min(drainDelayMs, timeoutMs));
+    await this.group.stop(timeoutMs);
+  }
+}

@@ -1,0 +1,215 @@
+import { expect } from "chai";
+import type { RrError } from "../../../src/errors.ts";
+import { FormUpload } from "../../../src/http/form-upload.ts";
+
+const OPTIONS = {
+  forbid: [".php"],
+  allow: [],
+  fileBytesMax: 1_000_000,
+  filesMax: 10,
+  fieldsMax: 10,
+  fieldBytesMax: 1_000,
+};
+
+function part(disposition: string, content: string, type?: string): string {
+  return `--B\r\nContent-Disposition: form-data; ${disposition}${type ? `\r\nContent-Type: ${type}` : ""}\r\n\r\n${content}\r\n`;
+}
+
+/** A form on its way to a core that the test plays. */
+class Upload {
+  readonly sent = new Map<number, { text: string; last: boolean }>();
+  readonly waiting: (() => void)[] = [];
+  writable = true;
+  opened = 0;
+  wentOn = 0;
+  form: { fields: unknown; uploads: Record<string, unknown> } | undefined;
+  failure: RrError | undefined;
+  readonly upload: FormUpload;
+  #changed: (() => void)[] = [];
+
+  constructor(options = OPTIONS) {
+    const call = {
+      writable: true,
+      whenWritable: (callback: () => void) => void this.waiting.push(callback),
+      sendFile: (fileId: number, data: Uint8Array, last: boolean) => {
+        const text = (this.sent.get(fileId)?.text ?? "") + Buffer.from(data);
+        this.sent.set(fileId, { text, last });
+        this.#change();
+      },
+    };
+    Object.defineProperty(call, "writable", { get: () => this.writable });
+    this.upload = new FormUpload("multipart/form-data; boundary=B", options, {
+      openCall: () => {
+        this.opened++;
+        return call;
+      },
+      goOn: () => {
+        this.wentOn++;
+        this.#change();
+      },
+      complete: ({ fieldsJson, uploadsJson }) => {
+        this.form = { fields: JSON.parse(fieldsJson), uploads: JSON.parse(uploadsJson) };
+        this.#change();
+      },
+      failed: (error) => {
+        this.failure = error;
+        this.#change();
+      },
+    });
+  }
+
+  take(text: string, last = true): boolean {
+    return this.upload.take(Buffer.from(text), last);
+  }
+
+  store(fileId: number, error = 0): void {
+    const sizeBytes = error === 0 ? this.sent.get(fileId)!.text.length : 0;
+    this.upload.stored({ fileId, path: error === 0 ? `/spool/upload${fileId}` : "", sizeBytes, error });
+  }
+
+  async until(condition: () => boolean): Promise<void> {
+    while (!condition()) await new Promise<void>((resolve) => this.#changed.push(resolve));
+  }
+
+  #change(): void {
+    for (const waiter of this.#changed.splice(0)) waiter();
+  }
+}
+
+describe("uploads of a form", () => {
+  const ok = (fileId: number, name: string, size: number) => {
+    return { name, mime: "text/plain", size, error: 0, tmpName: `/spool/upload${fileId}` };
+  };
+  const none = { name: "", mime: "", size: 0, error: 4, tmpName: "" };
+
+  it("are complete when the core has told of every file", async () => {
+    const form = new Upload();
+    form.take(
+      `${part('name="t"', "1")}${part('name="f[]"; filename="a"', "one")}${part('name="f[]"; filename="b"', "two")}--B--`,
+    );
+    await form.until(() => form.sent.get(1)?.last === true && form.sent.get(2)?.last === true);
+    expect([...form.sent.values()].map(({ text }) => text)).to.deep.equal(["one", "two"]);
+    form.store(2);
+    expect(form.form, "one is on its way").to.equal(undefined);
+    form.store(1);
+    expect(form.form).to.deep.equal({ fields: { t: "1" }, uploads: { f: [ok(1, "a", 3), ok(2, "b", 3)] } });
+    expect(form.opened, "calls").to.equal(1);
+  });
+
+  it("of no file need no call, and say that there is none", async () => {
+    const form = new Upload();
+    form.take(`${part('name="f"; filename=""', "", "application/octet-stream")}${part('name="t"', "")}--B--`);
+    await form.until(() => form.form !== undefined);
+    expect(form.form).to.deep.equal({ fields: { t: "" }, uploads: { f: none } });
+    expect(form.opened).to.equal(0);
+  });
+
+  it("take the first file of a name that is no list, and a file before none", async () => {
+    const form = new Upload();
+    const empty = part('name="f"; filename=""', "");
+    form.take(
+      `${empty}${part('name="f"; filename="a"', "one")}${part('name="f"; filename="b"', "two")}${part('name="l[]"; filename=""', "")}--B--`,
+    );
+    await form.until(() => form.sent.get(2)?.last === true);
+    form.store(1);
+    form.store(2);
+    expect(form.form!.uploads).to.deep.equal({ f: ok(1, "a", 3), l: [none] });
+  });
+
+  it("of a forbidden extension do not travel", async () => {
+    const form = new Upload();
+    form.take(`${part('name="f"; filename="a\u0007.PhP. "', "<?php")}--B--`);
+    await form.until(() => form.form !== undefined);
+    expect(form.form!.uploads).to.deep.equal({
+      f: { name: "a.PhP. ", mime: "text/plain", size: 0, error: 8, tmpName: "" },
+    });
+    expect(form.opened).to.equal(0);
+  });
+
+  it("that the core cannot keep are told with its error, and the rest of them stays here", async () => {
+    const form = new Upload();
+    form.take(`--B\r\nContent-Disposition: form-data; name="f"; filename="a"\r\n\r\n${"x".repeat(1000)}`, false);
+    await form.until(() => form.sent.size === 1);
+    form.store(1, 7);
+    const before = form.sent.get(1)!.text.length;
+    form.take(`${"y".repeat(100_000)}\r\n--B--`);
+    await form.until(() => form.form !== undefined);
+    expect(form.sent.get(1)!.text).to.have.length(before);
+    expect(form.form!.uploads).to.deep.equal({ f: { name: "a", mime: "text/plain", size: 0, error: 7, tmpName: "" } });
+  });
+
+  it("wait for a core that is slow", async () => {
+    const form = new Upload();
+    form.writable = false;
+    form.take(`--B\r\nContent-Disposition: form-data; name="f"; filename="a"\r\n\r\n${"x".repeat(1000)}`, false);
+    await form.until(() => form.sent.size === 1);
+    let goOn = true;
+    let fedBytes = 0;
+    while (goOn && fedBytes < 10_000_000) {
+      goOn = form.take("x".repeat(50_000), false);
+      fedBytes += 50_000;
+    }
+    expect(goOn, "the client is held up").to.equal(false);
+    expect(fedBytes, "bytes that wait in memory").to.be.at.most(1_000_000);
+    form.writable = true;
+    for (const resume of form.waiting.splice(0)) resume();
+    await form.until(() => form.wentOn > 0);
+  });
+
+  it("go to the core a few at a time, however many come at once", async () => {
+    const form = new Upload({ ...OPTIONS, filesMax: 300 });
+    const count = 200;
+    // Every third one is empty.
+    const parts = Array.from({ length: count }, (_, at) =>
+      part(`name="f[]"; filename="${at}"`, at % 3 === 0 ? "" : `text ${at}`),
+    );
+    expect(form.take(`${parts.join("")}--B--`), "the client is held up").to.equal(false);
+    const stored = new Set<number>();
+    const next = () => [...form.sent].find(([fileId, { last }]) => last && !stored.has(fileId))?.[0];
+    while (stored.size < count) {
+      await form.until(() => next() !== undefined);
+      expect(form.sent.size - stored.size, "files under way").to.be.at.most(48);
+      const fileId = next()!;
+      stored.add(fileId);
+      form.store(fileId);
+    }
+    await form.until(() => form.form !== undefined);
+    expect(form.wentOn).to.be.above(0);
+    const files = form.form!.uploads.f as { name: string; size: number }[];
+    expect(files.map(({ name }) => Number(name))).to.deep.equal(parts.map((_, at) => at));
+    expect(form.sent.get(200)!.text).to.equal("text 199");
+  });
+
+  for (const [what, name] of [
+    ["fields", 'name="a"'],
+    ["files", 'name="a"; filename="x.txt"'],
+  ] as const)
+    it(`with ${what} of too many levels are refused`, async () => {
+      const deep = (parts: number) => part(name.replace('"a"', `"a${"[b]".repeat(parts - 1)}"`), "x");
+      const most = new Upload();
+      most.take(`${deep(127)}--B--`);
+      if (what === "files") {
+        await most.until(() => most.sent.get(1)?.last === true);
+        most.store(1);
+      }
+      await most.until(() => most.form !== undefined);
+      const over = new Upload();
+      over.take(`${deep(128)}--B--`);
+      if (what === "files") {
+        await over.until(() => over.sent.get(1)?.last === true);
+        over.store(1);
+      }
+      await over.until(() => over.failure !== undefined);
+      expect(over.failure).to.include({ reason: "INVALID_REQUEST" });
+      expect(over.failure!.message).to.contain("127 parts");
+    });
+
+  it("that nobody wants any more tell nothing", async () => {
+    const form = new Upload();
+    form.take(`${part('name="f"; filename="a"', "one")}--B--`);
+    await form.until(() => form.sent.get(1)?.last === true);
+    form.upload.stop();
+    form.store(1);
+    expect([form.form, form.failure]).to.deep.equal([undefined, undefined]);
+  });
+});
