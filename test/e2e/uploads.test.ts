@@ -206,9 +206,10 @@ describe("Uploads", function () {
       headers: { "content-type": TYPE },
       body: form({ name: "f", fileName: "f.bin", content }),
     });
-    const path = await eventually("the file was there", () => {
+    // It is made first, and then given away.
+    const path = await eventually("the file was there and theirs", () => {
       const entries = readdirSync(dir, { recursive: true, encoding: "utf8" });
-      return entries.find((name) => /\/upload\w+$/.test(name));
+      return entries.find((name) => /\/upload\w+$/.test(name) && statSync(join(dir, name)).uid === Number(nobody));
     });
     const { uid, mode } = statSync(join(dir, path));
     expect([uid, mode & 0o777]).to.deep.equal([Number(nobody), 0o600]);
