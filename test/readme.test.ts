@@ -193,7 +193,8 @@ describe("documentation", () => {
       ({ language, text }) => language === "yaml" && !/^version:/m.test(text),
     ))
       it(`${page}, line ${line} is a part of a configuration`, () => {
-        const whole = `version: "3"\nserver: { command: x }\n${text}`;
+        const http = /^http:/m.test(text) ? "" : 'http: { address: ":80" }\n';
+        const whole = `version: "3"\nserver: { command: x }\n${http}${text}`;
         const { problems } = checkConfiguration({ cwd: ROOT, text: whole, env: {} });
         const errors = problems.filter(({ severity, path }) => severity === "error" || path.startsWith("http."));
         // Certificates of the examples are on no machine.

@@ -44,6 +44,8 @@ return [
             $page = $peer->http($post + ['parsed' => true, 'uploads' => ['files' => [$leaf, ['error' => 8, 'tmpName' => ''] + $leaf]]], '{}')['body'];
             contains('&lt;a&gt;.txt, text/plain, 7 bytes, SHA-1 ' . sha1('content'), $page);
             contains('upload error 8', $page);
+            $nothing = $peer->http($post + ['parsed' => true, 'uploads' => ['files' => [['name' => '', 'error' => 4, 'tmpName' => ''] + $leaf]]], '{}');
+            contains('<p>No file arrived.</p>', $nothing['body']);
             contains('the body came unparsed: 3 bytes', $peer->http($post, 'raw')['body']);
         } finally {
             unlink($file);

@@ -1,4 +1,5 @@
 import { statSync } from "node:fs";
+import { join, sep } from "node:path";
 import { type FSWatcher, watch } from "chokidar";
 
 export interface FileWatcherOptions {
@@ -12,18 +13,30 @@ export interface FileWatcherOptions {
   readonly failed: (reason: string) => void;
   /** A folder is not there, at the start or any more. */
   readonly missing: (dir: string) => void;
+  /** It is there now, and watched. */
   readonly found: (dir: string) => void;
 }
 
 /** Longest wait for the first look at all files; the server starts all the same. */
 const READY_LIMIT_MS = 10_000;
-/** Folders that are not there are asked for so often at most. */
+/** How often at most it is looked whether folders are there. */
 const SEARCH_MS_MIN = 500;
 
-/** Watches folders, those too that are not there yet; by looking at the files if the system refuses to tell. */
+/** A folder that is there. */
+interface Watched {
+  /** Another folder of the same name has another. */
+  readonly identity: string;
+  readonly watcher: FSWatcher;
+}
+
+/**
+ * Watches folders, by looking at the files if the system refuses to tell. Whether the folders themselves are there is
+ * looked at by interval: the system tells only of what is in a folder that is there, and reliably of nothing else.
+ */
 export class FileWatcher {
   readonly #options: FileWatcherOptions;
   readonly #watchers = new Set<FSWatcher>();
+  readonly #watched = new Map<string, Watched>();
   readonly #missing = new Set<string>();
   readonly #search: NodeJS.Timeout;
   #polling: boolean;
@@ -32,7 +45,7 @@ export class FileWatcher {
   constructor(options: FileWatcherOptions) {
     this.#options = options;
     this.#polling = options.polling;
-    this.#search = setInterval(() => this.#searchMissing(), Math.max(SEARCH_MS_MIN, options.intervalMs)).unref();
+    this.#search = setInterval(() => this.#look(true), Math.max(SEARCH_MS_MIN, options.intervalMs)).unref();
   }
 
   /** By looking at the files. */
@@ -41,10 +54,8 @@ export class FileWatcher {
   }
 
   /** Resolves when changes are seen. */
-  async start(): Promise<void> {
-    const there = this.#options.dirs.filter((dir) => isFolder(dir));
-    for (const dir of this.#options.dirs) if (!there.includes(dir)) this.#lost(dir);
-    await this.#watch(there, false);
+  start(): Promise<void> {
+    return this.#look(false);
   }
 
   async close(): Promise<void> {
@@ -53,7 +64,36 @@ export class FileWatcher {
     await Promise.all([...this.#watchers].map((watcher) => watcher.close()));
   }
 
-  /** @param isNew the files that are there count as changed */
+  /** @param isNew the files of folders that are found count as changed */
+  async #look(isNew: boolean): Promise<void> {
+    const found: string[] = [];
+    for (const dir of this.#options.dirs) {
+      const identity = identityOf(dir);
+      const known = this.#watched.get(dir);
+      if (known !== undefined && known.identity !== identity) this.#lose(dir, known.watcher);
+      if (identity === undefined) this.#miss(dir);
+      else if (!this.#watched.has(dir)) found.push(dir);
+    }
+    for (const dir of found) this.#missing.delete(dir);
+    await this.#watch(found, isNew);
+    if (isNew && !this.#closed) for (const dir of found) this.#options.found(dir);
+  }
+
+  #miss(dir: string): void {
+    if (this.#missing.has(dir)) return;
+    this.#missing.add(dir);
+    this.#options.missing(dir);
+  }
+
+  /** Its files are gone. The watcher still knows those whose end it has not noticed. */
+  #lose(dir: string, watcher: FSWatcher): void {
+    this.#watched.delete(dir);
+    for (const [folder, names] of Object.entries(watcher.getWatched()))
+      if (folder === dir || folder.startsWith(dir + sep))
+        for (const name of names) this.#options.changed(join(folder, name));
+    watcher.unwatch(dir);
+  }
+
   async #watch(dirs: readonly string[], isNew: boolean): Promise<void> {
     if (dirs.length === 0 || this.#closed) return;
     const { intervalMs, ignored, changed, failed } = this.#options;
@@ -65,11 +105,11 @@ export class FileWatcher {
       ignored: (path, stats) => ignored(path, stats?.isDirectory() ?? false),
     });
     this.#watchers.add(watcher);
+    for (const dir of dirs) this.#watched.set(dir, { identity: identityOf(dir) ?? "", watcher });
     for (const kind of ["add", "change", "unlink"] as const) watcher.on(kind, changed);
+    // Numbers are used again: another folder may have that of the one that is gone.
     watcher.on("unlinkDir", (dir) => {
-      if (!dirs.includes(dir) || !this.#watchers.has(watcher)) return;
-      watcher.unwatch(dir);
-      this.#lost(dir);
+      if (this.#watched.get(dir)?.watcher === watcher) this.#lose(dir, watcher);
     });
     let timer: NodeJS.Timeout | undefined;
     await new Promise<void>((resolve) => {
@@ -79,39 +119,25 @@ export class FileWatcher {
         // Once it is given up, what else it says does not matter.
         if (!this.#watchers.has(watcher)) return;
         if (polling) failed(String(thrown));
-        else void this.#poll(watcher, dirs, String(thrown)).then(resolve);
+        else void this.#poll(watcher, String(thrown)).then(resolve);
       });
     });
     clearTimeout(timer);
   }
 
-  async #poll(refused: FSWatcher, dirs: readonly string[], reason: string): Promise<void> {
+  async #poll(refused: FSWatcher, reason: string): Promise<void> {
     this.#watchers.delete(refused);
     if (!this.#polling) this.#options.refused(reason);
     this.#polling = true;
+    const dirs = [...this.#watched].filter(([, { watcher }]) => watcher === refused).map(([dir]) => dir);
     await refused.close();
-    await this.#watch(
-      dirs.filter((dir) => !this.#missing.has(dir)),
-      false,
-    );
-  }
-
-  #lost(dir: string): void {
-    if (this.#missing.has(dir)) return;
-    this.#missing.add(dir);
-    this.#options.missing(dir);
-  }
-
-  #searchMissing(): void {
-    for (const dir of this.#missing) {
-      if (!isFolder(dir)) continue;
-      this.#missing.delete(dir);
-      this.#options.found(dir);
-      void this.#watch([dir], true);
-    }
+    await this.#watch(dirs, false);
   }
 }
 
-function isFolder(path: string): boolean {
-  return statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false;
+/** Undefined: there is nothing of this name. */
+function identityOf(path: string): string | undefined {
+  const stats = statSync(path, { throwIfNoEntry: false });
+  // A file of a new number is a change like others.
+  return stats && (stats.isDirectory() ? `${stats.dev}:${stats.ino}` : "file");
 }

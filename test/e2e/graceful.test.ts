@@ -1,6 +1,7 @@
 import { execFile } from "node:child_process";
 import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { Agent } from "node:http";
+import { Agent as HttpsAgent, get as httpsGet } from "node:https";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -11,6 +12,7 @@ import { compiledRrctl } from "../support/compiled-server.ts";
 import { eventually, within } from "../support/eventually.ts";
 import { send } from "../support/http-load.ts";
 import { openSession, request } from "../support/http2-client.ts";
+import { Flag, Http2Wire, headers, requestHeaders } from "../support/http2-wire.ts";
 import { needsPhp, skip } from "../support/php.ts";
 import { RawConnection } from "../support/raw-connection.ts";
 import { ServerProcess, stopServers } from "../support/server-process.ts";
@@ -117,9 +119,16 @@ describe("The end of a server", function () {
     // Who comes later is let in later: those before are in now.
     await send(server.httpUrl);
     (await openSession(`https://127.0.0.1:${tlsPort}`, { rejectUnauthorized: false })).close();
+    const half = new Http2Wire(server.httpPort);
+    half.write(headers(1, requestHeaders(), Flag.endStream));
+    expect(await half.until(() => half.frames.length > 0)).to.equal(true);
+    const agent = new HttpsAgent({ keepAlive: true, rejectUnauthorized: false });
+    await get200(`https://127.0.0.1:${tlsPort}/echo`, agent);
     server.signal("SIGTERM");
     const startMs = performance.now();
     expect((await server.ended(LIMIT_MS)).code).to.equal(0);
+    half.destroy();
+    agent.destroy();
     expect(performance.now() - startMs).to.be.lessThan(5_000);
     for (const socket of sockets) socket.destroy();
   });
@@ -165,3 +174,16 @@ describe("The end of a server", function () {
       expect(readdirSync(temporary)).to.deep.equal([]);
     });
 });
+
+/** Leaves its connection open. */
+function get200(url: string, agent: HttpsAgent): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const outgoing = httpsGet(url, { agent }, (incoming) => {
+      incoming.resume().once("end", () => {
+        if (incoming.statusCode === 200) resolve();
+        else reject(new Error(`the status was ${incoming.statusCode}`));
+      });
+    });
+    outgoing.once("error", reject);
+  });
+}

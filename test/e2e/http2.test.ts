@@ -10,7 +10,17 @@ import { type Certificate, makeCertificate, noOpenssl } from "../support/certifi
 import { eventually, within } from "../support/eventually.ts";
 import { send } from "../support/http-load.ts";
 import { openSession, request } from "../support/http2-client.ts";
-import { Http2Wire, headers, PREFACE, requestHeaders, Setting, settings, windowUpdate } from "../support/http2-wire.ts";
+import {
+  frame,
+  Http2Wire,
+  headers,
+  PREFACE,
+  requestHeaders,
+  Setting,
+  settings,
+  Type,
+  windowUpdate,
+} from "../support/http2-wire.ts";
 import { needsPhp, skip } from "../support/php.ts";
 import { ServerProcess, stopServers } from "../support/server-process.ts";
 
@@ -331,6 +341,20 @@ describe("HTTP/2 with PHP", function () {
     wire.write(windowUpdate(1, 1));
     expect(await wire.until(() => wire.ended(1))).to.equal(true);
     wire.destroy();
+  });
+
+  it("answers a client that says that it goes, and closes the connection then", async () => {
+    const file = join(directory, "going");
+    const wire = new Http2Wire(servers.acts.httpPort);
+    wire.write(headers(1, requestHeaders("GET", `/hold?${file}`)));
+    await eventually("the request ran", () => readdirSync(directory).some((name) => name.startsWith("going.")));
+    wire.write(frame(Type.goaway, 0, 0, Buffer.alloc(8)));
+    await wire.ping();
+    writeFileSync(file, "");
+    expect(await wire.until(() => wire.ended(1))).to.equal(true);
+    expect(wire.bodyOf(1)).to.equal("released");
+    await wire.until(() => wire.closed);
+    expect(wire.closed).to.equal(true);
   });
 
   it("drops headers with characters that no header may have", async () => {

@@ -1,5 +1,5 @@
 import { spawnSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join, relative } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -10,60 +10,6 @@ import { HttpLoad, send } from "../support/http-load.ts";
 import { needsPhp, phpFixture, ROOT, skip } from "../support/php.ts";
 import { type ServerConfig, ServerProcess, stopServers } from "../support/server-process.ts";
 import { rrctl } from "./cli-server.ts";
-
-for (const polling of [false, true])
-  describe(`reload of changed files, ${polling ? "polling" : "native"}`, function () {
-    this.timeout(60_000);
-    let directory: string;
-    let server: ServerProcess;
-    const worker = `<?php require ${JSON.stringify(phpFixture("worker.php"))};\n`;
-    /** In one step, as editors do it: nobody reads half a file. */
-    const write = (name: string, text: string) => {
-      writeFileSync(join(directory, "new"), text);
-      renameSync(join(directory, "new"), join(directory, name));
-    };
-    const generation = async () => (await server.pool()).generation;
-
-    before(async function () {
-      needsPhp(this);
-      directory = mkdtempSync(join(tmpdir(), "rr-reload-"));
-      write("app.php", worker);
-      write(".gitignore", "ignored.php\n");
-      server = await ServerProcess.start({
-        command: ["php", join(directory, "app.php")],
-        reload: { interval: "50ms", dirs: [directory], ignore: ["ignored.php"], polling },
-      });
-    });
-    after(async () => {
-      await stopServers();
-      rmSync(directory, { recursive: true, force: true });
-    });
-
-    it("swaps without a failed request, keeps the old code after a parse error, heals", async () => {
-      const load = new HttpLoad(`${server.httpUrl}/pid`, 16);
-      await eventually("it was loaded", () => load.responses > 100);
-      write("ignored.php", "<?php");
-      write("style.css", "");
-      write("app.php", `${worker}// two\n`);
-      await eventually("it was reset", async () => (await generation()) === 2);
-      write("app.php", "<?php this is no PHP");
-      const [failed] = await eventually("it failed", async () => {
-        const events = await server.events("reload.failed");
-        return events.length > 0 && events;
-      });
-      expect(failed!.message).to.contain("app.php").and.to.contain("syntax error");
-      expect(await server.logLine(({ event }) => event === "reload.failed")).to.include({ level: "error" });
-      const { responses } = load;
-      await eventually("the old code went on", () => load.responses > responses + 100);
-      write("app.php", `${worker}// three\n`);
-      await eventually("it was reset again", async () => (await generation()) === 3);
-      const { statuses, failures } = await load.end();
-      expect(failures).to.deep.equal([]);
-      expect([...statuses.keys()]).to.deep.equal([200]);
-      const files = (await server.events("reload.changed")).map(({ attributes }) => attributes.files);
-      expect(files.join()).to.not.match(/ignored|css/);
-    });
-  });
 
 /** A folder of its own with a worker in it, and changes of its files. */
 class Application {
@@ -96,6 +42,51 @@ const BROKEN = "<?php this is no PHP\n";
 async function changes(server: ServerProcess): Promise<string[]> {
   return (await server.events("reload.done")).map(({ attributes }) => attributes.files!);
 }
+
+for (const polling of [false, true])
+  describe(`reload of changed files, ${polling ? "polling" : "native"}`, function () {
+    this.timeout(60_000);
+    let application: Application;
+    let server: ServerProcess;
+    const generation = async () => (await server.pool()).generation;
+
+    before(async function () {
+      needsPhp(this);
+      application = new Application();
+      const { command, directory } = application;
+      const reload = { interval: "50ms", dirs: [directory], ignore: ["ignored.php"], polling };
+      server = await ServerProcess.start({ command, reload });
+    });
+    after(async () => {
+      await stopServers();
+      application?.remove();
+    });
+
+    it("swaps without a failed request, keeps the old code after a parse error, heals", async () => {
+      const load = new HttpLoad(`${server.httpUrl}/pid`, 16);
+      await eventually("it was loaded", () => load.responses > 100);
+      application.write("ignored.php", "<?php");
+      application.write("style.css", "");
+      application.write("app.php", `${WORKER}// two\n`);
+      await eventually("it was reset", async () => (await generation()) === 2);
+      application.write("app.php", BROKEN);
+      const [failed] = await eventually("it failed", async () => {
+        const events = await server.events("reload.failed");
+        return events.length > 0 && events;
+      });
+      expect(failed!.message).to.contain("app.php").and.to.contain("syntax error");
+      expect(await server.logLine(({ event }) => event === "reload.failed")).to.include({ level: "error" });
+      const { responses } = load;
+      await eventually("the old code went on", () => load.responses > responses + 100);
+      application.write("app.php", `${WORKER}// three\n`);
+      await eventually("it was reset again", async () => (await generation()) === 3);
+      const { statuses, failures } = await load.end();
+      expect(failures).to.deep.equal([]);
+      expect([...statuses.keys()]).to.deep.equal([200]);
+      const files = (await server.events("reload.changed")).map(({ attributes }) => attributes.files);
+      expect(files.join()).to.not.match(/ignored|css/);
+    });
+  });
 
 describe("reload", function () {
   this.timeout(60_000);
@@ -151,21 +142,36 @@ describe("reload", function () {
       level: "warn",
       msg: `reload.dirs: ${late} is not there; it is watched as soon as it is`,
     });
+    const resetsFor = async (file: string) => (await changes(server)).filter((files) => files.includes(file)).length;
     for (const round of [1, 2]) {
-      const before = (await changes(server)).length;
-      application.write("not/yet/late.php", `<?php // ${round}`);
-      await eventually("the new files counted", async () => (await changes(server)).length === before + 1);
-      application.write("not/yet/late.php", `<?php // ${round} changed`);
-      await eventually("a change counted", async () => (await changes(server)).length === before + 2);
+      application.write(`not/yet/first-${round}.php`, "<?php");
+      await eventually("the files in it counted", async () => (await resetsFor(`first-${round}`)) > 0);
+      application.write(`not/yet/second-${round}.php`, "<?php");
+      await eventually("what came then counted", async () => (await resetsFor(`second-${round}`)) > 0);
+      const resets = await resetsFor(`first-${round}`);
       rmSync(join(application.directory, "not"), { recursive: true });
       await eventually("it was missed", async () => (await server.events("reload.missing")).length === round + 1);
-      await eventually("its end counted", async () => (await changes(server)).length === before + 3);
+      await eventually("its end counted", async () => (await resetsFor(`first-${round}`)) > resets);
     }
-    expect((await changes(server)).every((files) => files.endsWith("not/yet/late.php"))).to.equal(true);
+    expect((await changes(server)).every((files) => files.includes("not/yet/"))).to.equal(true);
     application.write("src/one.php", "<?php // two");
-    await eventually("the others are watched still", async () =>
-      (await changes(server)).at(-1)!.endsWith("src/one.php"),
-    );
+    await eventually("the others are watched still", async () => (await resetsFor("src/one.php")) > 0);
+  });
+
+  it("follows a link that a deployment turns", async () => {
+    for (const release of ["one", "two"]) application.write(`releases/${release}/app.php`, WORKER);
+    const current = join(application.directory, "current");
+    const turnTo = (release: string) => {
+      symlinkSync(join(application.directory, "releases", release), `${current}.new`);
+      renameSync(`${current}.new`, current);
+    };
+    turnTo("one");
+    await started({ dirs: [current] });
+    turnTo("two");
+    await eventually("it was reset", async () => (await changes(server)).length === 1);
+    application.write("releases/two/app.php", `${WORKER}// changed`);
+    await eventually("a change counted", async () => (await changes(server)).length === 2);
+    expect(await server.events("reload.missing")).to.deep.equal([]);
   });
 
   it("goes by the .gitignore of each folder", async () => {

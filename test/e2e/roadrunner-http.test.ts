@@ -173,6 +173,29 @@ describe("What RoadRunner's HTTP does", function () {
       expect(seen).to.deep.include({ method: "OPTIONS", parsed: false, form: {}, body: "" });
     });
 
+    it("say the same in protobuf", async () => {
+      const options: Record<string, SendOptions> = {
+        "/plain?a=1": { headers: { cookie: "a=%C3%A4", "x-multi": "b" } },
+        "/form": { method: "POST", headers: { "content-type": FORM }, body: "a[b]=%C3%A4&c[]=d" },
+        "/empty": { method: "POST", headers: { "content-type": FORM }, body: "" },
+        "/files": {
+          method: "POST",
+          headers: { "content-type": MULTIPART },
+          body: multipart({ name: "f[]", fileName: "ä.php", content: "x" }, { name: "t", content: "ä" }),
+        },
+      };
+      const http = { middleware: ["headers"], headers: { request: { "X-Environment": "test" } } };
+      const other = await ServerProcess.start({ script: "mirror.php", http: { ...http, context_codec: "proto" } });
+      for (const [path, one] of Object.entries(options)) {
+        const expected = await mirrored(path, { ...one, headers: { ...one.headers, host: "h" } });
+        const seen = await mirrored(path, { ...one, headers: { ...one.headers, host: "h" } }, other);
+        // An empty tree needs no text in protobuf.
+        if (path === "/empty") expected.body = "";
+        expect(seen, path).to.deep.equal(expected);
+      }
+      await other.stop();
+    });
+
     it("come unparsed with raw_body", async () => {
       const unparsed = await ServerProcess.start({ script: "mirror.php", http: { raw_body: true } });
       const form = { method: "POST", headers: { "content-type": FORM }, body: "a=%20+1&broken=%zz" };
@@ -349,7 +372,7 @@ describe("What RoadRunner's HTTP does", function () {
       await other.stop();
     });
 
-    it("may be missing where TLS or FastCGI is served", async function () {
+    it("may be missing where TLS or FastCGI is served, which take uploads as well", async function () {
       const reason = noOpenssl();
       if (reason !== undefined) return skip(this, reason);
       const directory = mkdtempSync(join(tmpdir(), "rr-test-tls-"));
@@ -366,6 +389,11 @@ describe("What RoadRunner's HTTP does", function () {
       const session = await openSession(other.httpUrl, { ca: cert });
       const secure = await request(session, { ":path": "/path?a=1" });
       expect(JSON.parse(secure.body)).to.deep.include({ protocol: "HTTP/2.0", uri: `${other.httpUrl}/path?a=1` });
+      const body = multipart({ name: "f", fileName: "a.txt", content: "12345" }, { name: "t", content: "x" });
+      const form = { ":method": "POST", ":path": "/", "content-type": MULTIPART };
+      const uploaded = JSON.parse((await request(session, form, body)).body);
+      expect(uploaded.form).to.deep.equal({ t: "x" });
+      expect(uploaded.uploads.f).to.include({ name: "a.txt", size: 5, error: 0 });
       session.close();
       expect(await tlsVersion(other.httpUrl, "TLSv1.2")).to.equal("TLSv1.2");
       expect(await tlsVersion(other.httpUrl, "TLSv1.1"), "the server's refusal").to.match(/ALERT_PROTOCOL_VERSION/);
@@ -373,6 +401,10 @@ describe("What RoadRunner's HTTP does", function () {
       const params = { REQUEST_METHOD: "GET", REQUEST_URI: "/x", HTTP_HOST: "h", SERVER_PROTOCOL: "HTTP/1.1" };
       const answer = await client.request(1, params);
       expect(JSON.parse(answer.body.toString())).to.include({ uri: "http://h/x" });
+      const post = { ...params, REQUEST_METHOD: "POST", CONTENT_TYPE: MULTIPART, CONTENT_LENGTH: String(body.length) };
+      const overFastCgi = JSON.parse((await client.request(2, post, Buffer.from(body))).body.toString());
+      expect(overFastCgi.form).to.deep.equal({ t: "x" });
+      expect(overFastCgi.uploads.f).to.include({ name: "a.txt", size: 5, error: 0 });
       client.socket.destroy();
       await other.stop();
       rmSync(directory, { recursive: true });

@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect } from "chai";
 import { ProcessRole } from "../../gen/roadrunner/server/v1/server_service_pb.ts";
+import { birthOf } from "../../src/process/birth.ts";
 import { eventually } from "../support/eventually.ts";
 import { send } from "../support/http-load.ts";
 import { multipart as form, MULTIPART as TYPE } from "../support/multipart.ts";
@@ -156,6 +157,22 @@ describe("Uploads", function () {
     });
   });
 
+  it("are removed when the frontend is killed while they come in", async () => {
+    const { processes } = await server.client.server.getServerInfo({});
+    const body = form({ name: "f", fileName: "f.bin", content: randomBytes(4_000_000) });
+    const socket = connect(server.httpPort, "127.0.0.1");
+    socket.on("error", () => {});
+    socket.write(`POST / HTTP/1.1\r\nHost: x\r\nContent-Type: ${TYPE}\r\nContent-Length: ${body.length}\r\n\r\n`);
+    socket.write(body.subarray(0, 3_000_000));
+    await eventually("the file was there", () => spooled().length === 1);
+    process.kill(processes.find(({ role }) => role === ProcessRole.HTTP_FRONTEND)!.pid, "SIGKILL");
+    await spoolEmpty("the file was removed");
+    socket.destroy();
+    await eventually("the frontend was back", async () => {
+      return (await post(form({ name: "a", content: "b" })).catch(() => undefined))?.status === 200;
+    });
+  });
+
   it("of a core that was killed are removed by the next one", async () => {
     const first = await ServerProcess.start(config());
     const url = first.httpUrl;
@@ -165,12 +182,15 @@ describe("Uploads", function () {
       body: form({ name: "f", fileName: "f.txt", content: "x" }),
     }).catch(() => undefined);
     await eventually("the file was there", () => spooled().length === 1);
+    const orphans = await first.pids();
     first.signal("SIGKILL");
     await first.ended();
     await answer;
     expect(spooled()).to.have.length(1);
     await ServerProcess.start(config());
     expect(spooled()).to.deep.equal([]);
+    // They see that their channel is gone when they ask for the next request.
+    await eventually("its workers ended", () => orphans.every((pid) => birthOf(pid) === undefined));
   });
 
   it("belong to the user that workers run as, and to nobody else", async function () {
@@ -186,9 +206,10 @@ describe("Uploads", function () {
       headers: { "content-type": TYPE },
       body: form({ name: "f", fileName: "f.bin", content }),
     });
-    const path = await eventually("the file was there", () => {
+    // It is made first, and then given away.
+    const path = await eventually("the file was there and theirs", () => {
       const entries = readdirSync(dir, { recursive: true, encoding: "utf8" });
-      return entries.find((name) => /\/upload\w+$/.test(name));
+      return entries.find((name) => /\/upload\w+$/.test(name) && statSync(join(dir, name)).uid === Number(nobody));
     });
     const { uid, mode } = statSync(join(dir, path));
     expect([uid, mode & 0o777]).to.deep.equal([Number(nobody), 0o600]);

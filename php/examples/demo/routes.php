@@ -101,6 +101,9 @@ return [
             $isFile = static fn (array $node): bool => is_string($node['tmpName'] ?? null);
             $rows = [];
             foreach (leaves($request->uploads, $isFile) as $name => $file) {
+                if ($file['error'] === UPLOAD_ERR_NO_FILE) {
+                    continue; // Nothing was chosen.
+                }
                 $rows[$name] = $file['error'] === UPLOAD_ERR_OK
                     ? sprintf('%s, %s, %d bytes, SHA-1 %s', $file['name'], $file['mime'], $file['size'], sha1_file($file['tmpName']))
                     : "{$file['name']}: upload error {$file['error']}";

@@ -14,16 +14,21 @@ export interface Http2Settings {
   readonly requestTimeoutMs: number;
 }
 
-/** How long an idle session may take to close. */
-const CLOSE_MS = 250;
-/** How long a session that is over may stay. Looking at one takes less than a microsecond. */
+/** How long a session that is over may stay, or twice that. Looking at one takes less than a microsecond. */
 const SWEEP_MS = 500;
+
+interface SessionState {
+  /** Requests under way. */
+  streams: number;
+  /** It is closing, and the last sweep found no request under way. */
+  idle: boolean;
+  readonly info: ConnectionInfo;
+}
 
 /** Serves connections that somebody else accepted and knows to speak HTTP/2. */
 export class Http2Connections {
   readonly #server: ReturnType<typeof createServer>;
-  readonly #sessions = new Set<ServerHttp2Session>();
-  readonly #open = new WeakMap<ServerHttp2Session, { streams: number; info: ConnectionInfo }>();
+  readonly #sessions = new Map<ServerHttp2Session, SessionState>();
   readonly #settings: Http2Settings;
   readonly #handle: StreamHandler;
   #closing = false;
@@ -56,27 +61,23 @@ export class Http2Connections {
   /** Lets the streams that are open end, and takes no further ones. */
   drain(): void {
     this.#closing = true;
-    for (const session of this.#sessions) session.close();
+    for (const session of this.#sessions.keys()) session.close();
   }
 
   destroy(): void {
-    for (const session of this.#sessions) session.destroy();
+    for (const session of this.#sessions.keys()) session.destroy();
   }
 
   #opened(session: ServerHttp2Session): void {
     const { remoteAddress, remotePort, localAddress, localPort } = session.socket;
     const info = { remoteAddress, remotePort, localAddress, localPort, encrypted: session.encrypted === true };
-    const state = { streams: 0, info };
-    this.#open.set(session, state);
-    this.#sessions.add(session);
-    this.#sweep ??= setInterval(() => this.#destroyDeaf(), SWEEP_MS).unref();
+    const state: SessionState = { streams: 0, idle: false, info };
+    this.#sessions.set(session, state);
+    this.#sweep ??= setInterval(() => this.#destroyEnded(), SWEEP_MS).unref();
     session.once("close", () => this.#closed(session));
     blameClient(session);
     session.setTimeout(this.#settings.keepAliveTimeoutMs, () => {
-      if (state.streams > 0) return;
-      session.close();
-      // A head that never ends is a stream to Node, which would wait for it.
-      setTimeout(() => session.destroy(), CLOSE_MS).unref();
+      if (state.streams === 0) session.close();
     });
     if (this.#closing) session.close();
   }
@@ -88,14 +89,19 @@ export class Http2Connections {
     this.#sweep = undefined;
   }
 
-  #destroyDeaf(): void {
-    for (const session of this.#sessions) if (isDeaf(session)) session.destroy();
+  #destroyEnded(): void {
+    for (const [session, state] of this.#sessions) {
+      // A head that never ends is a stream to Node, which waits for it.
+      const isOver = state.idle;
+      state.idle = session.closed && state.streams === 0;
+      if (isDeaf(session) || (isOver && state.idle)) session.destroy();
+    }
   }
 
   #request(stream: ServerHttp2Stream, hasBody: boolean, pairs: readonly string[]): void {
     // A reset by the client; "close" follows.
     stream.on("error", () => {});
-    const state = this.#open.get(stream.session as ServerHttp2Session);
+    const state = this.#sessions.get(stream.session as ServerHttp2Session);
     if (state === undefined) return stream.close(constants.NGHTTP2_REFUSED_STREAM);
     const { maxHeaderBytes, requestTimeoutMs } = this.#settings;
     const { method, path, rawHeaders, bytes } = headOf(pairs);
