@@ -9,7 +9,8 @@ import type { CertificateFacts, WantedCertificate } from "./certificate-need.ts"
 import type { FailureRecord } from "./retry.ts";
 
 /** No order takes as long. */
-const ANSWER_MS_MAX = 3_600_000;
+const ORDER_MS_MAX = 3_600_000;
+const DRAFT = /\.\d+\.new$/;
 
 /** The files of `http.ssl.acme.cache_dir`. Keys are for this user alone, and no file is ever seen half written. */
 export class CacheFolder {
@@ -24,20 +25,24 @@ export class CacheFolder {
     try {
       await mkdir(join(this.directory, CHALLENGES), { recursive: true, mode: 0o700 });
       await access(this.directory, constants.W_OK);
-      await this.#removeOldAnswers();
+      await this.#removeLeftovers();
     } catch (thrown) {
       const message = `${this.directory} cannot be written to: ${(thrown as Error).message}; choose another folder, or give this user the right to write there (http.ssl.acme.cache_dir)`;
       throw new RrError("FAILED_PRECONDITION", message, { cause: thrown });
     }
   }
 
-  /** Those that a server left behind when it was killed; another one may be in the middle of an order. */
-  async #removeOldAnswers(): Promise<void> {
+  /** What a server left behind when it was killed, unless another one may be in the middle of it. */
+  async #removeLeftovers(): Promise<void> {
     const folder = join(this.directory, CHALLENGES);
-    for (const name of await readdir(folder)) {
-      const path = join(folder, name);
+    const drafts = (await readdir(this.directory)).filter((name) => DRAFT.test(name));
+    const answers = await readdir(folder);
+    for (const path of [
+      ...drafts.map((name) => join(this.directory, name)),
+      ...answers.map((name) => join(folder, name)),
+    ]) {
       const { mtimeMs } = await stat(path).catch(() => ({ mtimeMs: Date.now() }));
-      if (Date.now() - mtimeMs > ANSWER_MS_MAX) await rm(path, { force: true });
+      if (Date.now() - mtimeMs > ORDER_MS_MAX) await rm(path, { force: true });
     }
   }
 

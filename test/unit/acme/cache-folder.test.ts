@@ -72,13 +72,20 @@ describe("CacheFolder", () => {
     await folder.forgetFailures();
   });
 
-  it("removes answers to challenges that nobody waits for any more, and leaves those of today", async () => {
-    const [old, fresh] = ["old", "fresh"].map((name) => join(directory, "challenges", name)) as [string, string];
-    writeFileSync(old, "");
-    writeFileSync(fresh, "");
+  it("removes what killed servers left, and leaves what one may be at, and what is not its own", async () => {
     const hoursAgo = Date.now() / 1000 - 7_200;
-    utimesSync(old, hoursAgo, hoursAgo);
+    for (const name of ["challenges/old", "certificate.key.7.new", "certificate.crt", "notes.new"]) {
+      writeFileSync(join(directory, name), "");
+      utimesSync(join(directory, name), hoursAgo, hoursAgo);
+    }
+    for (const name of ["challenges/fresh", "certificate.key.8.new"]) writeFileSync(join(directory, name), "");
     await folder.prepare();
+    expect(readdirSync(directory).sort()).to.deep.equal([
+      "certificate.crt",
+      "certificate.key.8.new",
+      "challenges",
+      "notes.new",
+    ]);
     expect(readdirSync(join(directory, "challenges"))).to.deep.equal(["fresh"]);
   });
 
