@@ -181,6 +181,15 @@ describe("Architecture", () => {
       expect(wrong).to.deep.equal([]);
     });
 
+  it("has a reason for every dependency, and no dependency without one", () => {
+    const text = readFileSync(join(ROOT, "src/README.md"), "utf8").split("## Dependencies")[1]!;
+    const named = [...text.matchAll(/^\| (`.*?) \|/gm)].flatMap(([, cell]) =>
+      [...cell!.matchAll(/`([^`]+)`/g)].map((match) => match[1]!),
+    );
+    const { dependencies, devDependencies } = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8"));
+    expect(named).to.have.members(Object.keys({ ...dependencies, ...devDependencies }));
+  });
+
   it("keeps generated code to those who speak the contract", () => {
     const speakers = new Set(imports.filter(({ to }) => areaOf(to) === "gen").map(({ from }) => areaOf(from)!));
     expect([...speakers].filter((area) => !MAY_IMPORT[area]!.includes("gen"))).to.deep.equal([]);
