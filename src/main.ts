@@ -118,19 +118,23 @@ class StopRequest {
   }
 }
 
-/**
- * The garbage of a request is small and short-lived: a small nursery holds it, and keeps a frontend's memory 30 MB lower
- * than Node's default of 16 MB does, at no measurable cost.
- */
-const FRONTEND_NURSERY = "--max-semi-space-size=2";
-/** So small a nursery is swept by one thread sooner than several can agree on it: a tenth of the rate. */
-const FRONTEND_SWEEP = "--no-parallel-scavenge";
+/** How V8 keeps a frontend's memory: nearly all of it is the short-lived garbage of requests. */
+const FRONTEND_MEMORY = [
+  // A small nursery holds it, and takes 30 MB less than Node's default of 16 MB does, at no measurable cost.
+  "--max-semi-space-size=2",
+  // So small a nursery is swept by one thread sooner than several can agree on it: a tenth of the rate.
+  "--no-parallel-scavenge",
+  // Messages made while the program starts stay, so V8 would come to put all messages where long-lived things are, and
+  // with them what they refer to: 3 KB of each request that only a full collection finds. 25 MB, and a third of the
+  // latency at the 99th percentile.
+  "--no-allocation-site-pretenuring",
+];
 
 /** Frontends get the options of Node that this process got: a loader for the sources, limits, profiling. */
 function frontendArguments(): string[] {
   const compiled = fileURLToPath(new URL("./http/main.js", import.meta.url));
   const script = existsSync(compiled) ? compiled : fileURLToPath(new URL("./http/main.ts", import.meta.url));
-  return [FRONTEND_NURSERY, FRONTEND_SWEEP, ...process.execArgv, script];
+  return [...FRONTEND_MEMORY, ...process.execArgv, script];
 }
 
 interface BannerLine {
