@@ -7,11 +7,12 @@ import { ROOT } from "./support/php.ts";
  * Who may import whom. A module may import its own area and the areas of its row; everything else is a wrong way. The
  * areas are folders of src, or single files of it.
  */
-const BASE = ["errors", "clock", "log"];
+const BASE = ["errors", "clock", "log", "async"];
 const CORE_PARTS = ["config", "goridge", "events", "stats", "process", "relay", "worker", "pool", "dispatch", "spool"];
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   errors: [],
   clock: [],
+  async: ["clock"],
   log: [],
   version: [],
   "id-map": [],
