@@ -243,6 +243,16 @@ describe("Failures of a pool", () => {
       expect(error?.reason).to.equal("WORKER_EXITED");
     });
 
+    it("lets a worker finish a call whose caller left before the answer, however long that takes", async () => {
+      const pool = await startPool({ streamTimeoutMs: 100 });
+      const { call } = pool.open("sleep 500");
+      await eventually("it ran", () => pool.pool.workers[0]!.state === "working");
+      call.cancel();
+      await eventually("the worker was done", () => pool.pool.workers[0]?.state === "ready");
+      expect(pool.eventsOf("worker.killed")).to.deep.equal([]);
+      expect(pool.pool.workers[0]!.executions).to.equal(1);
+    });
+
     it("kills a worker that does not end its stream", async () => {
       const pool = await startPool({ streamTimeoutMs: 200 });
       const { call, parts } = pool.open("stream-deaf");
@@ -276,6 +286,13 @@ describe("Failures of a pool", () => {
       expect(error.reason).to.equal("WORKER_EXITED");
       expect(pool.eventsOf("call.retried")).to.have.length(1);
       await pool.whole();
+    });
+
+    it("leaves a call alone whose attempts were used up elsewhere", async () => {
+      const pool = await startPool({ numWorkers: 2 });
+      const error = await pool.failure(`die-once ${pool.file()}`, { idempotent: true, attemptsMax: 1 });
+      expect(error.reason).to.equal("WORKER_EXITED");
+      expect(pool.eventsOf("call.retried")).to.have.length(0);
     });
 
     it("leaves other calls alone", async () => {

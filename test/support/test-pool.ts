@@ -24,6 +24,7 @@ export interface CallSettings {
   context?: string;
   idempotent?: boolean;
   requestId?: string;
+  attemptsMax?: number;
   /** Parts of the reply that are taken before the sink asks to wait; `call.resume` goes on. */
   partsBeforePause?: number;
 }
@@ -66,6 +67,7 @@ export class TestPool {
           request: { context: Buffer.from(settings.context ?? ""), body: Buffer.from(body), codec: 0 },
           idempotent: settings.idempotent ?? false,
           requestId: settings.requestId ?? "",
+          attemptsMax: settings.attemptsMax ?? 0,
         },
         {
           reply: (part, pid) => {

@@ -52,7 +52,7 @@ describe("a call that failed", () => {
     answered: false,
     repeatable: true,
     complete: true,
-    timesLost: 1,
+    attemptsLeft: 1,
   };
 
   it("goes elsewhere if the core turned it away, not if a worker had it", () => {
@@ -82,7 +82,7 @@ describe("a call that failed", () => {
   });
 
   it("does not take one core after the other with it", () => {
-    const lost = (timesLost: number) => mayBeSentAgain({ ...progress, idempotent: true, timesLost });
-    expect([1, 2, 3].map(lost)).to.deep.equal([true, true, false]);
+    const lost = (attemptsLeft: number) => mayBeSentAgain({ ...progress, idempotent: true, attemptsLeft });
+    expect([2, 1, 0].map(lost)).to.deep.equal([true, true, false]);
   });
 });

@@ -1408,7 +1408,8 @@ export type Pool = Message<"roadrunner.config.v1.Pool"> & {
   resetTimeout?: Duration | undefined;
 
   /**
-   * Longest wait for a worker to end a streamed answer that nobody reads any more.
+   * Longest wait for a worker to end a streamed answer that nobody reads any more. A call whose caller left before the
+   * answer began is not cut off by it, only by supervisor.exec_ttl.
    *
    * @generated from field: google.protobuf.Duration stream_timeout = 9;
    */
