@@ -171,7 +171,7 @@ export class ClientCall implements CallHandle, StreamedCall, CallProgress {
   }
 
   #failed(error: RrError): void {
-    if (mayGoElsewhere(error.reason, this)) {
+    if (mayGoElsewhere(error.reason, this, error.metadata.begun === "true")) {
       this.refusedBy ??= new Set();
       this.refusedBy.add(this.#stream!);
       if (this.#placement.hasOther(this)) return this.#placement.place(this);
