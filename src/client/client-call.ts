@@ -180,8 +180,9 @@ export class ClientCall implements CallHandle, StreamedCall, CallProgress {
   }
 
   #failed(error: RrError): void {
-    if (mayGoElsewhere(error.reason, this)) {
-      this.attemptsLeft -= this.#attemptsThere;
+    const begun = error.metadata.begun === "true";
+    if (mayGoElsewhere(error.reason, this, begun)) {
+      this.attemptsLeft -= Math.max(begun ? 1 : 0, this.#attemptsThere);
       this.#attemptsThere = 0;
       this.refusedBy ??= new Set();
       this.refusedBy.add(this.#stream!);

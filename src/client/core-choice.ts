@@ -67,9 +67,17 @@ export interface CallProgress {
  */
 export const ATTEMPTS_MAX = 3;
 
-/** Whether a call that a core turned away may go to another one. */
-export function mayGoElsewhere(reason: ErrorReason, { answered, repeatable }: CallProgress): boolean {
-  return REFUSALS.has(reason) && repeatable && !answered;
+/**
+ * Whether a call that a core turned away may go to another one.
+ *
+ * @param begun a worker had begun it: the core ended meanwhile
+ */
+export function mayGoElsewhere(
+  reason: ErrorReason,
+  { idempotent, answered, repeatable }: CallProgress,
+  begun = false,
+): boolean {
+  return REFUSALS.has(reason) && repeatable && !answered && (idempotent || !begun);
 }
 
 /** Whether a call whose connection broke may be sent again: no worker can have had it, or twice does no harm. */

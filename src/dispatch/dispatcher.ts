@@ -1,3 +1,4 @@
+import type { Deadline } from "../async/deadline.ts";
 import { RrError } from "../errors.ts";
 import type { CallOptions, CallSink } from "../pool/call.ts";
 import type { Pool } from "../pool/pool.ts";
@@ -79,7 +80,7 @@ export class Dispatcher {
     for (const pool of this.#pools.values()) pool.drain();
   }
 
-  async whenIdle(timeoutMs: number): Promise<void> {
-    await Promise.all([...this.#pools.values()].map((pool) => pool.whenIdle(timeoutMs)));
+  async whenIdle(deadline: Deadline): Promise<void> {
+    await Promise.all([...this.#pools.values()].map((pool) => pool.whenIdle(deadline)));
   }
 }

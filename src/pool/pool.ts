@@ -1,3 +1,5 @@
+import type { Deadline } from "../async/deadline.ts";
+import { Waiters } from "../async/waiters.ts";
 import type { Clock } from "../clock.ts";
 import type { PoolOptions } from "../config/options.ts";
 import { type ErrorReason, RrError } from "../errors.ts";
@@ -46,7 +48,7 @@ export class Pool implements CallOwner, WorkforceOwner {
   #debugWorkers = 0;
   /** Resets, scaling and the like run one after another. */
   #operation: Promise<unknown> = Promise.resolve();
-  readonly #idleWaiters = new Set<() => void>();
+  readonly #idleWaiters = new Waiters();
 
   constructor(options: PoolOptions, { clock, log, events, baseEnv }: PoolDependencies) {
     this.options = options;
@@ -315,8 +317,7 @@ export class Pool implements CallOwner, WorkforceOwner {
   }
 
   #wakeIdleWaiters(): void {
-    if (this.#idleWaiters.size === 0 || this.callsOpen > 0) return;
-    for (const wake of this.#idleWaiters) wake();
+    if (this.callsOpen === 0) this.#idleWaiters.wakeAll();
   }
 
   // What the workforce tells.
@@ -467,30 +468,28 @@ export class Pool implements CallOwner, WorkforceOwner {
     if (this.#lifecycle === "running") this.#lifecycle = "draining";
   }
 
-  /** Settles when no call waits or runs, or the time is up. */
-  async whenIdle(timeoutMs: number): Promise<void> {
-    if (this.callsOpen === 0) return;
-    await new Promise<void>((resolve) => {
-      const done = () => {
-        clearTimeout(timer);
-        this.#idleWaiters.delete(done);
-        resolve();
-      };
-      const timer = setTimeout(done, timeoutMs);
-      this.#idleWaiters.add(done);
-    });
+  /** Settles when no call waits or runs, or when the moment has come. */
+  async whenIdle(deadline: Deadline): Promise<void> {
+    if (this.callsOpen === 0 || deadline.passed) return;
+    const idle = new Promise<void>((resolve) => this.#idleWaiters.add(resolve));
+    await deadline.race(idle);
   }
 
-  /** Ends everything: waits for running calls, then stops all workers, then kills those that are left. */
-  async stop(timeoutMs: number): Promise<void> {
+  /**
+   * Ends everything by the deadline: takes nothing new, waits for calls, fails those that are left with DRAINING, stops
+   * all workers and kills those that do not go.
+   *
+   * @param cut how long calls are waited for, `pool.destroy_timeout` at most
+   */
+  async stop(deadline: Deadline, cut = deadline): Promise<void> {
     if (this.#lifecycle !== "stopped") this.#lifecycle = "draining";
     this.#workforce.stopBoots();
-    await this.whenIdle(Math.min(timeoutMs, this.options.destroyTimeoutMs));
+    await this.whenIdle(cut.within(this.options.destroyTimeoutMs));
     this.#lifecycle = "stopped";
     clearTimeout(this.#queueTimer);
     this.#allocator?.close();
     if (this.#queue.length > 0) this.#failQueued(this.#refusal()!);
-    await this.#workforce.close();
+    await this.#workforce.close(deadline);
   }
 
   #killLater(workers: readonly Worker[], delayMs: number): void {

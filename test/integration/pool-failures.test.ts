@@ -2,6 +2,7 @@ import { once } from "node:events";
 import { rmSync, writeFileSync } from "node:fs";
 import { connect } from "node:net";
 import { expect } from "chai";
+import { Deadline } from "../../src/async/deadline.ts";
 import type { RrError } from "../../src/errors.ts";
 import { eventually, within } from "../support/eventually.ts";
 import { needsPhp, PHP_FIXTURES } from "../support/php.ts";
@@ -235,12 +236,12 @@ describe("Failures of a pool", () => {
       const [pid] = pool.pids;
       process.kill(pid!, "SIGKILL");
       await eventually("the process was gone", () => !isAlive(pid!));
-      await within(2_000, "the pool ended", pool.pool.stop(100));
+      await within(2_000, "the pool ended", pool.pool.stop(Deadline.after(100)));
       const error = await reply.then(
         () => undefined,
         (thrown: RrError) => thrown,
       );
-      expect(error?.reason).to.equal("WORKER_EXITED");
+      expect(error?.reason).to.equal("DRAINING");
     });
 
     it("lets a worker finish a call whose caller left before the answer, however long that takes", async () => {

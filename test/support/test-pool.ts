@@ -1,6 +1,7 @@
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
+import { Deadline } from "../../src/async/deadline.ts";
 import { systemClock } from "../../src/clock.ts";
 import type { PoolOptions } from "../../src/config/options.ts";
 import type { RrError } from "../../src/errors.ts";
@@ -147,7 +148,7 @@ export class TestPool {
   }
 
   async stop(): Promise<void> {
-    await this.pool.stop(1_000);
+    await this.pool.stop(Deadline.after(1_000));
     this.#disposeRelay();
     rmSync(this.directory, { recursive: true, force: true });
   }

@@ -73,6 +73,11 @@ describe("a call that failed", () => {
     expect(mayGoElsewhere("DRAINING", { ...progress, answered: true })).to.equal(false);
   });
 
+  it("that a worker had begun goes elsewhere only if twice does no harm", () => {
+    expect(mayGoElsewhere("DRAINING", progress, true)).to.equal(false);
+    expect(mayGoElsewhere("DRAINING", { ...progress, idempotent: true }, true)).to.equal(true);
+  });
+
   it("is sent again after a broken connection if nobody can have run it, or twice does no harm", () => {
     expect(mayBeSentAgain(progress)).to.equal(false);
     expect(mayBeSentAgain({ ...progress, idempotent: true })).to.equal(true);

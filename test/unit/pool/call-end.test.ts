@@ -1,4 +1,5 @@
 import { expect } from "chai";
+import { Deadline } from "../../../src/async/deadline.ts";
 import { EventLog } from "../../../src/events/event-log.ts";
 import { silentLog } from "../../../src/log.ts";
 import type { CallOptions } from "../../../src/pool/call.ts";
@@ -43,7 +44,7 @@ describe("The end of a call", () => {
     expect(told).to.deep.equal(["DEADLINE_EXCEEDED", "settled"]);
     expect([...pool.figures.failures]).to.deep.equal([["DEADLINE_EXCEEDED", 1]]);
     expect(pool.callsOpen).to.equal(0);
-    void pool.stop(0);
+    void pool.stop(Deadline.after(0));
   });
 
   it("comes once, and its timer goes with it", () => {
@@ -54,7 +55,7 @@ describe("The end of a call", () => {
     call.cancel();
     expect(told).to.deep.equal(["settled"]);
     expect([...pool.figures.failures]).to.deep.equal([["CANCELLED", 1]]);
-    void pool.stop(0);
+    void pool.stop(Deadline.after(0));
   });
 
   it("may be longer away than a timer of Node can wait", () => {
@@ -64,7 +65,7 @@ describe("The end of a call", () => {
     expect(told).to.deep.equal([]);
     clock.advance(2 ** 31);
     expect(told).to.deep.equal(["DEADLINE_EXCEEDED", "settled"]);
-    void pool.stop(0);
+    void pool.stop(Deadline.after(0));
   });
 });
 
@@ -77,6 +78,6 @@ describe("Admission to a pool", () => {
     pool.pause();
     expect(pool.admission()?.reason).to.equal("POOL_PAUSED");
     expect(pool.figures.failures.get("POOL_PAUSED"), "the call that waited, and the one that asked").to.equal(2);
-    void pool.stop(0);
+    void pool.stop(Deadline.after(0));
   });
 });
