@@ -62,7 +62,7 @@ export function createApiServer(dependencies: ApiDependencies): ApiServer {
   const streams: OpenStreams = { dispatchStreams: 0, gate: new CallGate() };
   const limits = { payloadBytesMax, messageBytesMax };
   const implementations: readonly (readonly [GenService<GenServiceMethods>, unknown])[] = [
-    [DispatchService, dispatchService(dispatcher, limits, streams, stopping.signal, dependencies.spool)],
+    [DispatchService, dispatchService(dispatcher, limits, streams, stopping.signal, dependencies.spool, log)],
     [PoolService, poolService(dispatcher, stopping.signal)],
     [WorkerService, workerService(dispatcher)],
     [ServerService, serverService(control, dispatcher)],
