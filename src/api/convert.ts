@@ -6,7 +6,8 @@ import type { DistributionSchema } from "../../gen/roadrunner/stats/v1/stats_ser
 import { systemClock } from "../clock.ts";
 import type { RelayOptions } from "../config/options.ts";
 import type { EventSeverity, RecordedEvent } from "../events/event-log.ts";
-import type { Pool, PoolState as PoolStateName } from "../pool/pool.ts";
+import type { Pool } from "../pool/pool.ts";
+import type { PoolState as PoolStateName } from "../pool/pool-state.ts";
 import { readMemoryBytes } from "../process/resources.ts";
 import type { Distribution } from "../stats/distribution.ts";
 import type { Worker } from "../worker/worker.ts";

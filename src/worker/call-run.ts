@@ -1,3 +1,4 @@
+import type { Clock, StopTimer } from "../clock.ts";
 import type { ErrorReason, RrError } from "../errors.ts";
 import { type BodySource, isStopRequest, type WorkerProtocol, type WorkerReply } from "../goridge/worker-protocol.ts";
 import type { Execution, ReplyPart } from "./execution.ts";
@@ -8,6 +9,7 @@ export interface RunOwner {
   readonly pid: number;
   readonly channel: WorkerChannel;
   readonly protocol: WorkerProtocol;
+  readonly clock: Clock;
   /** Longest wait for a worker whose caller has left. */
   readonly streamTimeoutMs: number;
   /** The worker goes on answering: its time starts anew. */
@@ -39,7 +41,7 @@ export class CallRun {
   #streamStopSent = false;
   /** Nobody wants the rest of the reply. */
   #abandoned = false;
-  #abandonTimer: NodeJS.Timeout | undefined;
+  #stopAbandonTimer: StopTimer | undefined;
   #over = false;
 
   constructor(execution: Execution, owner: RunOwner) {
@@ -114,17 +116,17 @@ export class CallRun {
     this.#abandoned = true;
     if (this.#streaming) this.#sendStreamStop();
     const { streamTimeoutMs } = this.#owner;
-    this.#abandonTimer = setTimeout(() => {
+    this.#stopAbandonTimer = this.#owner.clock.after(streamTimeoutMs, () => {
       const text = `was still busy ${streamTimeoutMs} ms after its caller had left (pool.stream_timeout)`;
       this.#owner.broke("WORKER_EXITED", text);
-    }, streamTimeoutMs);
+    });
     this.#owner.channel.resume();
   }
 
   /** The worker has nothing more to do with the call, or is gone. */
   end(): void {
     this.#over = true;
-    clearTimeout(this.#abandonTimer);
+    this.#stopAbandonTimer?.();
     this.#execution.released();
   }
 
