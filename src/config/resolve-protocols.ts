@@ -80,7 +80,7 @@ function authoritiesFile(
   if (!name) return undefined;
   const path = resolve(workingDirectory, name);
   const file = readFile(path);
-  if ("error" in file) report(key, file.error);
+  if ("error" in file) report(key, file.error, file.unread ? "warning" : "error");
   else if (!file.text.includes("-----BEGIN CERTIFICATE-----"))
     report(key, `${path} has no certificate in PEM form (-----BEGIN CERTIFICATE-----)`);
   return path;
@@ -89,8 +89,8 @@ function authoritiesFile(
 function checkFiles({ key, cert }: Ssl, { workingDirectory, readFile, report }: ResolutionContext): void {
   const paths = { key: resolve(workingDirectory, key!), cert: resolve(workingDirectory, cert!) };
   const [keyFile, certFile] = [readFile(paths.key), readFile(paths.cert)];
-  if ("error" in keyFile) report("http.ssl.key", keyFile.error);
-  if ("error" in certFile) report("http.ssl.cert", certFile.error);
+  if ("error" in keyFile) report("http.ssl.key", keyFile.error, keyFile.unread ? "warning" : "error");
+  if ("error" in certFile) report("http.ssl.cert", certFile.error, certFile.unread ? "warning" : "error");
   if ("error" in keyFile || "error" in certFile) return;
   const problem = certificateProblem(certFile.text, keyFile.text);
   if (problem !== undefined) report(`http.ssl.${problem.file}`, `${paths[problem.file]} ${problem.text}`);
