@@ -44,7 +44,10 @@ export class CallQueue<Item extends Waiting> {
 
   /** Whether it was there. */
   remove(item: Item): boolean {
-    return this.#queue.remove(item);
+    const found = this.#queue.remove(item);
+    // After a `shift` the timer may stay: calls come and go far more often than it fires.
+    if (this.#queue.length === 0) this.close();
+    return found;
   }
 
   takeAll(): Item[] {

@@ -98,32 +98,34 @@ export class PoolOperations {
     );
   }
 
-  scale(workers: number, signal: AbortSignal = NEVER): Promise<void> {
+  /** The workers that have to go for it. The number is reached when they have ended, which they do without anybody waiting. */
+  scale(workers: number, signal: AbortSignal = NEVER): Promise<readonly Worker[]> {
     return this.#resize(() => workers, signal);
   }
 
-  addWorker(signal: AbortSignal = NEVER): Promise<void> {
-    return this.#resize(() => this.#workforce.wanted + 1, signal);
+  async addWorker(signal: AbortSignal = NEVER): Promise<void> {
+    await this.#resize(() => this.#workforce.wanted + 1, signal);
   }
 
-  async removeWorker(worker: Worker | undefined, signal: AbortSignal = NEVER): Promise<void> {
-    const gone = await this.#perform(
+  /** The workers that have to go for it. */
+  removeWorker(worker: Worker | undefined, signal: AbortSignal = NEVER): Promise<readonly Worker[]> {
+    return this.#perform(
       {
         refused: "cannot lose a worker",
         failure: "pool.scale_failed",
         check: () => {
           this.#checkNotLast();
-          if (worker) this.#checkStays(worker);
+          if (worker) this.#checkThere(worker);
         },
         run: async () => {
           const before = this.#workforce.wanted;
-          if (worker) this.#workforce.retire(worker, "scale");
-          return this.#changeWanted(before - 1, worker);
+          const leaver = worker?.leaving === "" ? worker : undefined;
+          if (leaver) this.#workforce.retire(leaver, "scale");
+          return this.#changeWanted(before - 1, leaver);
         },
       },
       signal,
     );
-    await this.#whenGone(gone, signal);
   }
 
   restartWorker(worker: Worker, signal: AbortSignal = NEVER): Promise<Worker> {
@@ -133,7 +135,7 @@ export class PoolOperations {
         failure: "pool.restart_failed",
         check: () => {
           this.#checkNotDebug();
-          this.#checkStays(worker);
+          this.#checkThere(worker);
         },
         run: async (aborted) => {
           const [successor] = await this.#workforce.bootMany(1, this.#workforce.generation, aborted);
@@ -150,7 +152,7 @@ export class PoolOperations {
 
   /** Needs no turn: nothing can come between its check and its effect. */
   killWorker(worker: Worker): void {
-    if (this.#workforce.worker(worker.pid) !== worker) throw this.#unknown(worker);
+    this.#checkThere(worker);
     const message = `worker ${worker.pid} of pool "${this.#options.name}" was killed by an operator`;
     const metadata = { pool: this.#options.name, pid: worker.pid, signal: "SIGKILL" };
     worker.kill(new RrError("WORKER_EXITED", message, { metadata }));
@@ -181,9 +183,9 @@ export class PoolOperations {
     );
   }
 
-  /** Settles when as many workers are there as `workersOf` says when its turn comes. */
-  async #resize(workersOf: () => number, signal: AbortSignal): Promise<void> {
-    const gone = await this.#perform(
+  /** As many workers as `workersOf` says when its turn comes. */
+  #resize(workersOf: () => number, signal: AbortSignal): Promise<readonly Worker[]> {
+    return this.#perform(
       {
         refused: "cannot be scaled",
         failure: "pool.scale_failed",
@@ -197,7 +199,6 @@ export class PoolOperations {
       },
       signal,
     );
-    await this.#whenGone(gone, signal);
   }
 
   async #growTo(workers: number, signal: AbortSignal): Promise<void> {
@@ -218,24 +219,6 @@ export class PoolOperations {
         to: workers,
       });
     return [...(leaver ? [leaver] : []), ...staying.filter(({ leaving }) => leaving !== "")];
-  }
-
-  /** The number is reached when they are gone; they go without their operator, too. */
-  async #whenGone(workers: readonly Worker[], signal: AbortSignal): Promise<void> {
-    if (workers.length === 0) return;
-    const gone = Promise.all(workers.map(({ exited }) => exited));
-    let abort: () => void = () => {};
-    const aborted = new Promise<never>((_, reject) => {
-      const message = `pool "${this.#options.name}" was scaled, and nobody waits any more for workers to end`;
-      abort = () => reject(new RrError("CANCELLED", message));
-    });
-    signal.addEventListener("abort", abort, { once: true });
-    if (signal.aborted) abort();
-    try {
-      await Promise.race([gone, aborted]);
-    } finally {
-      signal.removeEventListener("abort", abort);
-    }
   }
 
   #checkNotDebug(): void {
@@ -268,11 +251,8 @@ export class PoolOperations {
     throw new RrError("FAILED_PRECONDITION", message, { metadata: { pool: name } });
   }
 
-  #checkStays(worker: Worker): void {
+  #checkThere(worker: Worker): void {
     if (this.#workforce.worker(worker.pid) !== worker) throw this.#unknown(worker);
-    if (worker.leaving === "") return;
-    const message = `worker ${worker.pid} of pool "${this.#options.name}" is leaving already (${worker.leaving})`;
-    throw new RrError("FAILED_PRECONDITION", message, { metadata: { pool: this.#options.name, pid: worker.pid } });
   }
 
   #unknown(worker: Worker): RrError {

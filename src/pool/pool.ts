@@ -1,6 +1,8 @@
+import type { Deadline } from "../async/deadline.ts";
+import { Waiters } from "../async/waiters.ts";
 import type { Clock } from "../clock.ts";
 import type { PoolOptions } from "../config/options.ts";
-import { RrError } from "../errors.ts";
+import { type ErrorReason, RrError } from "../errors.ts";
 import type { EventLog } from "../events/event-log.ts";
 import type { Log } from "../log.ts";
 import type { Worker } from "../worker/worker.ts";
@@ -24,6 +26,8 @@ export interface PoolDependencies {
   readonly openProcesses?: OpenWorkerProcesses;
 }
 
+/** Workers that may begin a call, one after the other. */
+const ATTEMPTS_MAX = 2;
 /** Times that a call may be handed on because its worker asked to be replaced. */
 const RERUNS_MAX = 10;
 /** What PHP ends with after an uncaught exception or fatal error: the application's own doing, and it would do it again. */
@@ -45,7 +49,7 @@ export class Pool implements CallOwner, WorkforceOwner {
   /** Calls that were taken and do not wait in the queue. */
   #callsRunning = 0;
   #debugWorkers = 0;
-  readonly #idleWaiters = new Set<() => void>();
+  readonly #idleWaiters = new Waiters();
   readonly #debugBoots = new AbortController();
 
   constructor(options: PoolOptions, { clock, log, events, baseEnv, openProcesses }: PoolDependencies) {
@@ -129,12 +133,30 @@ export class Pool implements CallOwner, WorkforceOwner {
   /** Takes a call. A refusal reaches the sink too, before this returns. */
   dispatch(options: CallOptions, sink: CallSink): Call {
     const call = new Call(options, sink, this, this.#clock.monotonicMs());
-    const refusal = this.#refusal(call);
+    const refusal = this.#refusal() ?? this.#emptyPayload(call);
     if (refusal) {
       this.figures.countFailure(refusal.reason);
       this.#failUnqueued(call, refusal);
-    } else this.#place(call);
+      return call;
+    }
+    this.#limit(call, options.timeoutMs ?? 0);
+    this.#place(call);
     return call;
+  }
+
+  /** Why the pool would refuse a call now; undefined: it would take it. For callers whose request is still on its way. */
+  admission(): RrError | undefined {
+    const refusal = this.#refusal();
+    if (refusal) this.figures.countFailure(refusal.reason);
+    return refusal;
+  }
+
+  #limit(call: Call, timeoutMs: number): void {
+    if (timeoutMs === 0) return;
+    const message = `the call to pool "${this.name}" took longer than the ${timeoutMs} ms its caller gave it`;
+    const expire = () =>
+      call.expire(new RrError("DEADLINE_EXCEEDED", message, { metadata: { pool: this.name, limit_ms: timeoutMs } }));
+    call.limitedBy(this.#clock.after(timeoutMs, expire));
   }
 
   /** Gives a call to a worker, or lets it wait for one. */
@@ -149,19 +171,21 @@ export class Pool implements CallOwner, WorkforceOwner {
     } else this.#enqueue(call);
   }
 
-  #refusal({ request }: { request: CallOptions["request"] }): RrError | undefined {
-    if (request.context.length === 0 && request.body.length === 0 && !request.source)
-      return new RrError("INVALID_REQUEST", "the payload is empty: give it a context or a body", {
-        metadata: { pool: this.name },
-      });
-    const refusal = this.#refusalOfAny();
+  #emptyPayload({ request }: Call): RrError | undefined {
+    if (request.context.length > 0 || request.body.length > 0 || request.source) return undefined;
+    const metadata = { pool: this.name };
+    return new RrError("INVALID_REQUEST", "the payload is empty: give it a context or a body", { metadata });
+  }
+
+  /** Why it takes no call now. */
+  #refusal(): RrError | undefined {
+    const refusal = this.#unreportedRefusal();
     if (refusal?.reason === "QUEUE_FULL")
       this.#reporter.flood("pool.queue_full", "QUEUE_FULL", `${refusal.message}: further ones are refused`);
     return refusal;
   }
 
-  /** Why it takes no call at all now. */
-  #refusalOfAny(): RrError | undefined {
+  #unreportedRefusal(): RrError | undefined {
     return refusalOf({
       pool: this.name,
       state: this.#state,
@@ -204,7 +228,7 @@ export class Pool implements CallOwner, WorkforceOwner {
 
   /** What made the pool refuse calls holds for those that wait, too. */
   #refuseQueued(): void {
-    const error = this.#refusalOfAny();
+    const error = this.#unreportedRefusal();
     if (error) this.#failQueued(error);
   }
 
@@ -226,7 +250,7 @@ export class Pool implements CallOwner, WorkforceOwner {
       await worker.exited;
     } catch (thrown) {
       const error = RrError.from(thrown);
-      call.fail((error.reason === "CANCELLED" ? this.#refusalOfAny() : undefined) ?? error);
+      call.fail((error.reason === "CANCELLED" ? this.#unreportedRefusal() : undefined) ?? error);
     } finally {
       this.#debugWorkers--;
       const next = this.#queue.shift();
@@ -248,10 +272,11 @@ export class Pool implements CallOwner, WorkforceOwner {
 
   callFailed(call: Call, error: RrError, answered: boolean): void {
     const died = error.reason === "WORKER_EXITED" && error.metadata.exit_code !== PHP_FATAL_EXIT_CODE;
-    if (died && call.idempotent && !answered && call.attempts < 2) {
+    if (died && call.idempotent && !answered && call.attempts < Math.min(ATTEMPTS_MAX, call.attemptsMax)) {
       if (this.#state === "stopped") return call.fail(this.#cutOff(error));
       this.figures.retries++;
       this.#reporter.callRetried(call, error);
+      call.retried();
       return this.#again(call);
     }
     if (error.reason === "WORKER_ERROR") this.#reporter.applicationError(call, error);
@@ -270,8 +295,8 @@ export class Pool implements CallOwner, WorkforceOwner {
     call.fail(new RrError("WORKER_EXITED", message, { metadata: { pool: this.name } }));
   }
 
-  callCancelled(call: Call): void {
-    this.figures.countFailure("CANCELLED");
+  callLeftEarly(call: Call, reason: ErrorReason): void {
+    this.figures.countFailure(reason);
     if (this.#queue.remove(call)) this.#wakeIdleWaiters();
     else this.#callLeft();
   }
@@ -288,8 +313,7 @@ export class Pool implements CallOwner, WorkforceOwner {
   }
 
   #wakeIdleWaiters(): void {
-    if (this.#idleWaiters.size === 0 || this.callsOpen > 0) return;
-    for (const wake of this.#idleWaiters) wake();
+    if (this.callsOpen === 0) this.#idleWaiters.wakeAll();
   }
 
   // What the workforce tells.
@@ -336,10 +360,10 @@ export class Pool implements CallOwner, WorkforceOwner {
   }
 
   /**
-   * Sets the number of workers; settles when it is reached. Rejects with INVALID_REQUEST and the allowed range. Workers
-   * that go finish their call first, within `retireTimeoutMs`.
+   * Sets the number of workers. Rejects with INVALID_REQUEST and the allowed range. Settles when new ones are ready, with
+   * those that go, which finish their call first within `retireTimeoutMs`: the number is reached when they have ended.
    */
-  scale(workers: number, signal?: AbortSignal): Promise<void> {
+  scale(workers: number, signal?: AbortSignal): Promise<readonly Worker[]> {
     return this.#operations.scale(workers, signal);
   }
 
@@ -347,8 +371,8 @@ export class Pool implements CallOwner, WorkforceOwner {
     return this.#operations.addWorker(signal);
   }
 
-  /** Removes a worker after its call: the given one, or the one that is missed least. Never the last. */
-  removeWorker(worker: Worker | undefined, signal?: AbortSignal): Promise<void> {
+  /** Removes a worker after its call: the given one, or the one that is missed least. Never the last. As `scale`. */
+  removeWorker(worker: Worker | undefined, signal?: AbortSignal): Promise<readonly Worker[]> {
     return this.#operations.removeWorker(worker, signal);
   }
 
@@ -391,32 +415,30 @@ export class Pool implements CallOwner, WorkforceOwner {
     if (this.#state !== "stopped") this.#moveTo("draining");
   }
 
-  /** Settles when no call waits or runs, or the time is up. */
-  async whenIdle(timeoutMs: number): Promise<void> {
-    if (this.callsOpen === 0) return;
-    await new Promise<void>((resolve) => {
-      const done = () => {
-        stopTimer();
-        this.#idleWaiters.delete(done);
-        resolve();
-      };
-      const stopTimer = this.#clock.after(timeoutMs, done);
-      this.#idleWaiters.add(done);
-    });
+  /** Settles when no call waits or runs, or when the moment has come. */
+  async whenIdle(deadline: Deadline): Promise<void> {
+    if (this.callsOpen === 0 || deadline.passed) return;
+    const idle = new Promise<void>((resolve) => this.#idleWaiters.add(resolve));
+    await deadline.race(idle);
   }
 
-  /** Ends everything: waits for running calls, then stops all workers, then kills those that are left. */
-  async stop(timeoutMs: number): Promise<void> {
+  /**
+   * Ends everything by the deadline: takes nothing new, waits for calls, fails those that are left with DRAINING, stops
+   * all workers and kills those that do not go.
+   *
+   * @param cut how long calls are waited for, `pool.destroy_timeout` at most
+   */
+  async stop(deadline: Deadline, cut = deadline): Promise<void> {
     this.drain();
     const operationsEnded = this.#operations.close();
     this.#workforce.stopBoots();
-    await this.whenIdle(Math.min(timeoutMs, this.options.destroyTimeoutMs));
+    await this.whenIdle(cut.within(this.options.destroyTimeoutMs));
     this.#moveTo("stopped");
     this.#debugBoots.abort();
     this.#queue.close();
     this.#allocator?.close();
     this.#refuseQueued();
-    await Promise.all([operationsEnded, this.#workforce.close()]);
+    await Promise.all([deadline.race(operationsEnded), this.#workforce.close(deadline)]);
   }
 
   #moveTo(state: PoolState): void {

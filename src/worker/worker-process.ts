@@ -2,6 +2,7 @@ import type { PoolOptions } from "../config/options.ts";
 import type { WorkerProtocol } from "../goridge/worker-protocol.ts";
 import type { Log } from "../log.ts";
 import { ChildProcess, type ExitStatus } from "../process/child-process.ts";
+import { socketRightsFor } from "../process/identity.ts";
 import type { Relay } from "../relay/relay.ts";
 import { SocketListener } from "../relay/socket-listener.ts";
 import { StreamRelay } from "../relay/stream-relay.ts";
@@ -42,7 +43,10 @@ export type OpenWorkerProcesses = (settings: WorkerProcessesSettings) => Promise
 
 /** Children of this process, on pipes or on the socket of `options.relay`. */
 export const openWorkerProcesses: OpenWorkerProcesses = async ({ options, baseEnv, protocol, log }) => {
-  const listener = options.relay.kind === "pipes" ? undefined : await SocketListener.open(options.relay, protocol, log);
+  const listener =
+    options.relay.kind === "pipes"
+      ? undefined
+      : await SocketListener.open(options.relay, socketRightsFor(options), protocol, log);
   return {
     start: async (onLine) => {
       const child = await ChildProcess.start({
