@@ -6,7 +6,11 @@ import { Core } from "./core.ts";
 import { FrontendHost } from "./frontend-host.ts";
 import type { FrontendGroup } from "./frontends/frontend-group.ts";
 import type { ServerKind } from "./frontends/frontend-supervisor.ts";
-import { createLog, type Log } from "./log.ts";
+import { handleCrashes } from "./life/crash.ts";
+import { endsWithParent, watchParent } from "./life/parent.ts";
+import { handleSignals } from "./life/signals.ts";
+import { StopRequest } from "./life/stop-request.ts";
+import { createLog } from "./log.ts";
 import { watchOrphans } from "./process/orphans.ts";
 import { VERSION } from "./version.ts";
 
@@ -27,9 +31,6 @@ export interface ServeFrontendsOptions extends ServeOptions {
   cores: readonly string[];
 }
 
-/** Signals that end the server: politely the first time, at once the second time. */
-const STOP_SIGNALS = ["SIGINT", "SIGTERM", "SIGQUIT"] as const;
-
 /**
  * Runs a server until it is told to end. Settles with the exit code of the process; rejects with an RrError if the
  * server cannot start, and all its processes are gone then.
@@ -44,31 +45,39 @@ export async function serve({ withFrontends, ...options }: ServeOptions & { with
     withFrontends,
     onShutdown: (timeoutMs) => stop.request(timeoutMs),
   });
-  await core.start();
-  const { controlAddresses, configFile } = core.control;
-  const control = controlAddresses.map((address) => ({
-    name: "control",
-    address,
-    hint: "(gRPC: rrctl, grpcurl, buf curl)",
-  }));
-  if (!options.silent) banner(configFile, [...frontendAddresses(core.frontends), ...control]);
-  const timeoutMs = await stop.requested;
-  await core.stop(timeoutMs);
-  log.info({}, "stopped");
-  return 0;
+  handleSignals({
+    end: (signal) => stop.signalled(signal),
+    reset: (signal) => void core.resetPools(signal),
+    reopenLogs: () => {},
+  });
+  if (await stop.comesFirst(core.start(stop.signal))) log.info({}, "the start is broken off");
+  else if (!options.silent) {
+    const { controlAddresses, configFile } = core.control;
+    const control = controlAddresses.map((address) => ({
+      name: "control",
+      address,
+      hint: "(gRPC: rrctl, grpcurl, buf curl)",
+    }));
+    banner(configFile, [...frontendAddresses(core.frontends), ...control]);
+  }
+  return await stop.end((plan) => core.stop(plan));
 }
 
 /** The same for frontends alone. */
 export async function serveFrontends({ cores, ...options }: ServeFrontendsOptions): Promise<number> {
   const { loaded, log, stop } = prepare(options);
   const host = new FrontendHost({ loaded, cores, baseEnv: loaded.env, log, frontendArguments: frontendArguments() });
-  await host.start();
-  const addresses = cores.map((address) => ({ name: "core", address, hint: "" }));
-  if (!options.silent) banner(loaded.configuration.configFile ?? "", [...frontendAddresses(host.group), ...addresses]);
-  const timeoutMs = await stop.requested;
-  await host.stop(timeoutMs);
-  log.info({}, "stopped");
-  return 0;
+  handleSignals({
+    end: (signal) => stop.signalled(signal),
+    reset: (signal) => log.info({ signal }, "no pools are here to be reset: send the signal to the cores"),
+    reopenLogs: () => {},
+  });
+  if (await stop.comesFirst(host.start(stop.signal))) log.info({}, "the start is broken off");
+  else if (!options.silent) {
+    const addresses = cores.map((address) => ({ name: "core", address, hint: "" }));
+    banner(loaded.configuration.configFile ?? "", [...frontendAddresses(host.group), ...addresses]);
+  }
+  return await stop.end((plan) => host.stop(plan));
 }
 
 function prepare(options: ServeOptions) {
@@ -81,43 +90,18 @@ function prepare(options: ServeOptions) {
     dotenv: options.dotenv,
     workingDirectory: options.workingDirectory,
   });
-  const { logs, gracePeriodMs } = loaded.configuration;
+  const { logs } = loaded.configuration;
   const log = createLog(logs);
   for (const warning of loaded.warnings) log.warn({ channel: "config" }, warning.text);
   watchOrphans(log);
-  return { loaded, log, stop: new StopRequest(gracePeriodMs, log) };
-}
-
-/** Once someone wants the server to end: who, by a signal or a call, and how long it may take. */
-class StopRequest {
-  readonly requested: Promise<number>;
-  readonly #gracePeriodMs: number;
-  readonly #log: Log;
-  #resolve!: (timeoutMs: number) => void;
-  #asked = false;
-
-  constructor(gracePeriodMs: number, log: Log) {
-    this.#gracePeriodMs = gracePeriodMs;
-    this.#log = log;
-    this.requested = new Promise((resolve) => {
-      this.#resolve = resolve;
+  const stop = new StopRequest(loaded.configuration, log, (code) => process.exit(code));
+  handleCrashes((thrown) => stop.crashed(thrown));
+  if (endsWithParent(options.env))
+    watchParent(() => {
+      log.info({ event: "process.orphaned" }, "the program that started this one is gone: ending as by SIGTERM");
+      stop.request();
     });
-    for (const signal of STOP_SIGNALS) process.on(signal, () => this.#signalled(signal));
-  }
-
-  request(timeoutMs: number | undefined): void {
-    this.#asked = true;
-    this.#resolve(timeoutMs ?? this.#gracePeriodMs);
-  }
-
-  #signalled(signal: NodeJS.Signals): void {
-    if (this.#asked) {
-      this.#log.warn({ signal }, "asked to end a second time: ending at once");
-      process.exit(1);
-    }
-    this.#log.info({ signal }, `asked to end: running calls have ${this.#gracePeriodMs / 1000} s`);
-    this.request(undefined);
-  }
+  return { loaded, log, stop };
 }
 
 /**
