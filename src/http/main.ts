@@ -1,8 +1,12 @@
+import "../life/no-debugger.ts";
 import { connectCore } from "../client/core-client.ts";
 import { createDispatchClient } from "../client/dispatch-client.ts";
 import type { FileServerOptions, HttpOptions, LogOptions, StatusOptions } from "../config/options.ts";
 import { RrError } from "../errors.ts";
-import { createLog } from "../log.ts";
+import { handleCrashes } from "../life/crash.ts";
+import { ignoreSignals } from "../life/signals.ts";
+import { EXIT_BUG } from "../life/stop-request.ts";
+import { createLog, type Log } from "../log.ts";
 import type { Address } from "../net/address.ts";
 import { startFileServer } from "./file-server.ts";
 import type { Listener, ListenTarget } from "./listener.ts";
@@ -34,11 +38,16 @@ type ServerAssignment = Place &
 type Message = Assignment | { type: "drain" } | { type: "close"; timeoutMs: number };
 
 const listeners: Listener[] = [];
+let processLog: Log | undefined;
+let exitCode = 0;
+/** After a bug of our own: connections wait for the next frontend meanwhile. */
+const AFTER_BUG_MS = 2_000;
 /** Set when the end is near, so that checks fail before connections do. */
 const readiness = { ending: false };
 
 async function assigned({ cores, logs, servers }: Assignment): Promise<void> {
   const log = createLog(logs).child({ channel: "http" });
+  processLog = log;
   const http: Partial<Record<"http" | "https" | "fastcgi", ListenTarget>> = {};
   let options: HttpOptions | undefined;
   for (const server of servers)
@@ -70,7 +79,19 @@ function targetOf({ listenFd, address }: Place): ListenTarget {
 
 async function close(timeoutMs: number): Promise<void> {
   await Promise.all(listeners.map((listener) => listener.close(timeoutMs)));
-  process.exit(0);
+  process.exit(exitCode);
+}
+
+/** Nobody knows what state this process is in: what runs gets a short time, and the core starts another one. */
+function crashed(thrown: unknown): void {
+  const { message, stack } = thrown instanceof Error ? thrown : { message: String(thrown), stack: undefined };
+  const text = `a bug of the frontend, not of yours, ends it: ${message}`;
+  if (processLog) processLog.error({ event: "process.crashed", stack }, text);
+  else process.stderr.write(`${stack ?? text}\n`);
+  if (exitCode === EXIT_BUG) return;
+  exitCode = EXIT_BUG;
+  setTimeout(() => process.exit(EXIT_BUG), AFTER_BUG_MS + 500).unref();
+  void close(AFTER_BUG_MS);
 }
 
 process.on("message", (message: Message) => {
@@ -88,5 +109,6 @@ process.on("message", (message: Message) => {
 });
 // Without a core there is nothing to serve, and whoever started the core expects all its processes to be gone.
 process.on("disconnect", () => process.exit(0));
-// A terminal sends its signals to the whole group; the core decides when to end.
-for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => {});
+// The core decides when to end, and passes on what signals ask for.
+ignoreSignals();
+handleCrashes(crashed);
