@@ -291,7 +291,7 @@ export class Pool implements CallOwner, WorkforceOwner {
 
   callWantsRerun(call: Call): void {
     if (call.attempts <= RERUNS_MAX) return this.#again(call);
-    const message = `${call.attempts} workers of pool "${this.name}" in a row asked to be replaced instead of answering`;
+    const message = `${call.attempts} workers of pool "${this.name}" in a row asked to be replaced, or closed their channel, instead of answering`;
     call.fail(new RrError("WORKER_EXITED", message, { metadata: { pool: this.name } }));
   }
 
