@@ -80,7 +80,7 @@ export function createApiServer(dependencies: ApiDependencies): ApiServer {
     [StatsService, statsService(dispatcher, streams, dependencies.frontendMemoryBytes, stopping.signal)],
     [EventService, eventService(events, stopping.signal)],
     [ConfigService, configService(loaded)],
-    [Health, healthService(dispatcher, () => control.state === "serving", stopping.signal)],
+    [Health, healthService(() => control.health, stopping.signal)],
   ] as never;
   const described = implementations.map(([service]) => service as unknown as DescService);
   const reflection = reflectionService([...described, ServerReflection as unknown as DescService]);
