@@ -165,7 +165,8 @@ export class Core {
     await Promise.all(this.#pools.map((pool) => pool.stop(gone, cut)));
     this.#events.record("server.stopped", { message: "all workers have ended" });
     this.#rpc?.close();
-    await Promise.all([frontendsStopped, this.#api?.close(gone)]);
+    await Promise.all([frontendsStopped, this.frontends.stopStatus(plan)]);
+    await this.#api?.close(gone);
     // What the start had begun has nothing to do any more; it must not open anything later.
     await gone.race(Promise.all([this.#starting?.catch(() => {}), this.#spool.close(), reloaderClosed]));
     process.off("exit", this.#removeRuntimeDirectory);
