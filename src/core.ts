@@ -10,6 +10,7 @@ import { plainConfiguration } from "./config/write.ts";
 import { Dispatcher } from "./dispatch/dispatcher.ts";
 import { EventLog } from "./events/event-log.ts";
 import { FrontendGroup, SERVER_KINDS } from "./frontends/frontend-group.ts";
+import type { LogOutput } from "./log/log-output.ts";
 import type { Log } from "./log.ts";
 import { Pool } from "./pool/pool.ts";
 import { runInitHook } from "./process/init-hook.ts";
@@ -24,6 +25,8 @@ export interface CoreOptions {
   /** The environment that workers get, before what the configuration adds. */
   readonly baseEnv: Readonly<Record<string, string | undefined>>;
   readonly log: Log;
+  /** Where its lines go: troubles of these places become events. */
+  readonly logOutput?: Pick<LogOutput, "listen" | "reopen">;
   /** Arguments of Node that start a frontend. */
   readonly frontendArguments: readonly string[];
   /** False: HTTP is served by frontends elsewhere; only `status` is served here. */
@@ -54,6 +57,18 @@ export class Core {
     this.#options = options;
     const { configuration } = options.loaded;
     this.#events = new EventLog(configuration.control.eventsKept);
+    options.logOutput?.listen({
+      failing: ({ place, problem }) =>
+        this.#events.record("log.failing", {
+          message: `the log cannot be written to ${place}: ${problem}`,
+          attributes: { place },
+        }),
+      recovered: ({ place }, lost) =>
+        this.#events.record("log.recovered", {
+          message: `the log is written to ${place} again; ${lost} lines were dropped`,
+          attributes: { place, lost },
+        }),
+    });
     this.#pools = configuration.pools.map(
       (pool) =>
         new Pool(pool, { clock: systemClock, log: options.log, events: this.#events, baseEnv: options.baseEnv }),
@@ -111,6 +126,12 @@ export class Core {
     const addresses = [...this.frontends.addresses(...SERVER_KINDS), ...this.#control.controlAddresses];
     const message = `serving: ${addresses.join(", ")}`;
     this.#events.record("server.started", { message });
+  }
+
+  /** Opens all files of the log anew, here and in the frontends. */
+  reopenLogs(): void {
+    this.#options.logOutput?.reopen();
+    this.frontends.reopenLogs();
   }
 
   /** Takes nothing new, lets running calls finish for so long, ends all processes. */

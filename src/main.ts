@@ -6,7 +6,9 @@ import { Core } from "./core.ts";
 import { FrontendHost } from "./frontend-host.ts";
 import type { FrontendGroup } from "./frontends/frontend-group.ts";
 import type { ServerKind } from "./frontends/frontend-supervisor.ts";
-import { createLog, type Log } from "./log.ts";
+import { LogOutput } from "./log/log-output.ts";
+import { terminalColours } from "./log/terminal-colours.ts";
+import type { Log } from "./log.ts";
 import { watchOrphans } from "./process/orphans.ts";
 import { VERSION } from "./version.ts";
 
@@ -30,45 +32,60 @@ export interface ServeFrontendsOptions extends ServeOptions {
 /** Signals that end the server: politely the first time, at once the second time. */
 const STOP_SIGNALS = ["SIGINT", "SIGTERM", "SIGQUIT"] as const;
 
+/** How long the end waits for lines of the log that a reader or a disk has no room for. */
+const LOG_FLUSH_MS = 500;
+
 /**
  * Runs a server until it is told to end. Settles with the exit code of the process; rejects with an RrError if the
  * server cannot start, and all its processes are gone then.
  */
 export async function serve({ withFrontends, ...options }: ServeOptions & { withFrontends: boolean }): Promise<number> {
-  const { loaded, log, stop } = prepare(options);
-  const core = new Core({
-    loaded,
-    baseEnv: loaded.env,
-    log,
-    frontendArguments: frontendArguments(),
-    withFrontends,
-    onShutdown: (timeoutMs) => stop.request(timeoutMs),
-  });
-  await core.start();
-  const { controlAddresses, configFile } = core.control;
-  const control = controlAddresses.map((address) => ({
-    name: "control",
-    address,
-    hint: "(gRPC: rrctl, grpcurl, buf curl)",
-  }));
-  if (!options.silent) banner(configFile, [...frontendAddresses(core.frontends), ...control]);
-  const timeoutMs = await stop.requested;
-  await core.stop(timeoutMs);
-  log.info({}, "stopped");
-  return 0;
+  const { loaded, output, stop } = prepare(options);
+  const { log } = output;
+  try {
+    const core = new Core({
+      loaded,
+      baseEnv: loaded.env,
+      log,
+      logOutput: output,
+      frontendArguments: frontendArguments(),
+      withFrontends,
+      onShutdown: (timeoutMs) => stop.request(timeoutMs),
+    });
+    await core.start();
+    const { controlAddresses, configFile } = core.control;
+    const control = controlAddresses.map((address) => ({
+      name: "control",
+      address,
+      hint: "(gRPC: rrctl, grpcurl, buf curl)",
+    }));
+    if (!options.silent) output.print(banner(configFile, [...frontendAddresses(core.frontends), ...control]));
+    const timeoutMs = await stop.requested;
+    await core.stop(timeoutMs);
+    log.info({}, "stopped");
+    return 0;
+  } finally {
+    await output.flush(LOG_FLUSH_MS);
+  }
 }
 
 /** The same for frontends alone. */
 export async function serveFrontends({ cores, ...options }: ServeFrontendsOptions): Promise<number> {
-  const { loaded, log, stop } = prepare(options);
-  const host = new FrontendHost({ loaded, cores, baseEnv: loaded.env, log, frontendArguments: frontendArguments() });
-  await host.start();
-  const addresses = cores.map((address) => ({ name: "core", address, hint: "" }));
-  if (!options.silent) banner(loaded.configuration.configFile ?? "", [...frontendAddresses(host.group), ...addresses]);
-  const timeoutMs = await stop.requested;
-  await host.stop(timeoutMs);
-  log.info({}, "stopped");
-  return 0;
+  const { loaded, output, stop } = prepare(options);
+  const { log } = output;
+  try {
+    const host = new FrontendHost({ loaded, cores, baseEnv: loaded.env, log, frontendArguments: frontendArguments() });
+    await host.start();
+    const addresses = cores.map((address) => ({ name: "core", address, hint: "" }));
+    const { configFile } = loaded.configuration;
+    if (!options.silent) output.print(banner(configFile ?? "", [...frontendAddresses(host.group), ...addresses]));
+    const timeoutMs = await stop.requested;
+    await host.stop(timeoutMs);
+    log.info({}, "stopped");
+    return 0;
+  } finally {
+    await output.flush(LOG_FLUSH_MS);
+  }
 }
 
 function prepare(options: ServeOptions) {
@@ -82,10 +99,21 @@ function prepare(options: ServeOptions) {
     workingDirectory: options.workingDirectory,
   });
   const { logs, gracePeriodMs } = loaded.configuration;
-  const log = createLog(logs);
+  outliveReaders();
+  const output = new LogOutput(logs, { colours: terminalColours(options.env) });
+  process.on("exit", () => output.end());
+  const { log } = output;
   for (const warning of loaded.warnings) log.warn({ channel: "config" }, warning.text);
   watchOrphans(log);
-  return { loaded, log, stop: new StopRequest(gracePeriodMs, log) };
+  return { loaded, output, stop: new StopRequest(gracePeriodMs, log) };
+}
+
+/** That somebody who read standard output or error has left is no reason to end a server. */
+function outliveReaders(): void {
+  for (const stream of [process.stdout, process.stderr]) {
+    stream.removeAllListeners("error");
+    stream.on("error", () => {});
+  }
 }
 
 /** Once someone wants the server to end: who, by a signal or a call, and how long it may take. */
@@ -159,7 +187,7 @@ function frontendAddresses(group: FrontendGroup): BannerLine[] {
   ];
 }
 
-function banner(configFile: string, addresses: readonly BannerLine[]): void {
+function banner(configFile: string, addresses: readonly BannerLine[]): string {
   const lines = addresses.map(({ name, address, hint }) => `  ${name.padEnd(8)} ${address}   ${hint}`.trimEnd());
-  process.stderr.write(["", `  rrctl ${VERSION} serves ${configFile}`, ...lines, "", ""].join("\n"));
+  return ["", `  rrctl ${VERSION} serves ${configFile}`, ...lines, "", ""].join("\n");
 }

@@ -98,6 +98,10 @@ export class FrontendGroup {
     this.#supervisor?.drain();
   }
 
+  reopenLogs(): void {
+    this.#supervisor?.reopenLogs();
+  }
+
   /** Takes no connections from now on, lets what runs finish for so long, ends the processes. */
   async stop(timeoutMs: number): Promise<void> {
     // First: as long as anyone holds the socket the kernel takes connections, and nobody would answer them.

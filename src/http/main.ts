@@ -2,7 +2,8 @@ import { connectCore } from "../client/core-client.ts";
 import { createDispatchClient } from "../client/dispatch-client.ts";
 import type { FileServerOptions, HttpOptions, LogOptions, StatusOptions } from "../config/options.ts";
 import { RrError } from "../errors.ts";
-import { createLog } from "../log.ts";
+import { LogOutput } from "../log/log-output.ts";
+import { terminalColours } from "../log/terminal-colours.ts";
 import { startFileServer } from "./file-server.ts";
 import type { Listener, ListenTarget } from "./listener.ts";
 import { startFrontend } from "./server.ts";
@@ -31,14 +32,19 @@ type ServerAssignment = Place &
     | { kind: "status"; options: StatusOptions }
   );
 
-type Message = Assignment | { type: "drain" } | { type: "close"; timeoutMs: number };
+type Message = Assignment | { type: "drain" } | { type: "reopen_logs" } | { type: "close"; timeoutMs: number };
 
 const listeners: Listener[] = [];
 /** Set when the end is near, so that checks fail before connections do. */
 const readiness = { ending: false };
+let output: LogOutput | undefined;
+/** How long the end waits for lines of the log that a reader or a disk has no room for. */
+const LOG_FLUSH_MS = 500;
 
 async function assigned({ cores, logs, servers }: Assignment): Promise<void> {
-  const log = createLog(logs).child({ channel: "http" });
+  output = new LogOutput(logs, { colours: terminalColours(process.env) });
+  process.on("exit", () => output?.end());
+  const log = output.log.child({ channel: "http" });
   const http: Partial<Record<"http" | "https" | "fastcgi", ListenTarget>> = {};
   let options: HttpOptions | undefined;
   for (const server of servers)
@@ -71,12 +77,20 @@ function targetOf({ listenFd, host, port }: Place): ListenTarget {
 
 async function close(timeoutMs: number): Promise<void> {
   await Promise.all(listeners.map((listener) => listener.close(timeoutMs)));
+  await output?.flush(LOG_FLUSH_MS);
   process.exit(0);
 }
+
+// That somebody who read them has left is no reason to end.
+for (const stream of [process.stdout, process.stderr]) stream.on("error", () => {});
 
 process.on("message", (message: Message) => {
   if (message.type === "drain") {
     readiness.ending = true;
+    return;
+  }
+  if (message.type === "reopen_logs") {
+    output?.reopen();
     return;
   }
   const done = message.type === "assignment" ? assigned(message) : close(message.timeoutMs);
