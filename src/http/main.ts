@@ -4,6 +4,7 @@ import type { FileServerOptions, HttpOptions, LogOptions, StatusOptions } from "
 import { RrError } from "../errors.ts";
 import { LogOutput } from "../log/log-output.ts";
 import { terminalColours } from "../log/terminal-colours.ts";
+import type { Address } from "../net/address.ts";
 import { startFileServer } from "./file-server.ts";
 import type { Listener, ListenTarget } from "./listener.ts";
 import { startFrontend } from "./server.ts";
@@ -22,8 +23,7 @@ interface Assignment {
 
 interface Place {
   listenFd: number | undefined;
-  host: string;
-  port: number;
+  address: Address;
 }
 type ServerAssignment = Place &
   (
@@ -69,10 +69,9 @@ async function assigned({ cores, logs, servers }: Assignment): Promise<void> {
   process.send?.({ type: "listening" });
 }
 
-function targetOf({ listenFd, host, port }: Place): ListenTarget {
-  // A host with a slash is the path of a socket.
-  if (listenFd !== undefined) return { fd: listenFd };
-  return host.includes("/") ? { path: host } : { host, port };
+function targetOf({ listenFd, address }: Place): ListenTarget {
+  if (listenFd !== undefined) return { fd: listenFd, address };
+  return address.kind === "unix" ? { path: address.path } : { host: address.host, port: address.port };
 }
 
 async function close(timeoutMs: number): Promise<void> {

@@ -1,10 +1,12 @@
 import { availableParallelism } from "node:os";
+import type { Deadline } from "../async/deadline.ts";
 import type { Clock } from "../clock.ts";
 import type { PoolOptions } from "../config/options.ts";
 import { RrError } from "../errors.ts";
 import { goridge1 } from "../goridge/goridge1.ts";
 import { goridge3 } from "../goridge/goridge3.ts";
 import type { ExitStatus } from "../process/child-process.ts";
+import { socketRightsFor } from "../process/identity.ts";
 import { readMemoryBytes } from "../process/resources.ts";
 import { SocketListener } from "../relay/socket-listener.ts";
 import { describeExit } from "../worker/exit-explanation.ts";
@@ -122,7 +124,9 @@ export class Workforce implements WorkerObserver {
     const { log } = reporter;
     const protocol = options.protocol === "goridge1" ? goridge1 : goridge3;
     const socketListener =
-      options.relay.kind === "pipes" ? undefined : await SocketListener.open(options.relay, protocol, log);
+      options.relay.kind === "pipes"
+        ? undefined
+        : await SocketListener.open(options.relay, socketRightsFor(options), protocol, log);
     this.#environment = { options, protocol, socketListener, clock, baseEnv, log };
     const workers = await this.bootMany(this.#wanted, this.#generation).catch((error) => {
       socketListener?.close();
@@ -143,10 +147,11 @@ export class Workforce implements WorkerObserver {
     clearInterval(this.#superviseTimer);
   }
 
-  /** Ends all workers: idle ones politely, others at once. */
-  async close(): Promise<void> {
+  /** Ends all workers by then: idle ones politely, those that run a call at once. */
+  async close(deadline: Deadline): Promise<void> {
     this.stopBoots();
-    await Promise.all(this.workers.map((worker) => worker.stop("stop")));
+    for (const worker of this.workers) if (worker.state === "working") worker.cutOff();
+    await Promise.all(this.workers.map((worker) => worker.stop("stop", deadline)));
     this.#environment?.socketListener?.close();
   }
 

@@ -129,7 +129,7 @@ export const ConfigurationSchema: GenMessage<Configuration> = /*@__PURE__*/
  */
 export type Status = Message<"roadrunner.config.v1.Status"> & {
   /**
-   * Where: "host:port"; ":port" means all interfaces.
+   * Where: "host:port"; ":port" means all interfaces, IPv4 and IPv6.
    *
    * @generated from field: optional string address = 1;
    */
@@ -342,7 +342,7 @@ export const ControlSchema: GenMessage<Control> = /*@__PURE__*/
  */
 export type Http = Message<"roadrunner.config.v1.Http"> & {
   /**
-   * Where HTTP is served: "host:port"; ":port" means all interfaces; port 0 lets the system choose.
+   * Where HTTP is served: "host:port"; ":port" means all interfaces, IPv4 and IPv6; port 0 lets the system choose.
    *
    * @generated from field: optional string address = 1;
    */
@@ -562,7 +562,7 @@ export const HttpSchema: GenMessage<Http> = /*@__PURE__*/
  */
 export type Ssl = Message<"roadrunner.config.v1.Ssl"> & {
   /**
-   * Where HTTPS is served: "host:port"; ":port" means all interfaces; port 0 lets the system choose.
+   * Where HTTPS is served: "host:port"; ":port" means all interfaces, IPv4 and IPv6; port 0 lets the system choose.
    *
    * @generated from field: optional string address = 1;
    */
@@ -1059,7 +1059,7 @@ export const SendfileSchema: GenMessage<Sendfile> = /*@__PURE__*/
  */
 export type FileServer = Message<"roadrunner.config.v1.FileServer"> & {
   /**
-   * Where: "host:port"; ":port" means all interfaces.
+   * Where: "host:port"; ":port" means all interfaces, IPv4 and IPv6.
    *
    * @generated from field: optional string address = 1;
    */
@@ -1408,7 +1408,8 @@ export type Pool = Message<"roadrunner.config.v1.Pool"> & {
   resetTimeout?: Duration | undefined;
 
   /**
-   * Longest wait for a worker to end a streamed answer that nobody reads any more.
+   * Longest wait for a worker to end a streamed answer that nobody reads any more. A call whose caller left before the
+   * answer began is not cut off by it, only by supervisor.exec_ttl.
    *
    * @generated from field: google.protobuf.Duration stream_timeout = 9;
    */
@@ -1710,7 +1711,7 @@ export const FileLoggerOptionsSchema: GenMessage<FileLoggerOptions> = /*@__PURE_
  */
 export type Endure = Message<"roadrunner.config.v1.Endure"> & {
   /**
-   * Time for a stop: running calls may finish in it.
+   * Time for a stop, all of it: running calls may finish in four fifths of it, and every process is gone at its end.
    *
    * @generated from field: google.protobuf.Duration grace_period = 1;
    */
@@ -1718,7 +1719,7 @@ export type Endure = Message<"roadrunner.config.v1.Endure"> & {
 
   /**
    * Time between the first sign of a stop, readiness that fails, and the end of accepting: load balancers need a moment to
-   * notice. 0s, as in RoadRunner: none.
+   * notice. Part of grace_period, and half of it at most. 0s, as in RoadRunner: none.
    *
    * @generated from field: google.protobuf.Duration drain_delay = 20;
    */
