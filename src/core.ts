@@ -10,6 +10,7 @@ import { systemClock } from "./clock.ts";
 import type { LoadedConfiguration } from "./config/load.ts";
 import { plainConfiguration } from "./config/write.ts";
 import { Dispatcher } from "./dispatch/dispatcher.ts";
+import { RrError } from "./errors.ts";
 import { EventLog } from "./events/event-log.ts";
 import { FrontendGroup, SERVER_KINDS } from "./frontends/frontend-group.ts";
 import type { LogOutput } from "./log/log-output.ts";
@@ -49,6 +50,9 @@ export class Core {
   readonly #removeRuntimeDirectory = () => rmSync(this.#runtimeDirectory, { recursive: true, force: true });
   readonly #spool: Spool;
   #starting: Promise<void> | undefined;
+  #resetting = false;
+  /** The signal that asked while a reset was under way. */
+  #resetAgain: string | undefined;
   #api: ApiServer | undefined;
   /** Where the frontends of this server find it. */
   #privateAddress = "";
@@ -179,6 +183,33 @@ export class Core {
     await gone.race(Promise.all([this.#starting?.catch(() => {}), this.#spool.close(), reloaderClosed]));
     process.off("exit", this.#removeRuntimeDirectory);
     this.#removeRuntimeDirectory();
+  }
+
+  /** A signal asked for a new generation in all pools. Never rejects: what fails is an event, and in the log. */
+  async resetPools(signal: string): Promise<void> {
+    const { log } = this.#options;
+    const { state } = this.#control;
+    const isPossible = state === "serving";
+    const message = isPossible
+      ? `${signal}: all pools are reset`
+      : `${signal}: pools are not reset, the server is ${state}`;
+    log.info({ signal }, message);
+    this.#events.record("server.signalled", { message, attributes: { signal } });
+    if (!isPossible) return;
+    // Signals that come while pools are reset lead to one more reset, as the code may have changed once more.
+    if (this.#resetting) {
+      this.#resetAgain = signal;
+      return;
+    }
+    this.#resetting = true;
+    const results = await Promise.allSettled(this.#pools.map((pool) => pool.reset()));
+    this.#resetting = false;
+    for (const result of results) {
+      if (result.status === "rejected") log.error({ signal }, RrError.from(result.reason).message);
+    }
+    const again = this.#resetAgain;
+    this.#resetAgain = undefined;
+    if (again !== undefined) await this.resetPools(again);
   }
 
   async #openApi(): Promise<void> {

@@ -11,6 +11,7 @@ export const EVENT_TYPES = {
     severity: "warning",
     meaning: "a socket of the server was removed from the file system; it is made again if that can be done",
   },
+  "server.signalled": { severity: "info", meaning: "a signal asked for a reset of all pools" },
   "frontend.started": { severity: "info", meaning: "an HTTP frontend takes connections" },
   "frontend.exited": { severity: "error", meaning: "an HTTP frontend ended by itself and is started again" },
   "certificate.ordered": { severity: "info", meaning: "an authority gave a new certificate (ACME)" },

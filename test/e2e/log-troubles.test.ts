@@ -92,6 +92,20 @@ describe("Troubles of the log", function () {
     await server.stop();
   });
 
+  it("a file that is moved away, and SIGUSR1: it is there again before the next line", async function () {
+    if (process.platform === "win32") this.skip();
+    const path = join(directory, "rotated.log");
+    const server = await start(path, "stderr");
+    await answers(server.httpUrl, 3);
+    await eventually("the lines were written", () => requests(path) === 3);
+    renameSync(path, `${path}.1`);
+    server.signal("SIGUSR1");
+    await eventually("the file was made anew", () => existsSync(path));
+    await answers(server.httpUrl, 3);
+    await eventually("the lines were written", () => requests(path) === 3);
+    await server.stop();
+  });
+
   it("a fifo that nobody reads", async function () {
     if (process.platform === "win32") this.skip();
     const path = join(directory, "fifo");

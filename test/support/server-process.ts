@@ -17,6 +17,8 @@ export interface ServerConfig {
   script?: string;
   command?: string | string[];
   relay?: string;
+  /** More of the section `server`. */
+  server?: Record<string, unknown>;
   /** `null`: without an http section. */
   http?: Record<string, unknown> | null;
   pool?: Record<string, unknown>;
@@ -45,6 +47,7 @@ function configFile({
   script = "worker.php",
   command,
   relay,
+  server,
   http = {},
   pool,
   pools,
@@ -57,7 +60,7 @@ function configFile({
 }: ServerConfig): string {
   return JSON.stringify({
     version: "3",
-    server: { command: command ?? `php ${phpFixture(script)}`, ...(relay && { relay }) },
+    server: { command: command ?? `php ${phpFixture(script)}`, ...(relay && { relay }), ...server },
     ...(http && { http: { address: "127.0.0.1:0", ...http, pool: { num_workers: 2, ...pool } } }),
     ...(pools && { pools }),
     ...(fileserver && { fileserver }),
