@@ -7,6 +7,7 @@ import { FrontendHost } from "./frontend-host.ts";
 import type { FrontendGroup } from "./frontends/frontend-group.ts";
 import type { ServerKind } from "./frontends/frontend-supervisor.ts";
 import { handleCrashes } from "./life/crash.ts";
+import { endsWithParent, watchParent } from "./life/parent.ts";
 import { handleSignals } from "./life/signals.ts";
 import { StopRequest } from "./life/stop-request.ts";
 import { LogOutput } from "./log/log-output.ts";
@@ -117,6 +118,11 @@ function prepare(options: ServeOptions) {
   watchOrphans(log);
   const stop = new StopRequest(loaded.configuration, log, (code) => process.exit(code));
   handleCrashes((thrown) => stop.crashed(thrown));
+  if (endsWithParent(options.env))
+    watchParent(() => {
+      log.info({ event: "process.orphaned" }, "the program that started this one is gone: ending as by SIGTERM");
+      stop.request();
+    });
   return { loaded, output, stop };
 }
 

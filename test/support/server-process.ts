@@ -110,6 +110,8 @@ export class ServerProcess {
     const child = spawn(command[0]!, command.slice(1), {
       cwd: directory,
       stdio: ["ignore", "ignore", "pipe"],
+      // Whoever kills a test run does not want its servers to stay.
+      env: { ...process.env, RRCTL_END_WITH_PARENT: "1" },
     });
     const server = new ServerProcess(directory, child);
     running.add(server);
