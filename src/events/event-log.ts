@@ -38,8 +38,16 @@ export const EVENT_TYPES = {
   "reload.failed": { severity: "error", meaning: "a changed file left a pool with its old code" },
   "pool.scaled": { severity: "info", meaning: "a pool has another number of workers" },
   "pool.scale_failed": { severity: "error", meaning: "workers that a pool should grow by could not boot" },
+  "pool.restart_failed": {
+    severity: "error",
+    meaning: "a worker was to be restarted, and its successor could not boot; it goes on",
+  },
   "pool.paused": { severity: "warning", meaning: "a pool refuses calls until it is resumed" },
   "pool.resumed": { severity: "info", meaning: "a paused pool takes calls again" },
+  "pool.resume_failed": {
+    severity: "error",
+    meaning: "a paused pool without workers was to be resumed, and they could not boot; it stays paused",
+  },
   "pool.failing": { severity: "error", meaning: "a pool has no worker left because they fail to boot" },
   "pool.recovered": { severity: "info", meaning: "a failing pool has workers again" },
   "pool.queue_full": {

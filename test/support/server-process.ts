@@ -28,6 +28,7 @@ export interface ServerConfig {
   status?: Record<string, unknown>;
   endure?: Record<string, unknown>;
   reload?: Record<string, unknown>;
+  rpc?: Record<string, unknown>;
   /** tcp://host:port of the gRPC API; by default a port that the system chooses. */
   controlListen?: string;
 }
@@ -56,6 +57,7 @@ function configFile({
   status,
   endure,
   reload,
+  rpc,
   controlListen = "tcp://127.0.0.1:0",
 }: ServerConfig): string {
   return JSON.stringify({
@@ -67,6 +69,7 @@ function configFile({
     ...(status && { status }),
     ...(endure && { endure }),
     ...(reload && { reload }),
+    ...(rpc && { rpc }),
     control: { listen: controlListen },
     logs: { mode: "production", encoding: "json", level: "debug", ...logs },
   });
