@@ -105,6 +105,10 @@ export class FrontendGroup {
     for (const supervisor of this.#supervisors) supervisor.drain();
   }
 
+  reopenLogs(): void {
+    for (const supervisor of this.#supervisors) supervisor.reopenLogs();
+  }
+
   /** Takes no connections from now on, lets what runs finish, ends the processes; checks are still answered. */
   async stop(plan: EndPlan): Promise<void> {
     // First: as long as anyone holds the socket the kernel takes connections, and nobody would answer them.
