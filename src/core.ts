@@ -53,6 +53,7 @@ export class Core {
   readonly #removeRuntimeDirectory = () => rmSync(this.#runtimeDirectory, { recursive: true, force: true });
   readonly #spool: Spool;
   #starting: Promise<void> | undefined;
+  #statusStarted: Promise<void> | undefined;
   #resetting = false;
   /** The signal that asked while a reset was under way. */
   #resetAgain: string | undefined;
@@ -97,7 +98,12 @@ export class Core {
       log: options.log,
       events: this.#events,
     });
-    this.#control = new MutableControl({ options, life: this.#life, dispatcher: this.#dispatcher, frontends: this.frontends });
+    this.#control = new MutableControl({
+      options,
+      life: this.#life,
+      dispatcher: this.#dispatcher,
+      frontends: this.frontends,
+    });
   }
 
   get control(): ServerControl {
@@ -126,18 +132,19 @@ export class Core {
     const steps: [waitsFor: string, step: () => Promise<unknown> | undefined][] = [
       // Addresses first: a port in use shows before minutes of booting, and who asks is told what is waited for.
       ["its addresses", () => this.frontends.openSockets()],
-      ["leftovers of former servers to be removed", () => this.#spool.clean()],
+      ["the removal of what former servers left", () => this.#spool.clean()],
       ["its addresses", () => this.#openApi()],
       ["its addresses", () => this.#openRpc()],
-      ["its checks to be reached", () => this.frontends.startStatus([this.#privateAddress])],
+      ["its status address", () => this.#startStatus(onInit !== undefined)],
       [
-        `server.on_init "${onInit?.command.join(" ")}" to end`,
+        `the end of server.on_init "${onInit?.command.join(" ")}"`,
         () => onInit && runInitHook(onInit, { workingDirectory: configuration.workingDirectory, baseEnv, log, signal }),
       ],
       ["the workers of its pools", () => this.#startPools()],
       ["its HTTP frontends", () => this.frontends.start([this.#privateAddress])],
+      ["its status address", () => this.#statusStarted],
       // Not before the frontends are there: they answer what the authority asks.
-      ["files to be watched", () => this.#startReloader()],
+      ["the watch of its files", () => this.#startReloader()],
     ];
     for (const [waitsFor, step] of steps) {
       signal.throwIfAborted();
@@ -150,6 +157,13 @@ export class Core {
     const addresses = [...this.frontends.addresses(...SERVER_KINDS), ...this.#control.controlAddresses];
     const message = `serving: ${addresses.join(", ")}`;
     this.#events.record("server.started", { message });
+  }
+
+  /** Settles when checks are answered, or at once if nothing is to come after them: workers boot meanwhile. */
+  async #startStatus(comesFirst: boolean): Promise<void> {
+    this.#statusStarted = this.frontends.startStatus([this.#privateAddress]);
+    this.#statusStarted.catch(() => {});
+    if (comesFirst) await this.#statusStarted;
   }
 
   async #startReloader(): Promise<void> {

@@ -30,7 +30,10 @@ export interface DispatchParts {
   readonly stopping: AbortSignal;
 }
 
-export function dispatchService({ dispatcher, messageBytesMax, intake, streams, stopping }: DispatchParts, gate: CallGate) {
+export function dispatchService(
+  { dispatcher, messageBytesMax, intake, streams, stopping }: DispatchParts,
+  gate: CallGate,
+) {
   const services: SessionServices = {
     dispatcher,
     gate,

@@ -26,7 +26,7 @@ export interface ServerHealth {
 export interface ServerFacts {
   readonly state: ServerStateName;
   readonly started: boolean;
-  /** What a start waits for: `server.on_init "php init.php" runs`. */
+  /** What a start waits for: `server.on_init "php init.php"`. */
   readonly waitsFor: string;
   /** Why nobody can be served by HTTP; undefined if all is well, or nobody is to be. */
   readonly frontendOutage: string | undefined;
@@ -79,7 +79,7 @@ export function isReady({ server, pools }: ServerHealth): boolean {
 function serverProblem(state: ServerStateName, waitsFor: string): string {
   switch (state) {
     case "starting":
-      return `the server is starting: ${waitsFor}`;
+      return `the server is starting and waits for ${waitsFor}`;
     case "serving":
       return "";
     case "draining":
