@@ -13,6 +13,7 @@ import { Dispatcher } from "./dispatch/dispatcher.ts";
 import { RrError } from "./errors.ts";
 import { EventLog } from "./events/event-log.ts";
 import { FrontendGroup, SERVER_KINDS } from "./frontends/frontend-group.ts";
+import type { LogOutput } from "./log/log-output.ts";
 import type { Log } from "./log.ts";
 import { Pool } from "./pool/pool.ts";
 import { socketRightsFor } from "./process/identity.ts";
@@ -28,6 +29,8 @@ export interface CoreOptions {
   /** The environment that workers get, before what the configuration adds. */
   readonly baseEnv: Readonly<Record<string, string | undefined>>;
   readonly log: Log;
+  /** Where its lines go: troubles of these places become events. */
+  readonly logOutput?: Pick<LogOutput, "listen" | "reopen">;
   /** Arguments of Node that start a frontend. */
   readonly frontendArguments: readonly string[];
   /** False: HTTP is served by frontends elsewhere; only `status` is served here. */
@@ -61,6 +64,18 @@ export class Core {
     this.#options = options;
     const { configuration } = options.loaded;
     this.#events = new EventLog(configuration.control.eventsKept);
+    options.logOutput?.listen({
+      failing: ({ place, problem }) =>
+        this.#events.record("log.failing", {
+          message: `the log cannot be written to ${place}: ${problem}`,
+          attributes: { place },
+        }),
+      recovered: ({ place }, lost) =>
+        this.#events.record("log.recovered", {
+          message: `the log is written to ${place} again; ${lost} lines were dropped`,
+          attributes: { place, lost },
+        }),
+    });
     this.#pools = configuration.pools.map(
       (pool) =>
         new Pool(pool, { clock: systemClock, log: options.log, events: this.#events, baseEnv: options.baseEnv }),
@@ -140,6 +155,12 @@ export class Core {
       });
       await this.#reloader.start();
     }
+  }
+
+  /** Opens all files of the log anew, here and in the frontends. */
+  reopenLogs(): void {
+    this.#options.logOutput?.reopen();
+    this.frontends.reopenLogs();
   }
 
   /** Takes nothing new, lets running calls finish, ends all processes: each part by the moment that the plan gives it. */
