@@ -10,6 +10,7 @@ import { sendBodiless } from "./files/send-file.ts";
 import { type HeadProblem, headProblem } from "./head-rules.ts";
 import { inTurn } from "./listener.ts";
 import { type Answer, type Chain, type FrontendEnv, type Middleware, runSteps, type Step } from "./middleware.ts";
+import { normalHost, normalTarget } from "./request-fields.ts";
 import { RequestScope } from "./request-scope.ts";
 import type { ResponseFilter } from "./response-filter.ts";
 import { StreamRequest } from "./stream-request.ts";
@@ -79,8 +80,12 @@ function throughHono(services: ExchangeServices, chain: Chain["inner"]): (scope:
     { hostname: "localhost" },
   );
   return (scope) => {
+    const { incoming, outgoing } = scope;
+    // node-server would refuse other spellings of the same.
+    if (incoming.headers.host?.endsWith(":")) incoming.headers.host = normalHost(incoming.headers.host);
+    if (incoming.url?.startsWith("/") === false) incoming.url = normalTarget(incoming.url);
     entering = scope;
-    void listener(scope.incoming, scope.outgoing);
+    void listener(incoming, outgoing);
   };
 }
 
