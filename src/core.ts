@@ -1,17 +1,22 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import { type ApiServer, createApiServer } from "./api/server.ts";
 import type { ServerControl, ServerStateName } from "./api/server-service.ts";
+import { abortable } from "./async/abortable.ts";
+import { Deadline } from "./async/deadline.ts";
+import { type EndPlan, planEnd } from "./async/end-plan.ts";
 import { systemClock } from "./clock.ts";
 import type { LoadedConfiguration } from "./config/load.ts";
 import { plainConfiguration } from "./config/write.ts";
 import { Dispatcher } from "./dispatch/dispatcher.ts";
+import { RrError } from "./errors.ts";
 import { EventLog } from "./events/event-log.ts";
 import { FrontendGroup, SERVER_KINDS } from "./frontends/frontend-group.ts";
+import type { LogOutput } from "./log/log-output.ts";
 import type { Log } from "./log.ts";
 import { Pool } from "./pool/pool.ts";
+import { socketRightsFor } from "./process/identity.ts";
 import { runInitHook } from "./process/init-hook.ts";
 import { Reloader } from "./reload/reloader.ts";
 import { rpcMethods } from "./rpc/methods.ts";
@@ -24,6 +29,8 @@ export interface CoreOptions {
   /** The environment that workers get, before what the configuration adds. */
   readonly baseEnv: Readonly<Record<string, string | undefined>>;
   readonly log: Log;
+  /** Where its lines go: troubles of these places become events. */
+  readonly logOutput?: Pick<LogOutput, "listen" | "reopen">;
   /** Arguments of Node that start a frontend. */
   readonly frontendArguments: readonly string[];
   /** False: HTTP is served by frontends elsewhere; only `status` is served here. */
@@ -31,9 +38,6 @@ export interface CoreOptions {
   /** An operator asked by `ServerService.Shutdown`. */
   readonly onShutdown: (timeoutMs: number | undefined) => void;
 }
-
-/** Added to the time that a stop may take, for what comes after the last call. */
-const CLOSE_MARGIN_MS = 2_000;
 
 /** Everything of one server, put together by hand in the order in which it depends on each other. */
 export class Core {
@@ -45,7 +49,13 @@ export class Core {
   readonly #runtimeDirectory: string;
   readonly #removeRuntimeDirectory = () => rmSync(this.#runtimeDirectory, { recursive: true, force: true });
   readonly #spool: Spool;
+  #starting: Promise<void> | undefined;
+  #resetting = false;
+  /** The signal that asked while a reset was under way. */
+  #resetAgain: string | undefined;
   #api: ApiServer | undefined;
+  /** Where the frontends of this server find it. */
+  #privateAddress = "";
   #rpc: RpcServer | undefined;
   #reloader: Reloader | undefined;
   readonly frontends: FrontendGroup;
@@ -54,6 +64,18 @@ export class Core {
     this.#options = options;
     const { configuration } = options.loaded;
     this.#events = new EventLog(configuration.control.eventsKept);
+    options.logOutput?.listen({
+      failing: ({ place, problem }) =>
+        this.#events.record("log.failing", {
+          message: `the log cannot be written to ${place}: ${problem}`,
+          attributes: { place },
+        }),
+      recovered: ({ place }, lost) =>
+        this.#events.record("log.recovered", {
+          message: `the log is written to ${place} again; ${lost} lines were dropped`,
+          attributes: { place, lost },
+        }),
+    });
     this.#pools = configuration.pools.map(
       (pool) =>
         new Pool(pool, { clock: systemClock, log: options.log, events: this.#events, baseEnv: options.baseEnv }),
@@ -79,25 +101,52 @@ export class Core {
     return this.#control;
   }
 
-  /** Opens the addresses, boots the pools, starts the frontends. Rejects with the first reason and has ended all then. */
-  async start(): Promise<void> {
-    const { loaded, baseEnv, log } = this.#options;
-    const { configuration } = loaded;
+  /**
+   * Opens the addresses, boots the pools, starts the frontends. Rejects with the first reason and has ended all then.
+   *
+   * @param signal ends the start: it rejects at once, and `stop` ends what was begun
+   */
+  async start(signal: AbortSignal = new AbortController().signal): Promise<void> {
+    this.#starting = this.#start(signal);
     try {
-      if (configuration.onInit) await runInitHook(configuration.onInit, configuration.workingDirectory, baseEnv, log);
-      // Addresses first: a port in use shows before minutes of booting.
-      await this.frontends.openSockets();
-      await this.#spool.clean();
-      const privateAddress = await this.#openApi();
-      await this.#openRpc();
-      await this.#startPools();
-      await this.frontends.start([privateAddress]);
+      await abortable(this.#starting, signal);
     } catch (thrown) {
-      await this.stop(0);
+      if (!signal.aborted) await this.stop(planEnd(0));
       throw thrown;
     }
-    // Not before the frontends are there: they answer what the authority asks.
-    const { reload, workingDirectory } = configuration;
+  }
+
+  async #start(signal: AbortSignal): Promise<void> {
+    const { loaded, baseEnv, log } = this.#options;
+    const { configuration } = loaded;
+    const { onInit } = configuration;
+    const steps: (() => Promise<unknown> | undefined)[] = [
+      () => onInit && runInitHook(onInit, { workingDirectory: configuration.workingDirectory, baseEnv, log, signal }),
+      // Addresses first: a port in use shows before minutes of booting.
+      () => this.frontends.openSockets(),
+      () => this.#spool.clean(),
+      () => this.#openApi(),
+      () => this.#openRpc(),
+      () => this.#startPools(),
+      () => this.frontends.start([this.#privateAddress]),
+      // Not before the frontends are there: they answer what the authority asks.
+      () => this.#startReloader(),
+    ];
+    for (const step of steps) {
+      signal.throwIfAborted();
+      await step();
+    }
+    signal.throwIfAborted();
+    this.#control.httpAddresses.push(...this.frontends.addresses("http", "https", "fastcgi"));
+    this.#control.state = "serving";
+    const addresses = [...this.frontends.addresses(...SERVER_KINDS), ...this.#control.controlAddresses];
+    const message = `serving: ${addresses.join(", ")}`;
+    this.#events.record("server.started", { message });
+  }
+
+  async #startReloader(): Promise<void> {
+    const { loaded, log } = this.#options;
+    const { reload, workingDirectory } = loaded.configuration;
     if (reload) {
       this.#reloader = new Reloader(reload, workingDirectory, {
         pool: (name) => this.#dispatcher.pool(name),
@@ -106,35 +155,64 @@ export class Core {
       });
       await this.#reloader.start();
     }
-    this.#control.httpAddresses.push(...this.frontends.addresses("http", "https", "fastcgi"));
-    this.#control.state = "serving";
-    const addresses = [...this.frontends.addresses(...SERVER_KINDS), ...this.#control.controlAddresses];
-    const message = `serving: ${addresses.join(", ")}`;
-    this.#events.record("server.started", { message });
   }
 
-  /** Takes nothing new, lets running calls finish for so long, ends all processes. */
-  async stop(timeoutMs: number): Promise<void> {
+  /** Opens all files of the log anew, here and in the frontends. */
+  reopenLogs(): void {
+    this.#options.logOutput?.reopen();
+    this.frontends.reopenLogs();
+  }
+
+  /** Takes nothing new, lets running calls finish, ends all processes: each part by the moment that the plan gives it. */
+  async stop(plan: EndPlan): Promise<void> {
+    const { accept, cut, gone } = plan;
     const wasServing = this.#control.state === "serving";
     this.#control.state = "stopping";
-    await this.#reloader?.close();
+    const reloaderClosed = this.#reloader?.close();
     this.#events.record("server.draining", { message: "the server stops" });
     // Checks fail from now on. Load balancers get time to see that before connections are refused.
-    const { drainDelayMs } = this.#options.loaded.configuration;
-    if (wasServing && drainDelayMs > 0 && timeoutMs > 0) await sleep(Math.min(drainDelayMs, timeoutMs));
-    await this.frontends.stop(timeoutMs);
+    if (wasServing) await accept.elapsed();
+    const frontendsStopped = this.frontends.stop(plan);
     // Frontends elsewhere send new calls to other cores, and the rest of those that have begun.
-    await this.#api?.drain(timeoutMs);
-    await Promise.all(this.#pools.map((pool) => pool.stop(timeoutMs)));
+    await cut.race(Promise.all([frontendsStopped, this.#api?.drain(cut)]));
+    await Promise.all(this.#pools.map((pool) => pool.stop(gone, cut)));
     this.#events.record("server.stopped", { message: "all workers have ended" });
     this.#rpc?.close();
-    await this.#api?.close(Math.min(timeoutMs, CLOSE_MARGIN_MS));
-    await this.#spool.close();
+    await Promise.all([frontendsStopped, this.#api?.close(gone)]);
+    // What the start had begun has nothing to do any more; it must not open anything later.
+    await gone.race(Promise.all([this.#starting?.catch(() => {}), this.#spool.close(), reloaderClosed]));
     process.off("exit", this.#removeRuntimeDirectory);
     this.#removeRuntimeDirectory();
   }
 
-  async #openApi(): Promise<string> {
+  /** A signal asked for a new generation in all pools. Never rejects: what fails is an event, and in the log. */
+  async resetPools(signal: string): Promise<void> {
+    const { log } = this.#options;
+    const { state } = this.#control;
+    const isPossible = state === "serving";
+    const message = isPossible
+      ? `${signal}: all pools are reset`
+      : `${signal}: pools are not reset, the server is ${state}`;
+    log.info({ signal }, message);
+    this.#events.record("server.signalled", { message, attributes: { signal } });
+    if (!isPossible) return;
+    // Signals that come while pools are reset lead to one more reset, as the code may have changed once more.
+    if (this.#resetting) {
+      this.#resetAgain = signal;
+      return;
+    }
+    this.#resetting = true;
+    const results = await Promise.allSettled(this.#pools.map((pool) => pool.reset()));
+    this.#resetting = false;
+    for (const result of results) {
+      if (result.status === "rejected") log.error({ signal }, RrError.from(result.reason).message);
+    }
+    const again = this.#resetAgain;
+    this.#resetAgain = undefined;
+    if (again !== undefined) await this.resetPools(again);
+  }
+
+  async #openApi(): Promise<void> {
     const { loaded, log } = this.#options;
     const { control, http } = loaded.configuration;
     this.#api = createApiServer({
@@ -154,16 +232,20 @@ export class Core {
     });
     this.#control.controlAddresses.push(await this.#api.listen(control.listen));
     // Windows has no such sockets in the file system; frontends use the public address there.
-    if (process.platform === "win32") return this.#control.controlAddresses[0]!;
-    return this.#api.listen({ kind: "unix", path: join(this.#runtimeDirectory, "core.sock") });
+    this.#privateAddress =
+      process.platform === "win32"
+        ? this.#control.controlAddresses[0]!
+        : await this.#api.listen({ kind: "unix", path: join(this.#runtimeDirectory, "core.sock") });
   }
 
   async #openRpc(): Promise<void> {
     const { loaded, log } = this.#options;
     const { rpc } = loaded.configuration;
     if (!rpc) return;
+    const [pool] = loaded.configuration.pools;
+    const rights = socketRightsFor({ user: pool?.user, group: pool?.group });
     const methods = rpcMethods(this.#dispatcher, () => JSON.stringify(plainConfiguration(loaded.message)));
-    this.#rpc = await RpcServer.open(rpc.listen, methods, log.child({ channel: "rpc" }));
+    this.#rpc = await RpcServer.open(rpc.listen, rights, methods, log.child({ channel: "rpc" }));
   }
 
   async #startPools(): Promise<void> {
@@ -215,7 +297,7 @@ class MutableControl implements ServerControl {
   async drain(timeoutMs: number | undefined): Promise<void> {
     if (this.state === "serving") this.state = "draining";
     this.#dispatcher.drain();
-    await this.#dispatcher.whenIdle(timeoutMs ?? this.#gracePeriodMs);
+    await this.#dispatcher.whenIdle(Deadline.after(timeoutMs ?? this.#gracePeriodMs));
   }
 
   shutdown(timeoutMs: number | undefined): void {

@@ -6,7 +6,12 @@ import { Core } from "./core.ts";
 import { FrontendHost } from "./frontend-host.ts";
 import type { FrontendGroup } from "./frontends/frontend-group.ts";
 import type { ServerKind } from "./frontends/frontend-supervisor.ts";
-import { createLog, type Log } from "./log.ts";
+import { handleCrashes } from "./life/crash.ts";
+import { endsWithParent, watchParent } from "./life/parent.ts";
+import { handleSignals } from "./life/signals.ts";
+import { StopRequest } from "./life/stop-request.ts";
+import { LogOutput } from "./log/log-output.ts";
+import { terminalColours } from "./log/terminal-colours.ts";
 import { watchOrphans } from "./process/orphans.ts";
 import { VERSION } from "./version.ts";
 
@@ -27,48 +32,71 @@ export interface ServeFrontendsOptions extends ServeOptions {
   cores: readonly string[];
 }
 
-/** Signals that end the server: politely the first time, at once the second time. */
-const STOP_SIGNALS = ["SIGINT", "SIGTERM", "SIGQUIT"] as const;
+/** How long the end waits for lines of the log that a reader or a disk has no room for. */
+const LOG_FLUSH_MS = 300;
 
 /**
  * Runs a server until it is told to end. Settles with the exit code of the process; rejects with an RrError if the
  * server cannot start, and all its processes are gone then.
  */
 export async function serve({ withFrontends, ...options }: ServeOptions & { withFrontends: boolean }): Promise<number> {
-  const { loaded, log, stop } = prepare(options);
+  const { loaded, output, stop } = prepare(options);
+  const { log } = output;
   const core = new Core({
     loaded,
     baseEnv: loaded.env,
     log,
+    logOutput: output,
     frontendArguments: frontendArguments(),
     withFrontends,
     onShutdown: (timeoutMs) => stop.request(timeoutMs),
   });
-  await core.start();
-  const { controlAddresses, configFile } = core.control;
-  const control = controlAddresses.map((address) => ({
-    name: "control",
-    address,
-    hint: "(gRPC: rrctl, grpcurl, buf curl)",
-  }));
-  if (!options.silent) banner(configFile, [...frontendAddresses(core.frontends), ...control]);
-  const timeoutMs = await stop.requested;
-  await core.stop(timeoutMs);
-  log.info({}, "stopped");
-  return 0;
+  handleSignals({
+    end: (signal) => stop.signalled(signal),
+    reset: (signal) => void core.resetPools(signal),
+    reopenLogs: () => core.reopenLogs(),
+  });
+  try {
+    if (await stop.comesFirst(core.start(stop.signal))) log.info({}, "the start is broken off");
+    else if (!options.silent) {
+      const { controlAddresses, configFile } = core.control;
+      const control = controlAddresses.map((address) => ({
+        name: "control",
+        address,
+        hint: "(gRPC: rrctl, grpcurl, buf curl)",
+      }));
+      output.print(banner(configFile, [...frontendAddresses(core.frontends), ...control]));
+    }
+    return await stop.end((plan) => core.stop(plan));
+  } finally {
+    await output.flush(LOG_FLUSH_MS);
+  }
 }
 
 /** The same for frontends alone. */
 export async function serveFrontends({ cores, ...options }: ServeFrontendsOptions): Promise<number> {
-  const { loaded, log, stop } = prepare(options);
+  const { loaded, output, stop } = prepare(options);
+  const { log } = output;
   const host = new FrontendHost({ loaded, cores, baseEnv: loaded.env, log, frontendArguments: frontendArguments() });
-  await host.start();
-  const addresses = cores.map((address) => ({ name: "core", address, hint: "" }));
-  if (!options.silent) banner(loaded.configuration.configFile ?? "", [...frontendAddresses(host.group), ...addresses]);
-  const timeoutMs = await stop.requested;
-  await host.stop(timeoutMs);
-  log.info({}, "stopped");
-  return 0;
+  handleSignals({
+    end: (signal) => stop.signalled(signal),
+    reset: (signal) => log.info({ signal }, "no pools are here to be reset: send the signal to the cores"),
+    reopenLogs: () => {
+      output.reopen();
+      host.reopenLogs();
+    },
+  });
+  try {
+    if (await stop.comesFirst(host.start(stop.signal))) log.info({}, "the start is broken off");
+    else if (!options.silent) {
+      const addresses = cores.map((address) => ({ name: "core", address, hint: "" }));
+      const { configFile } = loaded.configuration;
+      output.print(banner(configFile ?? "", [...frontendAddresses(host.group), ...addresses]));
+    }
+    return await stop.end((plan) => host.stop(plan));
+  } finally {
+    await output.flush(LOG_FLUSH_MS);
+  }
 }
 
 function prepare(options: ServeOptions) {
@@ -81,42 +109,28 @@ function prepare(options: ServeOptions) {
     dotenv: options.dotenv,
     workingDirectory: options.workingDirectory,
   });
-  const { logs, gracePeriodMs } = loaded.configuration;
-  const log = createLog(logs);
+  const { logs } = loaded.configuration;
+  outliveReaders();
+  const output = new LogOutput(logs, { colours: terminalColours(options.env) });
+  process.on("exit", () => output.end());
+  const { log } = output;
   for (const warning of loaded.warnings) log.warn({ channel: "config" }, warning.text);
   watchOrphans(log);
-  return { loaded, log, stop: new StopRequest(gracePeriodMs, log) };
+  const stop = new StopRequest(loaded.configuration, log, (code) => process.exit(code));
+  handleCrashes((thrown) => stop.crashed(thrown));
+  if (endsWithParent(options.env))
+    watchParent(() => {
+      log.info({ event: "process.orphaned" }, "the program that started this one is gone: ending as by SIGTERM");
+      stop.request();
+    });
+  return { loaded, output, stop };
 }
 
-/** Once someone wants the server to end: who, by a signal or a call, and how long it may take. */
-class StopRequest {
-  readonly requested: Promise<number>;
-  readonly #gracePeriodMs: number;
-  readonly #log: Log;
-  #resolve!: (timeoutMs: number) => void;
-  #asked = false;
-
-  constructor(gracePeriodMs: number, log: Log) {
-    this.#gracePeriodMs = gracePeriodMs;
-    this.#log = log;
-    this.requested = new Promise((resolve) => {
-      this.#resolve = resolve;
-    });
-    for (const signal of STOP_SIGNALS) process.on(signal, () => this.#signalled(signal));
-  }
-
-  request(timeoutMs: number | undefined): void {
-    this.#asked = true;
-    this.#resolve(timeoutMs ?? this.#gracePeriodMs);
-  }
-
-  #signalled(signal: NodeJS.Signals): void {
-    if (this.#asked) {
-      this.#log.warn({ signal }, "asked to end a second time: ending at once");
-      process.exit(1);
-    }
-    this.#log.info({ signal }, `asked to end: running calls have ${this.#gracePeriodMs / 1000} s`);
-    this.request(undefined);
+/** That somebody who read standard output or error has left is no reason to end a server. */
+function outliveReaders(): void {
+  for (const stream of [process.stdout, process.stderr]) {
+    stream.removeAllListeners("error");
+    stream.on("error", () => {});
   }
 }
 
@@ -159,7 +173,7 @@ function frontendAddresses(group: FrontendGroup): BannerLine[] {
   ];
 }
 
-function banner(configFile: string, addresses: readonly BannerLine[]): void {
+function banner(configFile: string, addresses: readonly BannerLine[]): string {
   const lines = addresses.map(({ name, address, hint }) => `  ${name.padEnd(8)} ${address}   ${hint}`.trimEnd());
-  process.stderr.write(["", `  rrctl ${VERSION} serves ${configFile}`, ...lines, "", ""].join("\n"));
+  return ["", `  rrctl ${VERSION} serves ${configFile}`, ...lines, "", ""].join("\n");
 }

@@ -8,7 +8,7 @@ import { checkConfiguration, type LoadedConfiguration } from "../config/load.ts"
 import type { Implementation } from "../grpc/service-definition.ts";
 
 export function configService(loaded: LoadedConfiguration) {
-  const { configuration, env } = loaded;
+  const { configuration } = loaded;
   return {
     async getConfig(_request: GetConfigRequest) {
       return toGetConfigResponse(loaded);
@@ -16,7 +16,8 @@ export function configService(loaded: LoadedConfiguration) {
     async validateConfig({ text, filename }: ValidateConfigRequest) {
       const { workingDirectory } = configuration;
       const file = filename || undefined;
-      const { problems } = checkConfiguration({ text, file, cwd: workingDirectory, workingDirectory, env });
+      const source = { text, file, cwd: workingDirectory, workingDirectory, env: {}, handedIn: true };
+      const { problems } = checkConfiguration(source);
       return toValidateConfigResponse(problems);
     },
   } satisfies Implementation<typeof ConfigService>;

@@ -44,7 +44,7 @@ function withFile(
 ): Environment {
   const read = readFile(path);
   if ("error" in read) {
-    problems.push(problemAt(place, key, read.error));
+    problems.push(problemAt(place, key, read.error, read.unread ? "warning" : "error"));
     return env;
   }
   const { values, badLines } = parseDotenv(read.text, env);

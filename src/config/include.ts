@@ -23,6 +23,9 @@ export interface IncludeContext {
   readonly problems: Problem[];
 }
 
+/** Whoever writes a configuration writes this, whatever else is wrong with it. */
+const VERSION_LINE = /^[\s{]*["']?version["']?\s*:\s*["']?3["']?\s*[,}]?\s*$/m;
+
 /** These say something of the file that they stand in. */
 const KEYS_OF_THE_FILE = ["version", "include", "envfile"];
 
@@ -55,23 +58,31 @@ function readIncluded(name: string, place: Place, root: MapNode, context: Includ
   const { workingDirectory, env, readFile, problems } = context;
   const read = readFile(resolve(workingDirectory, name));
   if ("error" in read) {
-    problems.push(problemAt(place, "include", `${read.error}; paths start from the working directory`));
+    const hint = read.unread ? "" : "; paths start from the working directory";
+    problems.push(problemAt(place, "include", `${read.error}${hint}`, read.unread ? "warning" : "error"));
     return undefined;
   }
   const parsed = parseSource(read.text, name, "include");
-  problems.push(...parsed.problems);
-  if (!parsed.root) return undefined;
-  const tree = interpolateTree(parsed.root, env, problems);
-  const version = entryOf(tree, "version")?.node;
+  if (!parsed.root) {
+    if (VERSION_LINE.test(read.text)) problems.push(...parsed.problems);
+    else problems.push(problemAt(place, "include", `${name} is no configuration: it has no line \`version: "3"\``));
+    return undefined;
+  }
+  // Nothing is told of what stands in a file that does not say it is a configuration: it may be anything.
+  const version = entryOf(interpolateTree(parsed.root, env, []), "version")?.node;
   const [own, expected] = [versionText(version), versionText(entryOf(root, "version")?.node)];
-  if (own !== expected)
+  if (own !== expected) {
     problems.push(
       problemAt(
-        version?.place ?? tree.place,
+        version?.place ?? parsed.root.place,
         "version",
         `expected ${expected}, the version of the file that includes this one, got ${own}`,
       ),
     );
+    return undefined;
+  }
+  problems.push(...parsed.problems);
+  const tree = interpolateTree(parsed.root, env, problems);
   for (const key of ["include", "envfile"]) {
     const entry = entryOf(tree, key);
     if (entry) problems.push(problemAt(entry.keyPlace, key, "it has no effect in an included file", "warning"));

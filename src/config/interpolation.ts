@@ -81,6 +81,9 @@ export function escapeDollars(text: string): string {
   return text.replaceAll("$", "$$$$");
 }
 
+/** No variable is known: texts that depend on one are marked instead of being empty. */
+export const UNKNOWN_ENVIRONMENT: Environment = {};
+
 /** Replaces variables in all texts of a tree, keys aside. What is odd becomes a warning. */
 export function interpolateTree<Kind extends SourceNode>(node: Kind, env: Environment, problems: Problem[]): Kind {
   return interpolateNode(node, env, problems) as Kind;
@@ -96,8 +99,10 @@ function interpolateNode(node: SourceNode, env: Environment, problems: Problem[]
   if (typeof node.value !== "string" || !node.value.includes("$")) return node;
   const { text, variables, missing, unclosed } = interpolate(node.value, env);
   const warn = (message: string) => problems.push(problemAt(node.place, "", message, "warning"));
+  const unknown = env === UNKNOWN_ENVIRONMENT && missing.length > 0;
   for (const name of new Set(missing))
-    warn(`the variable ${name} is not set and empty here; \${${name}:-value} gives it a default`);
+    if (unknown) warn(`what the variable ${name} holds is not known here: the value is not checked`);
+    else warn(`the variable ${name} is not set and empty here; \${${name}:-value} gives it a default`);
   if (unclosed) warn("a dollar sign and brace have no closing brace here: they are left out");
-  return { ...node, value: text, text, variables: [...new Set(variables)] };
+  return { ...node, value: text, text, variables: [...new Set(variables)], template: node.value, unknown };
 }

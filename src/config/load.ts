@@ -5,12 +5,12 @@ import { RrError } from "../errors.ts";
 import { applyDefaults } from "./defaults.ts";
 import { extendedEnvironment } from "./environment.ts";
 import { includeFiles } from "./include.ts";
-import { type Environment, interpolateTree } from "./interpolation.ts";
+import { type Environment, interpolateTree, UNKNOWN_ENVIRONMENT } from "./interpolation.ts";
 import type { ServerConfiguration } from "./options.ts";
 import { applyOverrides } from "./overrides.ts";
 import { byPosition, type Problem, problemText } from "./problem.ts";
 import { type Provenance, provenanceOf } from "./provenance.ts";
-import { type FileReader, readTextFile } from "./read-file.ts";
+import { type FileReader, readNothing, readTextFile } from "./read-file.ts";
 import { Reader } from "./reader.ts";
 import { resolveConfiguration } from "./resolve.ts";
 import { CONFIGURATION } from "./schema.ts";
@@ -35,6 +35,8 @@ export interface ConfigurationSource {
   text?: string | undefined;
   /** Reads files; the file system by default. */
   readFile?: FileReader | undefined;
+  /** Someone else's text: what the environment and the files of this machine hold stays unknown. Needs `text`. */
+  handedIn?: boolean | undefined;
 }
 
 export interface LoadedConfiguration {
@@ -76,7 +78,7 @@ const PROBLEMS_MAX = 1000;
 export function checkConfiguration(source: ConfigurationSource): { loaded?: LoadedConfiguration; problems: Problem[] } {
   const name = source.file ?? DEFAULT_FILE;
   const file = resolve(source.cwd, name);
-  const readFile = source.readFile ?? readTextFile;
+  const readFile = source.handedIn ? readNothing : (source.readFile ?? readTextFile);
   const read = source.text === undefined ? readFile(file) : { text: source.text };
   if ("error" in read) {
     const message = `${read.error}: write one with \`rrctl init\`, or name another one with -c`;
@@ -89,12 +91,13 @@ export function checkConfiguration(source: ConfigurationSource): { loaded?: Load
   const { cwd, dotenv } = source;
   const workingDirectory = source.workingDirectory ?? dirname(file);
   // In RoadRunner's order: the file, env files, variables, -o, included files.
-  const env = extendedEnvironment(parsed.root, { env: source.env, cwd, dotenv, file, readFile, problems });
+  const given = source.handedIn ? UNKNOWN_ENVIRONMENT : source.env;
+  const env = extendedEnvironment(parsed.root, { env: given, cwd, dotenv, file, readFile, problems });
   const interpolated = interpolateSections(parsed.root, env, problems);
   const overridden = applyOverrides(interpolated, source.overrides ?? [], env, problems);
   const written = includeFiles(overridden, { workingDirectory, env, readFile, problems });
 
-  const reader = new Reader(storageNames(written));
+  const reader = new Reader(storageNames(written), source.handedIn && entryOf(written, "include") !== undefined);
   const message = reader.read<Configuration>(ConfigurationSchema, checkVersion(written, reader));
   applyDefaults(ConfigurationSchema, message, { processors: availableParallelism() });
   const configuration = resolveConfiguration(message, {

@@ -39,10 +39,15 @@ export class Reader {
   readonly #meant = new Set<string>();
   #pathsByKey: ReturnType<typeof pathsByKey> | undefined;
   readonly #foreignSections: readonly string[];
+  readonly #isPart: boolean;
 
-  /** `foreignSections`: names of top-level sections that RoadRunner gives a meaning to because of others in this file. */
-  constructor(foreignSections: readonly string[] = []) {
+  /**
+   * @param foreignSections names of top-level sections that RoadRunner gives a meaning to because of others in this file
+   * @param isPart what is missing may stand in a file that was not read
+   */
+  constructor(foreignSections: readonly string[] = [], isPart = false) {
     this.#foreignSections = foreignSections;
+    this.#isPart = isPart;
   }
 
   read<Shape extends Message>(schema: DescMessage, root: MapNode): Shape {
@@ -56,6 +61,7 @@ export class Reader {
 
   /** The problem of a key that is missing, unless it is there and misspelled, or wrong. */
   reportMissing(path: string, message: string): void {
+    if (this.#isPart && path !== "version") return;
     for (const meant of this.#meant) if (path === meant || path.startsWith(`${meant}.`)) return;
     this.reportAt(path, message);
   }
@@ -141,6 +147,10 @@ export class Reader {
   }
 
   #value(field: DescField, node: SourceNode, path: string): unknown {
+    if (isUnknown(node)) {
+      this.#meant.add(path);
+      return undefined;
+    }
     // A variable that is empty counts as a key that is absent.
     if (node.kind === "scalar" && node.value === "" && node.variables.length > 0) return undefined;
     const read = readValue(field, node);
@@ -226,7 +236,8 @@ export class Reader {
 
 /** Nothing is written behind the key. A command that is "" is none either: files have it to show that the key exists. */
 function isAbsent(field: DescField, node: SourceNode): boolean {
-  return isEmpty(node) || (notationOf(field) === Notation.COMMAND && node.kind === "scalar" && node.value === "");
+  if (isEmpty(node)) return true;
+  return notationOf(field) === Notation.COMMAND && node.kind === "scalar" && node.value === "" && !node.unknown;
 }
 
 /** RoadRunner reads a list of maps as one map: `env: [{A: 1}, {B: 2}]`. */
@@ -235,6 +246,11 @@ function mapEntries(node: SourceNode): readonly Entry[] | undefined {
   if (node.kind !== "list") return undefined;
   const maps = node.items.filter((item) => item.kind === "map");
   return maps.length === node.items.length ? maps.flatMap(({ entries }) => entries) : undefined;
+}
+
+function isUnknown(node: SourceNode): boolean {
+  if (node.kind === "list") return node.items.some(isUnknown);
+  return node.kind === "scalar" && node.unknown === true;
 }
 
 function sectionName(path: string): string {

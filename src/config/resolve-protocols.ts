@@ -1,9 +1,10 @@
 import { isIP } from "node:net";
 import { join, resolve } from "node:path";
 import type { Acme, Http, Ssl } from "../../gen/roadrunner/config/v1/configuration_pb.ts";
+import type { Address, TcpAddress } from "../net/address.ts";
 import { parseAddress, parseHttpAddress } from "./address.ts";
 import { certificateProblem } from "./certificate.ts";
-import type { AcmeOptions, Address, ClientAuth, HttpOptions, TcpAddress, TlsOptions } from "./options.ts";
+import type { AcmeOptions, ClientAuth, HttpOptions, TlsOptions } from "./options.ts";
 import type { ResolutionContext } from "./resolution.ts";
 
 /** Stands in for an address that is wrong, so that the rest can be checked. */
@@ -79,7 +80,7 @@ function authoritiesFile(
   if (!name) return undefined;
   const path = resolve(workingDirectory, name);
   const file = readFile(path);
-  if ("error" in file) report(key, file.error);
+  if ("error" in file) report(key, file.error, file.unread ? "warning" : "error");
   else if (!file.text.includes("-----BEGIN CERTIFICATE-----"))
     report(key, `${path} has no certificate in PEM form (-----BEGIN CERTIFICATE-----)`);
   return path;
@@ -88,8 +89,8 @@ function authoritiesFile(
 function checkFiles({ key, cert }: Ssl, { workingDirectory, readFile, report }: ResolutionContext): void {
   const paths = { key: resolve(workingDirectory, key!), cert: resolve(workingDirectory, cert!) };
   const [keyFile, certFile] = [readFile(paths.key), readFile(paths.cert)];
-  if ("error" in keyFile) report("http.ssl.key", keyFile.error);
-  if ("error" in certFile) report("http.ssl.cert", certFile.error);
+  if ("error" in keyFile) report("http.ssl.key", keyFile.error, keyFile.unread ? "warning" : "error");
+  if ("error" in certFile) report("http.ssl.cert", certFile.error, certFile.unread ? "warning" : "error");
   if ("error" in keyFile || "error" in certFile) return;
   const problem = certificateProblem(certFile.text, keyFile.text);
   if (problem !== undefined) report(`http.ssl.${problem.file}`, `${paths[problem.file]} ${problem.text}`);

@@ -24,6 +24,10 @@ export interface ScalarNode {
   readonly text: string;
   /** Names of the variables that `value` was made of. */
   readonly variables: readonly string[];
+  /** With its variables, where it has any. */
+  readonly template?: string;
+  /** It has variables, and what they hold is not known here. */
+  readonly unknown?: boolean;
 }
 
 export interface ListNode {
@@ -44,8 +48,14 @@ export interface Entry {
   readonly node: SourceNode;
 }
 
-export function scalar(text: string, place: Place, variables: readonly string[] = []): ScalarNode {
-  return { kind: "scalar", place, value: text, text, variables };
+/** @param template what `text` was made of, with its variables */
+export function scalar(
+  text: string,
+  place: Place,
+  variables: readonly string[] = [],
+  template: string = text,
+): ScalarNode {
+  return { kind: "scalar", place, value: text, text, variables, template };
 }
 
 /** Keys of sections are the same in upper and lower case, as in RoadRunner. */
@@ -72,9 +82,9 @@ export function shown(node: SourceNode): string {
   if (node.kind === "map") return "keys and values";
   if (node.kind === "list") return "a list";
   if (node.value === null) return "nothing";
-  const value = typeof node.value === "string" ? quoted(node.value) : node.text;
-  const source = node.variables.map((name) => `\${${name}}`).join(", ");
-  return source === "" ? value : `${value} (from ${source})`;
+  // What a variable holds may be meant for nobody's eyes.
+  if (node.variables.length > 0) return `the value of ${node.variables.map((name) => `\${${name}}`).join(", ")}`;
+  return typeof node.value === "string" ? quoted(node.value) : node.text;
 }
 
 const SHOWN_CHARACTERS_MAX = 100;

@@ -67,7 +67,7 @@ function parse(
     codes: document.errors.map(({ code }) => code),
     problems: document.errors.slice(0, SYNTAX_PROBLEMS_MAX).map(({ code, message, pos: [start] }) => {
       const before = text.slice(text.lastIndexOf("\n", start - 1) + 1, start + 1);
-      return problemAt(placeAt(start), "", syntaxMessage(code, message, before));
+      return problemAt(placeAt(start), "", syntaxMessage(code, message, before, kind));
     }),
     converter: new YamlConverter(document, placeAt),
   };
@@ -95,7 +95,9 @@ const SYNTAX_MESSAGES: Readonly<Record<string, string>> = {
 };
 
 /** `before`: the line up to and with the character at which the parser stopped. */
-function syntaxMessage(code: string, message: string, before: string): string {
+function syntaxMessage(code: string, message: string, before: string, kind: Kind): string {
   if (/[[{].*\$\{$/.test(before)) return "a variable inside [ ] or { } needs quotes around its text";
-  return SYNTAX_MESSAGES[code] ?? `this is not valid YAML: ${message.split("\n")[0]}`;
+  // The library's own words quote the text, which in an included file may be anything.
+  const detail = kind === "include" ? code.toLowerCase().replaceAll("_", " ") : message.split("\n")[0];
+  return SYNTAX_MESSAGES[code] ?? `this is not valid YAML: ${detail}`;
 }

@@ -11,7 +11,7 @@ export function checkVersion(root: MapNode, reader: Reader): MapNode {
   const entry = entryOf(root, "version");
   if (!entry || isEmpty(entry.node)) return root;
   const { node } = entry;
-  if (node.kind === "scalar" && node.value === FORMAT_VERSION) return root;
+  if (node.kind === "scalar" && (node.unknown || node.value === FORMAT_VERSION)) return root;
   const number = node.kind === "scalar" ? Number(node.value) : Number.NaN;
   const right = `write \`version: "${FORMAT_VERSION}"\``;
   const advice =

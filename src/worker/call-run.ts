@@ -1,3 +1,4 @@
+import type { Clock, StopTimer } from "../clock.ts";
 import type { ErrorReason, RrError } from "../errors.ts";
 import { type BodySource, isStopRequest, type WorkerProtocol, type WorkerReply } from "../goridge/worker-protocol.ts";
 import type { Execution, ReplyPart } from "./execution.ts";
@@ -8,7 +9,8 @@ export interface RunOwner {
   readonly pid: number;
   readonly channel: WorkerChannel;
   readonly protocol: WorkerProtocol;
-  /** Longest wait for a worker whose caller has left. */
+  readonly clock: Clock;
+  /** Longest wait for the end of a stream whose caller has left. */
   readonly streamTimeoutMs: number;
   /** The worker goes on answering: its time starts anew. */
   progressed(): void;
@@ -39,7 +41,7 @@ export class CallRun {
   #streamStopSent = false;
   /** Nobody wants the rest of the reply. */
   #abandoned = false;
-  #abandonTimer: NodeJS.Timeout | undefined;
+  #stopAbandonTimer: StopTimer | undefined;
   #over = false;
 
   constructor(execution: Execution, owner: RunOwner) {
@@ -87,8 +89,9 @@ export class CallRun {
     if (more) this.#owner.progressed();
     const goOn = this.#part({ context: reply.context, body: reply.body, codec: reply.codec, more });
     if (!more) return;
-    if (this.#abandoned) this.#sendStreamStop();
-    else if (reply.ping && goOn) this.#sendPong();
+    if (this.#abandoned) {
+      if (this.#streaming) this.#endStream();
+    } else if (reply.ping && goOn) this.#sendPong();
     else if (reply.ping) this.#pongOwed = true;
     if (!goOn) this.#owner.channel.pause();
   }
@@ -106,25 +109,21 @@ export class CallRun {
   }
 
   /**
-   * Nobody wants the reply any more; the execution hears nothing further. A stream is asked to end. A call that has not
-   * answered yet runs on, since nothing can stop PHP in the middle without harm; but neither may take for ever.
+   * Nobody wants the reply any more; the execution hears nothing further. A stream is asked to end, and may not take for
+   * ever. A call that has not answered yet runs on to its own limit, since nothing can stop PHP in the middle without
+   * harm.
    */
   abandon(): void {
     if (this.#abandoned) return;
     this.#abandoned = true;
-    if (this.#streaming) this.#sendStreamStop();
-    const { streamTimeoutMs } = this.#owner;
-    this.#abandonTimer = setTimeout(() => {
-      const text = `was still busy ${streamTimeoutMs} ms after its caller had left (pool.stream_timeout)`;
-      this.#owner.broke("WORKER_EXITED", text);
-    }, streamTimeoutMs);
+    if (this.#streaming) this.#endStream();
     this.#owner.channel.resume();
   }
 
   /** The worker has nothing more to do with the call, or is gone. */
   end(): void {
     this.#over = true;
-    clearTimeout(this.#abandonTimer);
+    this.#stopAbandonTimer?.();
     this.#execution.released();
   }
 
@@ -150,11 +149,15 @@ export class CallRun {
     if (protocol.pong) channel.write([protocol.pong]);
   }
 
-  #sendStreamStop(): void {
+  #endStream(): void {
     if (this.#streamStopSent) return;
     this.#streamStopSent = true;
     this.#pongOwed = false;
-    const { channel, protocol } = this.#owner;
+    const { channel, protocol, clock, streamTimeoutMs } = this.#owner;
     if (protocol.streamStop) channel.write([protocol.streamStop]);
+    this.#stopAbandonTimer = clock.after(streamTimeoutMs, () => {
+      const text = `went on with its stream for ${streamTimeoutMs} ms after its caller had left (pool.stream_timeout)`;
+      this.#owner.broke("WORKER_EXITED", text);
+    });
   }
 }

@@ -97,6 +97,16 @@ describe("gRPC API", () => {
         await whole();
       });
 
+    it("a configuration that is handed in makes the server read nothing of its own", async () => {
+      process.env.RR_TEST_PLANTED = "planted-93f1";
+      const text = 'version: "3"\ninclude: [/etc/passwd, /dev/zero]\nhttp: {address: "$RR_TEST_PLANTED"}\n';
+      const { problems } = await client.config.validateConfig({ text });
+      delete process.env.RR_TEST_PLANTED;
+      const said = problems.map(({ message }) => message).join("\n");
+      expect(said).to.contain("/etc/passwd was not read").and.contain("/dev/zero was not read");
+      expect(said).not.to.match(/planted-93f1|root:/);
+    });
+
     it("bytes that are no message at all: INTERNAL, as gRPC wants it, and nothing else happens", async () => {
       const raw = new Client(grpcTarget(core.address), credentials.createInsecure());
       const asIs = (bytes: Buffer) => bytes;

@@ -1,5 +1,6 @@
 import { connect, type Socket } from "node:net";
 import { expect } from "chai";
+import { Deadline } from "../../src/async/deadline.ts";
 import { systemClock } from "../../src/clock.ts";
 import { Dispatcher } from "../../src/dispatch/dispatcher.ts";
 import { EventLog } from "../../src/events/event-log.ts";
@@ -74,14 +75,14 @@ describe("goridge RPC for PHP", () => {
     });
     await pool.start();
     const methods = rpcMethods(new Dispatcher([pool]), () => '{"version":"3"}');
-    server = await RpcServer.open(PORT_FROM_SYSTEM, methods, silentLog);
+    server = await RpcServer.open(PORT_FROM_SYSTEM, { mode: 0o600 }, methods, silentLog);
     client = new RpcClient(server.port);
   });
 
   after(async () => {
     client?.close();
     server?.close();
-    await pool?.stop(5_000);
+    await pool?.stop(Deadline.after(5_000));
   });
 
   it("echoes sequence, method and codec", async () => {

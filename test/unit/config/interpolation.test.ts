@@ -74,7 +74,7 @@ describe("config interpolation", () => {
   it("says which variable a wrong value came from", () => {
     const { errors } = check(`${MINIMAL}pools: {a: {num_workers: $N}}`, { env: { N: "many" } });
     expect(errors).to.deep.equal([
-      '.rr.yaml:4:26: pools.a.num_workers: expected a whole number from 0 to 10000, got "many" (from ${N})',
+      ".rr.yaml:4:26: pools.a.num_workers: expected a whole number from 0 to 10000, got the value of ${N}",
     ]);
   });
 

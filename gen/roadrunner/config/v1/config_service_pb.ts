@@ -332,8 +332,9 @@ export const ConfigService: GenService<{
     output: typeof GetConfigResponseSchema;
   },
   /**
-   * Checks a configuration without using it. Files that it includes are read where the server runs; variables are those
-   * of the server's environment. A configuration that is wrong is an answer, not an error.
+   * Checks a configuration by its text alone, without using it: no file, no variable and no device of the server is
+   * looked at. What depends on one is not checked and gives a warning. A configuration that is wrong is an answer, not
+   * an error.
    *
    * @generated from rpc roadrunner.config.v1.ConfigService.ValidateConfig
    */
