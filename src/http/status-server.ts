@@ -5,6 +5,7 @@ import type { CoreClient } from "../client/core-client.ts";
 import type { StatusOptions } from "../config/options.ts";
 import { RrError } from "../errors.ts";
 import type { Log } from "../log.ts";
+import { refuseBadHead } from "./head-rules.ts";
 import { type Listener, type ListenTarget, openListener, shown } from "./listener.ts";
 import { FrontendStatistics } from "./statistics.ts";
 import { CHECKS, type Check, type CoreHealth, checkResults, LIVE, unreachable } from "./status-checks.ts";
@@ -22,6 +23,7 @@ export interface StatusServerSettings {
 /** Whoever checks asks for little, and often on one connection. */
 const LIMITS = {
   maxHeaderBytes: 16 * 1024,
+  headersMax: 256,
   maxConnections: 0,
   headerTimeoutMs: 10_000,
   requestTimeoutMs: 10_000,
@@ -71,11 +73,14 @@ export async function startStatusServer(settings: StatusServerSettings): Promise
     });
   app.get("/jobs", (context) => context.text("jobs plugin not found", unavailable));
   const state = { draining: false };
+  const answer = getRequestListener(app.fetch);
   const { address, close } = await openListener({
     target: listen,
     addressKey: "status.address",
     limits: LIMITS,
-    handle: getRequestListener(app.fetch),
+    handle: (incoming, outgoing) => {
+      if (!refuseBadHead(incoming, outgoing, LIMITS.headersMax)) void answer(incoming, outgoing);
+    },
     statistics: new FrontendStatistics(),
     log,
     state,
