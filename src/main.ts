@@ -10,7 +10,8 @@ import { handleCrashes } from "./life/crash.ts";
 import { endsWithParent, watchParent } from "./life/parent.ts";
 import { handleSignals } from "./life/signals.ts";
 import { StopRequest } from "./life/stop-request.ts";
-import { createLog } from "./log.ts";
+import { LogOutput } from "./log/log-output.ts";
+import { terminalColours } from "./log/terminal-colours.ts";
 import { watchOrphans } from "./process/orphans.ts";
 import { VERSION } from "./version.ts";
 
@@ -31,16 +32,21 @@ export interface ServeFrontendsOptions extends ServeOptions {
   cores: readonly string[];
 }
 
+/** How long the end waits for lines of the log that a reader or a disk has no room for. */
+const LOG_FLUSH_MS = 300;
+
 /**
  * Runs a server until it is told to end. Settles with the exit code of the process; rejects with an RrError if the
  * server cannot start, and all its processes are gone then.
  */
 export async function serve({ withFrontends, ...options }: ServeOptions & { withFrontends: boolean }): Promise<number> {
-  const { loaded, log, stop } = prepare(options);
+  const { loaded, output, stop } = prepare(options);
+  const { log } = output;
   const core = new Core({
     loaded,
     baseEnv: loaded.env,
     log,
+    logOutput: output,
     frontendArguments: frontendArguments(),
     withFrontends,
     onShutdown: (timeoutMs) => stop.request(timeoutMs),
@@ -48,36 +54,49 @@ export async function serve({ withFrontends, ...options }: ServeOptions & { with
   handleSignals({
     end: (signal) => stop.signalled(signal),
     reset: (signal) => void core.resetPools(signal),
-    reopenLogs: () => {},
+    reopenLogs: () => core.reopenLogs(),
   });
-  if (await stop.comesFirst(core.start(stop.signal))) log.info({}, "the start is broken off");
-  else if (!options.silent) {
-    const { controlAddresses, configFile } = core.control;
-    const control = controlAddresses.map((address) => ({
-      name: "control",
-      address,
-      hint: "(gRPC: rrctl, grpcurl, buf curl)",
-    }));
-    banner(configFile, [...frontendAddresses(core.frontends), ...control]);
+  try {
+    if (await stop.comesFirst(core.start(stop.signal))) log.info({}, "the start is broken off");
+    else if (!options.silent) {
+      const { controlAddresses, configFile } = core.control;
+      const control = controlAddresses.map((address) => ({
+        name: "control",
+        address,
+        hint: "(gRPC: rrctl, grpcurl, buf curl)",
+      }));
+      output.print(banner(configFile, [...frontendAddresses(core.frontends), ...control]));
+    }
+    return await stop.end((plan) => core.stop(plan));
+  } finally {
+    await output.flush(LOG_FLUSH_MS);
   }
-  return await stop.end((plan) => core.stop(plan));
 }
 
 /** The same for frontends alone. */
 export async function serveFrontends({ cores, ...options }: ServeFrontendsOptions): Promise<number> {
-  const { loaded, log, stop } = prepare(options);
+  const { loaded, output, stop } = prepare(options);
+  const { log } = output;
   const host = new FrontendHost({ loaded, cores, baseEnv: loaded.env, log, frontendArguments: frontendArguments() });
   handleSignals({
     end: (signal) => stop.signalled(signal),
     reset: (signal) => log.info({ signal }, "no pools are here to be reset: send the signal to the cores"),
-    reopenLogs: () => {},
+    reopenLogs: () => {
+      output.reopen();
+      host.reopenLogs();
+    },
   });
-  if (await stop.comesFirst(host.start(stop.signal))) log.info({}, "the start is broken off");
-  else if (!options.silent) {
-    const addresses = cores.map((address) => ({ name: "core", address, hint: "" }));
-    banner(loaded.configuration.configFile ?? "", [...frontendAddresses(host.group), ...addresses]);
+  try {
+    if (await stop.comesFirst(host.start(stop.signal))) log.info({}, "the start is broken off");
+    else if (!options.silent) {
+      const addresses = cores.map((address) => ({ name: "core", address, hint: "" }));
+      const { configFile } = loaded.configuration;
+      output.print(banner(configFile ?? "", [...frontendAddresses(host.group), ...addresses]));
+    }
+    return await stop.end((plan) => host.stop(plan));
+  } finally {
+    await output.flush(LOG_FLUSH_MS);
   }
-  return await stop.end((plan) => host.stop(plan));
 }
 
 function prepare(options: ServeOptions) {
@@ -91,7 +110,10 @@ function prepare(options: ServeOptions) {
     workingDirectory: options.workingDirectory,
   });
   const { logs } = loaded.configuration;
-  const log = createLog(logs);
+  outliveReaders();
+  const output = new LogOutput(logs, { colours: terminalColours(options.env) });
+  process.on("exit", () => output.end());
+  const { log } = output;
   for (const warning of loaded.warnings) log.warn({ channel: "config" }, warning.text);
   watchOrphans(log);
   const stop = new StopRequest(loaded.configuration, log, (code) => process.exit(code));
@@ -101,7 +123,15 @@ function prepare(options: ServeOptions) {
       log.info({ event: "process.orphaned" }, "the program that started this one is gone: ending as by SIGTERM");
       stop.request();
     });
-  return { loaded, log, stop };
+  return { loaded, output, stop };
+}
+
+/** That somebody who read standard output or error has left is no reason to end a server. */
+function outliveReaders(): void {
+  for (const stream of [process.stdout, process.stderr]) {
+    stream.removeAllListeners("error");
+    stream.on("error", () => {});
+  }
 }
 
 /**
@@ -143,7 +173,7 @@ function frontendAddresses(group: FrontendGroup): BannerLine[] {
   ];
 }
 
-function banner(configFile: string, addresses: readonly BannerLine[]): void {
+function banner(configFile: string, addresses: readonly BannerLine[]): string {
   const lines = addresses.map(({ name, address, hint }) => `  ${name.padEnd(8)} ${address}   ${hint}`.trimEnd());
-  process.stderr.write(["", `  rrctl ${VERSION} serves ${configFile}`, ...lines, "", ""].join("\n"));
+  return ["", `  rrctl ${VERSION} serves ${configFile}`, ...lines, "", ""].join("\n");
 }

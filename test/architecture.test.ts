@@ -13,7 +13,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   errors: [],
   clock: [],
   async: ["clock"],
-  log: [],
+  log: ["errors", "clock", "async"],
   version: [],
   "id-map": [],
   net: ["errors", "clock", "log", "async"],
@@ -28,7 +28,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   worker: ["config", "goridge", "process", "relay", ...BASE],
   pool: ["config", "goridge", "process", "relay", "worker", "events", "stats", ...BASE],
   dispatch: ["config", "goridge", "worker", "pool", "events", ...BASE],
-  api: ["gen", "grpc", "version", "id-map", ...CORE_PARTS, ...BASE],
+  health: [],
+  api: ["health", "gen", "grpc", "version", "id-map", ...CORE_PARTS, ...BASE],
   acme: ["config", "version", "events", ...BASE],
   reload: ["config", "pool", "events", ...BASE],
   // The door for PHP opens onto the same functions as the gRPC services.
@@ -38,7 +39,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   // The frontend process. It is told what to do in the supervisor's message, whose type it needs.
   http: ["life", "gen", "grpc", "client", "config", "frontends", ...BASE],
   life: [...BASE],
-  core: ["api", "rpc", "reload", "frontends", "version", ...CORE_PARTS, ...BASE],
+  core: ["health", "api", "rpc", "reload", "frontends", "version", ...CORE_PARTS, ...BASE],
   "frontend-host": ["config", "events", "frontends", ...BASE],
   main: ["life", "core", "frontend-host", "frontends", "config", "process", "version", ...BASE],
   // `rrctl serve` is the server itself.
@@ -151,8 +152,7 @@ describe("Architecture", () => {
     {
       what: "only main files read the environment",
       pattern: /process\.env\b/,
-      // NO_COLOR belongs to whoever writes to a terminal.
-      allowed: [/(^|\/)main\.ts$/, /^src\/log\.ts$/],
+      allowed: [/(^|\/)main\.ts$/],
     },
     { what: "only main files end the process", pattern: /process\.exit(Code)?\b/, allowed: [/(^|\/)main\.ts$/] },
     {

@@ -19,6 +19,11 @@ export const EVENT_TYPES = {
     severity: "error",
     meaning: "no certificate could be obtained (ACME); it is tried again, and the one there is stays in use",
   },
+  "log.failing": { severity: "error", meaning: "lines of the log cannot be written somewhere; the server goes on" },
+  "log.recovered": {
+    severity: "warning",
+    meaning: "the log is written there again; tells how many lines were dropped",
+  },
   "pool.started": { severity: "info", meaning: "the first workers of a pool are ready" },
   "pool.reset": { severity: "info", meaning: "a new generation of workers took over" },
   "pool.reset_failed": { severity: "error", meaning: "a new generation could not boot; the old one goes on" },

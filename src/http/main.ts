@@ -6,7 +6,9 @@ import { RrError } from "../errors.ts";
 import { handleCrashes } from "../life/crash.ts";
 import { ignoreSignals } from "../life/signals.ts";
 import { EXIT_BUG } from "../life/stop-request.ts";
-import { createLog, type Log } from "../log.ts";
+import { LogOutput } from "../log/log-output.ts";
+import { terminalColours } from "../log/terminal-colours.ts";
+import type { Log } from "../log.ts";
 import type { Address } from "../net/address.ts";
 import { startFileServer } from "./file-server.ts";
 import type { Listener, ListenTarget } from "./listener.ts";
@@ -35,7 +37,7 @@ type ServerAssignment = Place &
     | { kind: "status"; options: StatusOptions }
   );
 
-type Message = Assignment | { type: "drain" } | { type: "close"; timeoutMs: number };
+type Message = Assignment | { type: "drain" } | { type: "reopen_logs" } | { type: "close"; timeoutMs: number };
 
 const listeners: Listener[] = [];
 let processLog: Log | undefined;
@@ -44,9 +46,14 @@ let exitCode = 0;
 const AFTER_BUG_MS = 2_000;
 /** Set when the end is near, so that checks fail before connections do. */
 const readiness = { ending: false };
+let output: LogOutput | undefined;
+/** How long the end waits for lines of the log that a reader or a disk has no room for. */
+const LOG_FLUSH_MS = 500;
 
 async function assigned({ cores, logs, servers }: Assignment): Promise<void> {
-  const log = createLog(logs).child({ channel: "http" });
+  output = new LogOutput(logs, { colours: terminalColours(process.env) });
+  process.on("exit", () => output?.end());
+  const log = output.log.child({ channel: "http" });
   processLog = log;
   const http: Partial<Record<"http" | "https" | "fastcgi", ListenTarget>> = {};
   let options: HttpOptions | undefined;
@@ -79,6 +86,7 @@ function targetOf({ listenFd, address }: Place): ListenTarget {
 
 async function close(timeoutMs: number): Promise<void> {
   await Promise.all(listeners.map((listener) => listener.close(timeoutMs)));
+  await output?.flush(LOG_FLUSH_MS);
   process.exit(exitCode);
 }
 
@@ -94,9 +102,16 @@ function crashed(thrown: unknown): void {
   void close(AFTER_BUG_MS);
 }
 
+// That somebody who read them has left is no reason to end.
+for (const stream of [process.stdout, process.stderr]) stream.on("error", () => {});
+
 process.on("message", (message: Message) => {
   if (message.type === "drain") {
     readiness.ending = true;
+    return;
+  }
+  if (message.type === "reopen_logs") {
+    output?.reopen();
     return;
   }
   const done = message.type === "assignment" ? assigned(message) : close(message.timeoutMs);
@@ -111,4 +126,5 @@ process.on("message", (message: Message) => {
 process.on("disconnect", () => process.exit(0));
 // The core decides when to end, and passes on what signals ask for.
 ignoreSignals();
+process.on("SIGUSR1", () => output?.reopen());
 handleCrashes(crashed);
