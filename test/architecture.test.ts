@@ -7,15 +7,16 @@ import { ROOT } from "./support/php.ts";
  * Who may import whom. A module may import its own area and the areas of its row; everything else is a wrong way. The
  * areas are folders of src, or single files of it.
  */
-const BASE = ["errors", "clock", "log", "async"];
+const BASE = ["errors", "clock", "log", "async", "net"];
 const CORE_PARTS = ["config", "goridge", "events", "stats", "process", "relay", "worker", "pool", "dispatch", "spool"];
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   errors: [],
   clock: [],
   async: ["clock"],
-  log: [],
+  log: ["errors", "clock", "async"],
   version: [],
   "id-map": [],
+  net: ["errors", "clock", "log", "async"],
   grpc: ["gen", "errors"],
   config: ["gen", "grpc", "version", ...BASE],
   goridge: BASE,
@@ -27,7 +28,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   worker: ["config", "goridge", "process", "relay", ...BASE],
   pool: ["config", "goridge", "process", "relay", "worker", "events", "stats", ...BASE],
   dispatch: ["config", "goridge", "worker", "pool", "events", ...BASE],
-  api: ["gen", "grpc", "version", "id-map", ...CORE_PARTS, ...BASE],
+  health: [],
+  api: ["health", "gen", "grpc", "version", "id-map", ...CORE_PARTS, ...BASE],
   acme: ["config", "version", "events", ...BASE],
   reload: ["config", "pool", "events", ...BASE],
   // The door for PHP opens onto the same functions as the gRPC services.
@@ -35,12 +37,13 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   frontends: ["acme", "config", "events", "process", ...BASE],
   client: ["gen", "grpc", "id-map", ...BASE],
   // The frontend process. It is told what to do in the supervisor's message, whose type it needs.
-  http: ["gen", "grpc", "client", "config", "frontends", ...BASE],
-  core: ["api", "rpc", "reload", "frontends", "version", ...CORE_PARTS, ...BASE],
+  http: ["life", "gen", "grpc", "client", "config", "frontends", ...BASE],
+  life: [...BASE],
+  core: ["health", "api", "rpc", "reload", "frontends", "version", ...CORE_PARTS, ...BASE],
   "frontend-host": ["config", "events", "frontends", ...BASE],
-  main: ["core", "frontend-host", "frontends", "config", "process", "version", ...BASE],
+  main: ["life", "core", "frontend-host", "frontends", "config", "process", "version", ...BASE],
   // `rrctl serve` is the server itself.
-  cli: ["gen", "grpc", "client", "config", "main", "version", ...BASE],
+  cli: ["life", "gen", "grpc", "client", "config", "main", "version", ...BASE],
 };
 
 /** Modules of other areas that an area may take only this much of: names, not the whole folder. */
@@ -51,6 +54,7 @@ const ONLY: readonly { from: string; area: string; modules: readonly string[]; w
     modules: ["src/frontends/frontend-supervisor.ts"],
     why: "types of the messages between the core and a frontend",
   },
+  { from: "cli", area: "life", modules: ["src/life/no-debugger.ts"], why: "what must hold from the first moment" },
   { from: "cli", area: "main", modules: ["src/main.ts"], why: "serve" },
 ];
 
@@ -148,8 +152,7 @@ describe("Architecture", () => {
     {
       what: "only main files read the environment",
       pattern: /process\.env\b/,
-      // NO_COLOR belongs to whoever writes to a terminal.
-      allowed: [/(^|\/)main\.ts$/, /^src\/log\.ts$/],
+      allowed: [/(^|\/)main\.ts$/],
     },
     { what: "only main files end the process", pattern: /process\.exit(Code)?\b/, allowed: [/(^|\/)main\.ts$/] },
     {

@@ -11,7 +11,6 @@ import { DEFAULT_MAX_MESSAGE_BYTES, MESSAGE_BYTES_KEY, pieceLimits } from "../gr
 import type { Implementation } from "../grpc/service-definition.ts";
 import type { Log } from "../log.ts";
 import { resolveIdentity } from "../process/identity.ts";
-import type { Spool } from "../spool/spool.ts";
 import type { ReplyPart } from "../worker/execution.ts";
 import type { CallGate } from "./call-gate.ts";
 import { preciseDuration } from "./convert.ts";
@@ -22,24 +21,29 @@ import type { SessionServices } from "./stream-call.ts";
 export interface OpenStreams {
   /** Counted for the statistics. */
   dispatchStreams: number;
-  readonly gate: CallGate;
+}
+
+export interface DispatchParts {
+  readonly dispatcher: Dispatcher;
+  readonly messageBytesMax: number;
+  /** One for all who share its limits. */
+  readonly intake: SessionServices["intake"];
+  readonly streams: OpenStreams;
+  readonly stopping: AbortSignal;
+  readonly log: Log;
 }
 
 export function dispatchService(
-  dispatcher: Dispatcher,
-  limits: { payloadBytesMax: number; messageBytesMax: number },
-  streams: OpenStreams,
-  stopping: AbortSignal,
-  spool: Spool,
-  log: Log,
+  { dispatcher, messageBytesMax, intake, streams, stopping, log }: DispatchParts,
+  gate: CallGate,
 ) {
   const services: SessionServices = {
     dispatcher,
-    gate: streams.gate,
+    gate,
+    intake,
     // Clients take 64 MiB in a message, unless they were told otherwise.
-    limits: pieceLimits(Math.min(limits.messageBytesMax, DEFAULT_MAX_MESSAGE_BYTES)),
+    limits: pieceLimits(Math.min(messageBytesMax, DEFAULT_MAX_MESSAGE_BYTES)),
     log,
-    intake: { payloadBytesMax: limits.payloadBytesMax, spool, heldBytes: 0 },
     fileOwner: (pool) => {
       const { user, group } = dispatcher.pool(pool).options;
       return resolveIdentity(user, group);
@@ -47,13 +51,11 @@ export function dispatchService(
   };
   return {
     async dispatch(request: DispatchRequest, context: CallContext) {
+      if (gate.closed) throw new RrError("DRAINING", "the server is stopping", { retryAfterMs: 1_000 });
       const startedAtMs = performance.now();
-      const { reply, pid, startedReplyAtMs } = await runUnary(
-        dispatcher,
-        request,
-        limits.messageBytesMax,
-        context.signal,
-      );
+      gate.entered();
+      const run = runUnary(dispatcher, request, messageBytesMax, context.signal).finally(() => gate.left());
+      const { reply, pid, startedReplyAtMs } = await run;
       return {
         payload: reply,
         pid,
@@ -65,7 +67,7 @@ export function dispatchService(
     async *dispatchStream(requests: AsyncIterable<DispatchStreamRequest>, context: CallContext) {
       // Tells the client that the stream is there, before the first reply. An empty header would not be sent.
       context.header.set("rr-dispatch-stream", "open");
-      context.header.set(MESSAGE_BYTES_KEY, String(limits.messageBytesMax));
+      context.header.set(MESSAGE_BYTES_KEY, String(messageBytesMax));
       context.sendHeader();
       const session = new DispatchSession(services);
       // A stream has no end of its own: without this one a frontend elsewhere would keep the server from ending.

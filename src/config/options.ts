@@ -1,3 +1,5 @@
+import type { Address, TcpAddress } from "../net/address.ts";
+
 /**
  * The configuration as the rest of the program sees it: complete, in milliseconds and bytes, paths absolute, read-only.
  * The contract's message (roadrunner.config.v1.Configuration) is what users write; `resolve.ts` makes this out of it.
@@ -46,12 +48,6 @@ export interface ReloadRule {
   /** Names, or absolute paths. */
   readonly ignore: readonly string[];
 }
-
-export type Address =
-  | { readonly kind: "tcp"; readonly host: string; readonly port: number }
-  | { readonly kind: "unix"; readonly path: string };
-
-export type TcpAddress = Extract<Address, { kind: "tcp" }>;
 
 export interface ControlOptions {
   /** Where the gRPC API listens besides the private socket. */
@@ -110,6 +106,8 @@ export interface PoolOptions {
   readonly destroyTimeoutMs: number;
   /** Longest wait for running calls of the old generation after a reset. */
   readonly resetTimeoutMs: number;
+  /** Longest wait for the running call of a worker that is to go for another reason. */
+  readonly retireTimeoutMs: number;
   /** Longest wait for a worker to end a stream that nobody reads any more. */
   readonly streamTimeoutMs: number;
   /** Time between the steps of the stop ladder: stop message, SIGTERM, SIGKILL. */

@@ -2,6 +2,7 @@ import type { EndPlan } from "../async/end-plan.ts";
 import { RrError } from "../errors.ts";
 import type { EventLog } from "../events/event-log.ts";
 import type { Log } from "../log.ts";
+import type { Address } from "../net/address.ts";
 import { ChildProcess } from "../process/child-process.ts";
 import { readMemoryBytes } from "../process/resources.ts";
 import type { ListeningSocket } from "./listening-socket.ts";
@@ -23,15 +24,16 @@ export interface ServerAssignment {
   readonly kind: ServerKind;
   /** HttpOptions or FileServerOptions as a JSON value. */
   readonly options: unknown;
-  /** Descriptor of the listening socket; undefined: the frontend opens host and port itself. */
+  /** Descriptor of the listening socket; undefined: the frontend opens the address itself. */
   readonly listenFd: number | undefined;
-  readonly host: string;
-  readonly port: number;
+  readonly address: Address;
 }
 
 export interface FrontendMessages {
   /** To the frontend: fail checks of readiness from now on. */
   readonly drain: { readonly type: "drain" };
+  /** To the frontend: open the files of the log anew. */
+  readonly reopenLogs: { readonly type: "reopen_logs" };
   /** To the frontend: stop taking connections, finish what runs within the time, exit. */
   readonly close: { readonly type: "close"; readonly timeoutMs: number };
   /** From the frontend: it takes connections. */
@@ -98,6 +100,11 @@ export class FrontendSupervisor {
     for (const { process } of this.#places) process?.send({ type: "drain" });
   }
 
+  /** All open the files of the log anew. */
+  reopenLogs(): void {
+    for (const { process } of this.#places) process?.send({ type: "reopen_logs" });
+  }
+
   /** Lets all finish what runs; kills those that are not gone in time. */
   async stop({ close, gone }: EndPlan): Promise<void> {
     this.#stopping = true;
@@ -140,9 +147,9 @@ export class FrontendSupervisor {
     child.send({
       type: "assignment",
       ...assignment,
-      servers: servers.map(({ kind, options, socket: { fd, host, port } }) => {
+      servers: servers.map(({ kind, options, socket: { fd, address } }) => {
         const listenFd = fd === undefined ? undefined : FIRST_INHERITED_FD + inheritFds.indexOf(fd);
-        return { kind, options, listenFd, host, port };
+        return { kind, options, listenFd, address };
       }),
     } satisfies FrontendAssignment as never);
     void child.exited.then(() => this.#exited(place, child));

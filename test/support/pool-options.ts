@@ -3,6 +3,7 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { PoolOptions, RelayOptions, SupervisorOptions } from "../../src/config/options.ts";
+import { formatAddress } from "../../src/net/address.ts";
 import { PHP_FIXTURES, phpFixture } from "./php.ts";
 
 export type PoolOverrides = Partial<Omit<PoolOptions, "supervisor">> & {
@@ -33,6 +34,7 @@ export function poolOptions(overrides: PoolOverrides = {}): PoolOptions {
     bootTimeoutMs: 5_000,
     destroyTimeoutMs: 5_000,
     resetTimeoutMs: 5_000,
+    retireTimeoutMs: 5_000,
     streamTimeoutMs: 2_000,
     stopGraceMs: 2_000,
     frameBytesMax: 1 << 28,
@@ -52,7 +54,7 @@ export function poolOptions(overrides: PoolOverrides = {}): PoolOptions {
 
 function relayText(relay: RelayOptions): string {
   if (relay.kind === "pipes") return "pipes";
-  return relay.kind === "unix" ? `unix://${relay.path}` : `tcp://${relay.host}:${relay.port}`;
+  return formatAddress(relay);
 }
 
 /** A relay of that kind that nobody else uses, and how to clean up after it. */

@@ -90,7 +90,7 @@ describe("DispatchSession", () => {
     other.reply(body, { more: false });
     const events = await under.readAll();
     expect(replyOf(events, 9).body.length).to.equal(16 * KIBIBYTE);
-    for (let round = 0; round < 30; round++) {
+    for (let round = 0; round < 12; round++) {
       await under.say({ callId: 9, command: { case: "grant", value: { bytes: 16 * KIBIBYTE } } as never });
       events.push(...(await under.readAll()));
     }
