@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type ApiServer, createApiServer } from "./api/server.ts";
 import type { ServerControl } from "./api/server-service.ts";
+import type { SpillRules } from "./api/spilled-reply.ts";
 import { abortable } from "./async/abortable.ts";
 import { Deadline } from "./async/deadline.ts";
 import { type EndPlan, planEnd } from "./async/end-plan.ts";
@@ -23,6 +24,7 @@ import { runInitHook } from "./process/init-hook.ts";
 import { Reloader } from "./reload/reloader.ts";
 import { rpcMethods } from "./rpc/methods.ts";
 import { RpcServer } from "./rpc/rpc-server.ts";
+import { spillProblem } from "./spool/spill.ts";
 import { Spool } from "./spool/spool.ts";
 import { VERSION } from "./version.ts";
 
@@ -40,6 +42,9 @@ export interface CoreOptions {
   /** An operator asked by `ServerService.Shutdown`. */
   readonly onShutdown: (timeoutMs: number | undefined) => void;
 }
+
+/** A disk that is full is told of once in so long. */
+const SPOOL_NEWS_MS = 60_000;
 
 /** Everything of one server, put together by hand in the order in which it depends on each other. */
 export class Core {
@@ -251,6 +256,7 @@ export class Core {
         ...(http?.routes ?? []).map(({ maxRequestBytes }) => maxRequestBytes),
       ),
       spool: this.#spool,
+      spillRules: this.#spillRules(),
       log: log.child({ channel: "control" }),
     });
     this.#control.controlAddresses.push(await this.#api.listen(control.listen));
@@ -259,6 +265,20 @@ export class Core {
       process.platform === "win32"
         ? this.#control.controlAddresses[0]!
         : await this.#api.listen({ kind: "unix", path: join(this.#runtimeDirectory, "core.sock") }, { gate: "own" });
+  }
+
+  #spillRules(): SpillRules {
+    const { replyBytesMax, streamBytesMax, totalBytesMax } = this.#options.loaded.configuration.waitingReplies;
+    const { monotonicMs } = systemClock;
+    let toldAtMs = Number.NEGATIVE_INFINITY;
+    const problem = (thrown: unknown) => {
+      if (monotonicMs() - toldAtMs < SPOOL_NEWS_MS) return;
+      toldAtMs = monotonicMs();
+      const message = `replies cannot wait on the disk for slow readers: ${spillProblem(thrown)}; workers wait for them (http.uploads.dir)`;
+      this.#options.log.warn({ channel: "server", event: "server.spool_failing" }, message);
+      this.#events.record("server.spool_failing", { message });
+    };
+    return { spill: this.#spool.spill(totalBytesMax, problem), clock: systemClock, replyBytesMax, streamBytesMax };
   }
 
   async #openRpc(): Promise<void> {

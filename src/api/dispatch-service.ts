@@ -15,6 +15,7 @@ import type { ReplyPart } from "../worker/execution.ts";
 import type { CallGate } from "./call-gate.ts";
 import { preciseDuration } from "./convert.ts";
 import { DispatchSession } from "./dispatch-session.ts";
+import type { SpillRules } from "./spilled-reply.ts";
 import type { SessionServices } from "./stream-call.ts";
 
 /** What runs on streams. */
@@ -31,10 +32,11 @@ export interface DispatchParts {
   readonly streams: OpenStreams;
   readonly stopping: AbortSignal;
   readonly log: Log;
+  readonly spillRules: SpillRules;
 }
 
 export function dispatchService(
-  { dispatcher, messageBytesMax, intake, streams, stopping, log }: DispatchParts,
+  { dispatcher, messageBytesMax, intake, streams, stopping, log, spillRules }: DispatchParts,
   gate: CallGate,
 ) {
   const services: SessionServices = {
@@ -44,6 +46,7 @@ export function dispatchService(
     // Clients take 64 MiB in a message, unless they were told otherwise.
     limits: pieceLimits(Math.min(messageBytesMax, DEFAULT_MAX_MESSAGE_BYTES)),
     log,
+    spillRules,
     fileOwner: (pool) => {
       const { user, group } = dispatcher.pool(pool).options;
       return resolveIdentity(user, group);

@@ -34,6 +34,7 @@ import { apiInterceptor, createValidator } from "./interceptor.ts";
 import { poolService } from "./pool-service.ts";
 import { reflectionService } from "./reflection.ts";
 import { type ServerControl, serverService } from "./server-service.ts";
+import type { SpillRules } from "./spilled-reply.ts";
 import { statsService } from "./stats-service.ts";
 import { workerService } from "./worker-service.ts";
 
@@ -46,6 +47,7 @@ export interface ApiDependencies {
   readonly messageBytesMax: number;
   readonly payloadBytesMax: number;
   readonly spool: Spool;
+  readonly spillRules: SpillRules;
   readonly log: Log;
 }
 
@@ -69,11 +71,11 @@ type GrpcServer = ReturnType<typeof createServer>;
 
 /** All services on any number of addresses: the private socket of the frontends and the public ones. */
 export function createApiServer(dependencies: ApiDependencies): ApiServer {
-  const { dispatcher, events, control, loaded, messageBytesMax, payloadBytesMax, log } = dependencies;
+  const { dispatcher, events, control, loaded, messageBytesMax, payloadBytesMax, spillRules, log } = dependencies;
   const stopping = new AbortController();
   const streams: OpenStreams = { dispatchStreams: 0 };
   const intake = { payloadBytesMax, spool: dependencies.spool, heldBytes: 0 };
-  const dispatchParts = { dispatcher, messageBytesMax, intake, streams, stopping: stopping.signal, log };
+  const dispatchParts = { dispatcher, messageBytesMax, intake, streams, stopping: stopping.signal, log, spillRules };
   const gates = { public: new CallGate(), own: new CallGate() };
   const dispatch = {
     public: dispatchService(dispatchParts, gates.public),

@@ -10,6 +10,7 @@ import type {
   ServerConfiguration,
   StatusOptions,
   UploadOptions,
+  WaitingReplyOptions,
 } from "./options.ts";
 import { environmentNames, milliseconds, type ResolutionContext } from "./resolution.ts";
 import { resolveFileServer, resolveMiddleware } from "./resolve-middleware.ts";
@@ -48,6 +49,7 @@ export function resolveConfiguration(message: Configuration, context: Resolution
     fileServer: message.fileserver && resolveFileServer(message.fileserver, context),
     status: message.status && resolveStatus(message.status, context),
     spoolDirectory: spoolDirectory(message.http, context),
+    waitingReplies: waitingReplies(message.http),
   };
   checkPresence(message, context);
   checkConflicts(configuration, context);
@@ -102,6 +104,23 @@ function resolveStatus(status: Status, context: ResolutionContext): StatusOption
 
 function spoolDirectory(http: Http | undefined, { workingDirectory }: ResolutionContext): string | undefined {
   return http?.uploads?.dir ? resolve(workingDirectory, http.uploads.dir) : undefined;
+}
+
+/** As the contract says, where there is no section. */
+const WAITING_REPLIES: WaitingReplyOptions = {
+  replyBytesMax: 256 * 1024 * 1024,
+  streamBytesMax: 16 * 1024 * 1024,
+  totalBytesMax: 1024 * 1024 * 1024,
+};
+
+function waitingReplies(http: Http | undefined): WaitingReplyOptions {
+  const responses = http?.responses;
+  if (!responses) return WAITING_REPLIES;
+  return {
+    replyBytesMax: Number(responses.maxWaitingSize),
+    streamBytesMax: Number(responses.maxWaitingStreamSize),
+    totalBytesMax: Number(responses.maxWaitingTotalSize),
+  };
 }
 
 function resolveUploads(uploads: Uploads): UploadOptions {

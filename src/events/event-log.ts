@@ -15,6 +15,10 @@ export const EVENT_TYPES = {
     meaning: "a socket of the server was removed from the file system; it is made again if that can be done",
   },
   "server.signalled": { severity: "info", meaning: "a signal asked for a reset of all pools" },
+  "server.spool_failing": {
+    severity: "error",
+    meaning: "replies cannot wait on the disk for slow readers: workers wait for them (once a minute at most)",
+  },
   "frontend.started": { severity: "info", meaning: "an HTTP frontend takes connections" },
   "frontend.exited": { severity: "error", meaning: "an HTTP frontend ended by itself and is started again" },
   "certificate.ordered": { severity: "info", meaning: "an authority gave a new certificate (ACME)" },

@@ -96,6 +96,7 @@ describe("config resolution", () => {
       fileServer: undefined,
       status: undefined,
       spoolDirectory: undefined,
+      waitingReplies: { replyBytesMax: 256 * MEGABYTE, streamBytesMax: 16 * MEGABYTE, totalBytesMax: 1024 * MEGABYTE },
       reload: undefined,
     };
     expect(configuration).to.deep.equal(expected);
@@ -305,6 +306,7 @@ describe("config resolution", () => {
         checkTimeoutMs: 5000,
       },
       spoolDirectory: join(directory, "spool"),
+      waitingReplies: { replyBytesMax: 256 * MEGABYTE, streamBytesMax: 16 * MEGABYTE, totalBytesMax: 1024 * MEGABYTE },
       reload: {
         intervalMs: 2000,
         polling: true,
