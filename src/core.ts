@@ -1,4 +1,3 @@
-import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type ApiServer, createApiServer } from "./api/server.ts";
@@ -16,6 +15,7 @@ import type { Log } from "./log.ts";
 import { Pool } from "./pool/pool.ts";
 import { socketRightsFor } from "./process/identity.ts";
 import { runInitHook } from "./process/init-hook.ts";
+import { RunFolder, removeDeadRunFolders, runBases } from "./process/run-folder.ts";
 import { Reloader } from "./reload/reloader.ts";
 import { rpcMethods } from "./rpc/methods.ts";
 import { RpcServer } from "./rpc/rpc-server.ts";
@@ -42,12 +42,11 @@ export class Core {
   readonly #pools: readonly Pool[];
   readonly #dispatcher: Dispatcher;
   readonly #control: MutableControl;
-  readonly #runtimeDirectory: string;
-  readonly #removeRuntimeDirectory = () => rmSync(this.#runtimeDirectory, { recursive: true, force: true });
+  readonly #runFolder: RunFolder;
   readonly #spool: Spool;
   #starting: Promise<void> | undefined;
   #api: ApiServer | undefined;
-  /** Where the frontends of this server find it. */
+  /** Where the frontends of this server find it; "" before it is open. */
   #privateAddress = "";
   #rpc: RpcServer | undefined;
   #reloader: Reloader | undefined;
@@ -56,16 +55,12 @@ export class Core {
   constructor(options: CoreOptions) {
     this.#options = options;
     const { configuration } = options.loaded;
+    const { log, baseEnv } = options;
     this.#events = new EventLog(configuration.control.eventsKept);
-    this.#pools = configuration.pools.map(
-      (pool) =>
-        new Pool(pool, { clock: systemClock, log: options.log, events: this.#events, baseEnv: options.baseEnv }),
-    );
+    this.#runFolder = new RunFolder(runBases(baseEnv), usesOtherUsers(configuration));
+    const surroundings = { clock: systemClock, log, events: this.#events, baseEnv, pipePlace: this.#runFolder };
+    this.#pools = configuration.pools.map((pool) => new Pool(pool, surroundings));
     this.#dispatcher = new Dispatcher(this.#pools);
-    // Only this user may enter: the socket in it is the frontends' way to the core.
-    this.#runtimeDirectory = mkdtempSync(join(tmpdir(), "rr-"));
-    // A second signal ends the process at once.
-    process.once("exit", this.#removeRuntimeDirectory);
     this.#spool = new Spool(configuration.spoolDirectory ?? tmpdir(), options.log.child({ channel: "server" }));
     this.frontends = new FrontendGroup({
       configuration,
@@ -75,7 +70,7 @@ export class Core {
       log: options.log,
       events: this.#events,
     });
-    this.#control = new MutableControl(configuration, options, this.#dispatcher, () => this.frontends.frontends);
+    this.#control = new MutableControl(configuration, options, this.#dispatcher, this.frontends);
   }
 
   get control(): ServerControl {
@@ -100,16 +95,17 @@ export class Core {
   async #start(signal: AbortSignal): Promise<void> {
     const { loaded, baseEnv, log } = this.#options;
     const { configuration } = loaded;
-    const { onInit } = configuration;
+    const { onInit, workingDirectory } = configuration;
     const steps: (() => Promise<unknown> | undefined)[] = [
-      () => onInit && runInitHook(onInit, { workingDirectory: configuration.workingDirectory, baseEnv, log, signal }),
+      () => onInit && runInitHook(onInit, { workingDirectory, baseEnv, pipePlace: this.#runFolder, log, signal }),
       // Addresses first: a port in use shows before minutes of booting.
       () => this.frontends.openSockets(),
+      () => removeDeadRunFolders(runBases(baseEnv), log.child({ channel: "server" })),
       () => this.#spool.clean(),
       () => this.#openApi(),
       () => this.#openRpc(),
       () => this.#startPools(),
-      () => this.frontends.start([this.#privateAddress]),
+      () => this.frontends.start(async () => [await this.#reachablePrivately()]),
       // Not before the frontends are there: they answer what the authority asks.
       () => this.#startReloader(),
     ];
@@ -156,8 +152,7 @@ export class Core {
     await Promise.all([frontendsStopped, this.#api?.close(gone)]);
     // What the start had begun has nothing to do any more; it must not open anything later.
     await gone.race(Promise.all([this.#starting?.catch(() => {}), this.#spool.close(), reloaderClosed]));
-    process.off("exit", this.#removeRuntimeDirectory);
-    this.#removeRuntimeDirectory();
+    this.#runFolder.remove();
   }
 
   async #openApi(): Promise<void> {
@@ -179,11 +174,20 @@ export class Core {
       log: log.child({ channel: "control" }),
     });
     this.#control.controlAddresses.push(await this.#api.listen(control.listen));
+    await this.#reachablePrivately();
+  }
+
+  /** The address for frontends; its socket is there when this settles. */
+  async #reachablePrivately(): Promise<string> {
+    const api = this.#api!;
     // Windows has no such sockets in the file system; frontends use the public address there.
-    this.#privateAddress =
-      process.platform === "win32"
-        ? this.#control.controlAddresses[0]!
-        : await this.#api.listen({ kind: "unix", path: join(this.#runtimeDirectory, "core.sock") });
+    if (process.platform === "win32") return this.#control.controlAddresses[0]!;
+    this.#runFolder.restore();
+    const path = join(this.#runFolder.path, "core.sock");
+    if (this.#privateAddress === `unix://${path}`) await api.restoreSockets();
+    else
+      this.#privateAddress = await api.listen({ kind: "unix", path }, { makeFolder: () => this.#runFolder.restore() });
+    return this.#privateAddress;
   }
 
   async #openRpc(): Promise<void> {
@@ -211,6 +215,11 @@ export class Core {
   }
 }
 
+/** Whether processes are started for users other than this one. */
+function usesOtherUsers({ pools, onInit }: LoadedConfiguration["configuration"]): boolean {
+  return onInit?.user !== undefined || pools.some(({ user, group }) => user !== undefined || group !== undefined);
+}
+
 class MutableControl implements ServerControl {
   readonly version = VERSION;
   readonly startedAtMs = Date.now();
@@ -218,28 +227,33 @@ class MutableControl implements ServerControl {
   readonly workingDirectory: string;
   readonly controlAddresses: string[] = [];
   readonly httpAddresses: string[] = [];
+  readonly warnings: string[] = [];
   state: ServerStateName = "starting";
   readonly #gracePeriodMs: number;
   readonly #options: CoreOptions;
   readonly #dispatcher: Dispatcher;
-  readonly #listFrontends: () => ServerControl["frontends"];
+  readonly #frontends: FrontendGroup;
 
   constructor(
     configuration: LoadedConfiguration["configuration"],
     options: CoreOptions,
     dispatcher: Dispatcher,
-    listFrontends: () => ServerControl["frontends"],
+    frontends: FrontendGroup,
   ) {
     this.configFile = configuration.configFile ?? "";
     this.workingDirectory = configuration.workingDirectory;
     this.#gracePeriodMs = configuration.gracePeriodMs;
     this.#options = options;
     this.#dispatcher = dispatcher;
-    this.#listFrontends = listFrontends;
+    this.#frontends = frontends;
   }
 
   get frontends(): ServerControl["frontends"] {
-    return this.#listFrontends();
+    return this.#frontends.reports;
+  }
+
+  get httpOutage(): string | undefined {
+    return this.state === "starting" ? undefined : this.#frontends.outage;
   }
 
   async drain(timeoutMs: number | undefined): Promise<void> {

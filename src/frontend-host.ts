@@ -44,7 +44,10 @@ export class FrontendHost {
     try {
       await this.group.openSockets();
       signal.throwIfAborted();
-      await abortable(this.group.start(this.#options.cores), signal);
+      await abortable(
+        this.group.start(async () => this.#options.cores),
+        signal,
+      );
     } catch (thrown) {
       if (!signal.aborted) await this.group.stop(planEnd(0));
       throw thrown;

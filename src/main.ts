@@ -9,7 +9,7 @@ import { Core } from "./core.ts";
 import { RrError } from "./errors.ts";
 import { FrontendHost } from "./frontend-host.ts";
 import type { FrontendGroup } from "./frontends/frontend-group.ts";
-import type { ServerKind } from "./frontends/frontend-supervisor.ts";
+import type { ServerKind } from "./frontends/frontend-messages.ts";
 import { createLog, type Log } from "./log.ts";
 import { watchOrphans } from "./process/orphans.ts";
 import { VERSION } from "./version.ts";

@@ -55,9 +55,9 @@ export interface ApiServer {
   /**
    * Opens one more address. Returns it with the port that was chosen.
    *
-   * @param rights who may connect to a unix socket: by default this user alone
+   * @param socket of a unix socket: who may connect, by default this user alone; how to make its folder again
    */
-  listen(address: Address, rights?: SocketRights): Promise<string>;
+  listen(address: Address, socket?: { rights?: SocketRights; makeFolder?: () => void }): Promise<string>;
   /** Makes sure that the sockets in the file system are there. */
   restoreSockets(): Promise<void>;
   /** Ends watches, lets other calls finish, and ends those too when the time is up. */
@@ -100,10 +100,10 @@ export function createApiServer(dependencies: ApiDependencies): ApiServer {
   };
 
   return {
-    async listen(address, rights = { mode: 0o600 }) {
+    async listen(address, { rights = { mode: 0o600 }, makeFolder } = {}) {
       try {
         if (address.kind === "tcp") return await listenAtTcp(address, bind);
-        kept.push(await listenAtPath(address.path, rights, bind, dependencies));
+        kept.push(await listenAtPath(address.path, { rights, makeFolder }, bind, dependencies));
         return `unix://${address.path}`;
       } catch (thrown) {
         throw listenProblem({ what: "gRPC", key: "control.listen" }, address, thrown);
@@ -154,11 +154,11 @@ function listenAtTcp({ host, port }: Extract<Address, { kind: "tcp" }>, bind: Bi
 
 function listenAtPath(
   path: string,
-  rights: SocketRights,
+  { rights, makeFolder: make }: { rights: SocketRights; makeFolder: (() => void) | undefined },
   bind: Bind,
   { events, log }: Pick<ApiDependencies, "events" | "log">,
 ): Promise<KeptSocket> {
-  const makeFolder = () => mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+  const makeFolder = make ?? (() => void mkdirSync(dirname(path), { recursive: true, mode: 0o700 }));
   makeFolder();
   return KeptSocket.open({
     path,

@@ -4,7 +4,8 @@ import type { ServerConfiguration } from "../config/options.ts";
 import type { EventLog } from "../events/event-log.ts";
 import type { Log } from "../log.ts";
 import { type Address, plainAddress } from "../net/address.ts";
-import { FrontendSupervisor, type ServerKind } from "./frontend-supervisor.ts";
+import type { ServerKind } from "./frontend-messages.ts";
+import { type FrontendReport, FrontendSupervisor } from "./frontend-supervisor.ts";
 import { type ListeningSocket, openListeningSocket } from "./listening-socket.ts";
 
 export interface FrontendGroupOptions {
@@ -40,9 +41,16 @@ export class FrontendGroup {
     this.#options = options;
   }
 
-  /** Processes that run. */
-  get frontends(): FrontendSupervisor["frontends"] {
-    return this.#supervisor?.frontends ?? [];
+  /** All places for frontends, those without a process as well. */
+  get reports(): readonly FrontendReport[] {
+    return this.#supervisor?.reports ?? [];
+  }
+
+  /** Why nobody who comes by HTTP can be served; undefined if nothing is to be served, or all is well. */
+  get outage(): string | undefined {
+    const lost = this.#sockets.find(({ socket }) => !socket.isInPlace);
+    if (lost) return `the socket ${plainAddress(lost.socket.address)} was removed: restart the server to make it again`;
+    return this.#supervisor?.outage;
   }
 
   memoryBytes(): number {
@@ -71,15 +79,20 @@ export class FrontendGroup {
     await this.#certificates.prepare();
   }
 
-  /** Settles when all processes take connections. Rejects if one ends before that. */
-  async start(cores: readonly string[]): Promise<void> {
+  /**
+   * Settles when all processes take connections. Rejects if one ends before that.
+   *
+   * @param cores where they are reached now; asked before every start of a process
+   */
+  async start(cores: () => Promise<readonly string[]>): Promise<void> {
     const { configuration, nodeArguments, baseEnv, log, events } = this.#options;
     if (this.#sockets.length === 0) return;
     this.#supervisor = new FrontendSupervisor({
       count: configuration.http?.frontends ?? 1,
       nodeArguments,
       servers: this.#sockets,
-      assignment: { cores, logs: configuration.logs },
+      cores,
+      logs: configuration.logs,
       baseEnv,
       log,
       events,

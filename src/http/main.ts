@@ -2,8 +2,13 @@ import { connectCore } from "../client/core-client.ts";
 import { createDispatchClient } from "../client/dispatch-client.ts";
 import type { FileServerOptions, HttpOptions, LogOptions, StatusOptions } from "../config/options.ts";
 import { RrError } from "../errors.ts";
+import type {
+  FrontendAssignment,
+  MessageFromFrontend,
+  MessageToFrontend,
+  ServerAssignment,
+} from "../frontends/frontend-messages.ts";
 import { createLog } from "../log.ts";
-import type { Address } from "../net/address.ts";
 import { startFileServer } from "./file-server.ts";
 import type { Listener, ListenTarget } from "./listener.ts";
 import { startFrontend } from "./server.ts";
@@ -13,35 +18,22 @@ import { startStatusServer } from "./status-server.ts";
  * The frontend process. The core starts it, tells it over the message channel what to do, and it ends when told to or
  * when the core is gone.
  */
-interface Assignment {
-  type: "assignment";
-  cores: string[];
-  logs: LogOptions;
-  servers: ServerAssignment[];
-}
-
-interface Place {
-  listenFd: number | undefined;
-  address: Address;
-}
-type ServerAssignment = Place &
+type ServerToServe = Omit<ServerAssignment, "kind" | "options"> &
   (
     | { kind: "http" | "https" | "fastcgi"; options: HttpOptions }
     | { kind: "fileserver"; options: FileServerOptions }
     | { kind: "status"; options: StatusOptions }
   );
 
-type Message = Assignment | { type: "drain" } | { type: "close"; timeoutMs: number };
-
 const listeners: Listener[] = [];
 /** Set when the end is near, so that checks fail before connections do. */
 const readiness = { ending: false };
 
-async function assigned({ cores, logs, servers }: Assignment): Promise<void> {
-  const log = createLog(logs).child({ channel: "http" });
+async function assigned({ cores, logs, servers }: FrontendAssignment): Promise<void> {
+  const log = createLog(logs as LogOptions).child({ channel: "http" });
   const http: Partial<Record<"http" | "https" | "fastcgi", ListenTarget>> = {};
   let options: HttpOptions | undefined;
-  for (const server of servers)
+  for (const server of servers as readonly ServerToServe[])
     if (server.kind === "fileserver")
       listeners.push(await startFileServer({ options: server.options, log, listen: targetOf(server) }));
     else if (server.kind === "status") {
@@ -55,15 +47,24 @@ async function assigned({ cores, logs, servers }: Assignment): Promise<void> {
   if (options !== undefined) {
     const clients = cores.map((core) => connectCore(core));
     const pools = [...new Set([options.pool, ...options.routes.map(({ pool }) => pool)])];
-    const dispatch = createDispatchClient(clients, { pools, log });
+    const dispatch = createDispatchClient(clients, {
+      pools,
+      log,
+      reached: (problem) => tell({ type: "core", problem }),
+    });
     const reloadEvents = clients.map(({ events }) => events);
     const { http: listen, https: tlsListen, fastcgi: fastCgiListen } = http;
     listeners.push(await startFrontend({ options, dispatch, log, listen, tlsListen, fastCgiListen, reloadEvents }));
   }
-  process.send?.({ type: "listening" });
+  tell({ type: "listening" });
 }
 
-function targetOf({ listenFd, address }: Place): ListenTarget {
+/** A core that is gone does not hear it, and `disconnect` ends this process. */
+function tell(message: MessageFromFrontend): void {
+  if (process.connected) process.send?.(message, undefined, undefined, () => {});
+}
+
+function targetOf({ listenFd, address }: ServerToServe): ListenTarget {
   if (listenFd !== undefined) return { fd: listenFd, address };
   return address.kind === "unix" ? { path: address.path } : { host: address.host, port: address.port };
 }
@@ -73,7 +74,8 @@ async function close(timeoutMs: number): Promise<void> {
   process.exit(0);
 }
 
-process.on("message", (message: Message) => {
+process.on("message", (message: MessageToFrontend) => {
+  if (message.type === "ping") return tell({ type: "pong" });
   if (message.type === "drain") {
     readiness.ending = true;
     return;

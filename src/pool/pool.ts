@@ -5,6 +5,7 @@ import type { PoolOptions } from "../config/options.ts";
 import { type ErrorReason, RrError } from "../errors.ts";
 import type { EventLog } from "../events/event-log.ts";
 import type { Log } from "../log.ts";
+import type { PipePlace } from "../process/pipes.ts";
 import type { Worker } from "../worker/worker.ts";
 import { Call, type CallOptions, type CallOwner, type CallSink } from "./call.ts";
 import { DynamicAllocator } from "./dynamic-allocator.ts";
@@ -20,6 +21,8 @@ export interface PoolDependencies {
   readonly log: Log;
   readonly events: EventLog;
   readonly baseEnv: Readonly<Record<string, string | undefined>>;
+  /** Where the names of pipes are made; by default among the system's temporary files. */
+  readonly pipePlace?: PipePlace | undefined;
 }
 
 /** Workers that may begin a call, one after the other. */
@@ -50,7 +53,7 @@ export class Pool implements CallOwner, WorkforceOwner {
   #operation: Promise<unknown> = Promise.resolve();
   readonly #idleWaiters = new Waiters();
 
-  constructor(options: PoolOptions, { clock, log, events, baseEnv }: PoolDependencies) {
+  constructor(options: PoolOptions, { clock, log, events, baseEnv, pipePlace }: PoolDependencies) {
     this.options = options;
     this.#clock = clock;
     this.#reporter = new PoolReporter(
@@ -63,6 +66,7 @@ export class Pool implements CallOwner, WorkforceOwner {
       options,
       clock,
       baseEnv,
+      pipePlace,
       reporter: this.#reporter,
       figures: this.figures,
       owner: this,

@@ -7,6 +7,7 @@ import { goridge1 } from "../goridge/goridge1.ts";
 import { goridge3 } from "../goridge/goridge3.ts";
 import type { ExitStatus } from "../process/child-process.ts";
 import { socketRightsFor } from "../process/identity.ts";
+import type { PipePlace } from "../process/pipes.ts";
 import { readMemoryBytes } from "../process/resources.ts";
 import { SocketListener } from "../relay/socket-listener.ts";
 import { describeExit } from "../worker/exit-explanation.ts";
@@ -32,6 +33,8 @@ export interface WorkforceDependencies {
   readonly options: PoolOptions;
   readonly clock: Clock;
   readonly baseEnv: Readonly<Record<string, string | undefined>>;
+  /** Where the names of pipes are made; by default among the system's temporary files. */
+  readonly pipePlace?: PipePlace | undefined;
   readonly reporter: PoolReporter;
   readonly figures: PoolFigures;
   readonly owner: WorkforceOwner;
@@ -120,14 +123,14 @@ export class Workforce implements WorkerObserver {
 
   /** Boots the first workers. Rejects with the reason of the first one that fails; nothing runs then. */
   async open(): Promise<void> {
-    const { options, clock, baseEnv, reporter } = this.#dependencies;
+    const { options, clock, baseEnv, pipePlace, reporter } = this.#dependencies;
     const { log } = reporter;
     const protocol = options.protocol === "goridge1" ? goridge1 : goridge3;
     const socketListener =
       options.relay.kind === "pipes"
         ? undefined
         : await SocketListener.open(options.relay, socketRightsFor(options), protocol, log);
-    this.#environment = { options, protocol, socketListener, clock, baseEnv, log };
+    this.#environment = { options, protocol, socketListener, clock, baseEnv, pipePlace, log };
     const workers = await this.bootMany(this.#wanted, this.#generation).catch((error) => {
       socketListener?.close();
       throw error;

@@ -3,6 +3,7 @@ import type { PoolOptions } from "../config/options.ts";
 import type { WorkerProtocol } from "../goridge/worker-protocol.ts";
 import type { Log } from "../log.ts";
 import type { ExitStatus } from "../process/child-process.ts";
+import type { PipePlace } from "../process/pipes.ts";
 import type { SocketListener } from "../relay/socket-listener.ts";
 import type { Worker } from "./worker.ts";
 
@@ -11,6 +12,8 @@ export interface WorkerEnvironment {
   readonly options: PoolOptions;
   /** The environment that `options.env` is added to. */
   readonly baseEnv: Readonly<Record<string, string | undefined>>;
+  /** Where the names of pipes are made; by default among the system's temporary files. */
+  readonly pipePlace?: PipePlace | undefined;
   readonly protocol: WorkerProtocol;
   /** For unix and tcp relays. */
   readonly socketListener: SocketListener | undefined;

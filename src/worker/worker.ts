@@ -109,6 +109,7 @@ export class Worker implements WorkerMessageListener, RunOwner {
       env: { ...environment.baseEnv, ...options.env },
       user: options.user,
       group: options.group,
+      pipePlace: environment.pipePlace,
       stdio: socketListener ? "log" : "channel",
       onLine: (line, stream) => {
         const requestId = worker?.requestIdOfOutput;

@@ -72,6 +72,10 @@ function configFile({
 export interface LaunchOptions {
   readonly command?: "serve" | "frontend";
   readonly through?: readonly string[];
+  /** The Node to run it with. */
+  readonly node?: string;
+  /** Added to the environment. */
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 /** A running `rrctl serve` with real workers, or `rrctl frontend`. */
@@ -99,13 +103,14 @@ export class ServerProcess {
   static async launch(
     config: ServerConfig,
     argv: readonly string[] = [],
-    { command: name = "serve", through = [] }: LaunchOptions = {},
+    { command: name = "serve", through = [], node = process.execPath, env = {} }: LaunchOptions = {},
   ): Promise<ServerProcess> {
     const directory = mkdtempSync(join(tmpdir(), "rr-test-server-"));
     writeFileSync(join(directory, ".rr.yaml"), configFile(config));
-    const command = [...through, process.execPath, await compiledRrctl(), name, ...argv];
+    const command = [...through, node, await compiledRrctl(), name, ...argv];
     const child = spawn(command[0]!, command.slice(1), {
       cwd: directory,
+      env: { ...process.env, ...env },
       stdio: ["ignore", "ignore", "pipe"],
     });
     const server = new ServerProcess(directory, child);

@@ -13,7 +13,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file roadrunner/server/v1/server_service.proto.
  */
 export const file_roadrunner_server_v1_server_service: GenFile = /*@__PURE__*/
-  fileDesc("Cilyb2FkcnVubmVyL3NlcnZlci92MS9zZXJ2ZXJfc2VydmljZS5wcm90bxIUcm9hZHJ1bm5lci5zZXJ2ZXIudjEipQEKDVNlcnZlclByb2Nlc3MSCwoDcGlkGAEgASgNEi8KBHJvbGUYAiABKA4yIS5yb2FkcnVubmVyLnNlcnZlci52MS5Qcm9jZXNzUm9sZRIuCgpzdGFydF90aW1lGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIUCgxtZW1vcnlfYnl0ZXMYBCABKAQSEAoIcmVzdGFydHMYBSABKA0iFgoUR2V0U2VydmVySW5mb1JlcXVlc3QiygIKFUdldFNlcnZlckluZm9SZXNwb25zZRIPCgd2ZXJzaW9uGAEgASgJEjAKBXN0YXRlGAIgASgOMiEucm9hZHJ1bm5lci5zZXJ2ZXIudjEuU2VydmVyU3RhdGUSLgoKc3RhcnRfdGltZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEwoLY29uZmlnX2ZpbGUYBCABKAkSGQoRd29ya2luZ19kaXJlY3RvcnkYBSABKAkSGQoRY29udHJvbF9hZGRyZXNzZXMYBiADKAkSFgoOaHR0cF9hZGRyZXNzZXMYByADKAkSNgoJcHJvY2Vzc2VzGAggAygLMiMucm9hZHJ1bm5lci5zZXJ2ZXIudjEuU2VydmVyUHJvY2VzcxINCgVwb29scxgJIAMoCRIUCgxub2RlX3ZlcnNpb24YCiABKAkiSgoMRHJhaW5SZXF1ZXN0EjoKB3RpbWVvdXQYASABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25CDrpIC6oBCCIECICjBTIAIiYKDURyYWluUmVzcG9uc2USFQoNY2FsbHNfcnVubmluZxgBIAEoDSJNCg9TaHV0ZG93blJlcXVlc3QSOgoHdGltZW91dBgBIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkIOukgLqgEIIgQIgKMFMgAiHwoQU2h1dGRvd25SZXNwb25zZRILCgNwaWQYASABKA0qlgEKC1NlcnZlclN0YXRlEhwKGFNFUlZFUl9TVEFURV9VTlNQRUNJRklFRBAAEhkKFVNFUlZFUl9TVEFURV9TVEFSVElORxABEhgKFFNFUlZFUl9TVEFURV9TRVJWSU5HEAISGQoVU0VSVkVSX1NUQVRFX0RSQUlOSU5HEAMSGQoVU0VSVkVSX1NUQVRFX1NUT1BQSU5HEAQqYgoLUHJvY2Vzc1JvbGUSHAoYUFJPQ0VTU19ST0xFX1VOU1BFQ0lGSUVEEAASFQoRUFJPQ0VTU19ST0xFX0NPUkUQARIeChpQUk9DRVNTX1JPTEVfSFRUUF9GUk9OVEVORBACMrUCCg1TZXJ2ZXJTZXJ2aWNlEm0KDUdldFNlcnZlckluZm8SKi5yb2FkcnVubmVyLnNlcnZlci52MS5HZXRTZXJ2ZXJJbmZvUmVxdWVzdBorLnJvYWRydW5uZXIuc2VydmVyLnYxLkdldFNlcnZlckluZm9SZXNwb25zZSIDkAIBElUKBURyYWluEiIucm9hZHJ1bm5lci5zZXJ2ZXIudjEuRHJhaW5SZXF1ZXN0GiMucm9hZHJ1bm5lci5zZXJ2ZXIudjEuRHJhaW5SZXNwb25zZSIDkAICEl4KCFNodXRkb3duEiUucm9hZHJ1bm5lci5zZXJ2ZXIudjEuU2h1dGRvd25SZXF1ZXN0GiYucm9hZHJ1bm5lci5zZXJ2ZXIudjEuU2h1dGRvd25SZXNwb25zZSIDkAICYgZwcm90bzM", [file_buf_validate_validate, file_google_protobuf_duration, file_google_protobuf_timestamp]);
+  fileDesc("Cilyb2FkcnVubmVyL3NlcnZlci92MS9zZXJ2ZXJfc2VydmljZS5wcm90bxIUcm9hZHJ1bm5lci5zZXJ2ZXIudjEipQEKDVNlcnZlclByb2Nlc3MSCwoDcGlkGAEgASgNEi8KBHJvbGUYAiABKA4yIS5yb2FkcnVubmVyLnNlcnZlci52MS5Qcm9jZXNzUm9sZRIuCgpzdGFydF90aW1lGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIUCgxtZW1vcnlfYnl0ZXMYBCABKAQSEAoIcmVzdGFydHMYBSABKA0iFgoUR2V0U2VydmVySW5mb1JlcXVlc3QipAMKFUdldFNlcnZlckluZm9SZXNwb25zZRIPCgd2ZXJzaW9uGAEgASgJEjAKBXN0YXRlGAIgASgOMiEucm9hZHJ1bm5lci5zZXJ2ZXIudjEuU2VydmVyU3RhdGUSLgoKc3RhcnRfdGltZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEwoLY29uZmlnX2ZpbGUYBCABKAkSGQoRd29ya2luZ19kaXJlY3RvcnkYBSABKAkSGQoRY29udHJvbF9hZGRyZXNzZXMYBiADKAkSFgoOaHR0cF9hZGRyZXNzZXMYByADKAkSNgoJcHJvY2Vzc2VzGAggAygLMiMucm9hZHJ1bm5lci5zZXJ2ZXIudjEuU2VydmVyUHJvY2VzcxINCgVwb29scxgJIAMoCRIUCgxub2RlX3ZlcnNpb24YCiABKAkSMQoJZnJvbnRlbmRzGAsgAygLMh4ucm9hZHJ1bm5lci5zZXJ2ZXIudjEuRnJvbnRlbmQSEwoLaHR0cF9vdXRhZ2UYDCABKAkSEAoId2FybmluZ3MYDSADKAkibgoIRnJvbnRlbmQSMgoFc3RhdGUYASABKA4yIy5yb2FkcnVubmVyLnNlcnZlci52MS5Gcm9udGVuZFN0YXRlEgsKA3BpZBgCIAEoDRIQCghyZXN0YXJ0cxgDIAEoDRIPCgdwcm9ibGVtGAQgASgJIkoKDERyYWluUmVxdWVzdBI6Cgd0aW1lb3V0GAEgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQg66SAuqAQgiBAiAowUyACImCg1EcmFpblJlc3BvbnNlEhUKDWNhbGxzX3J1bm5pbmcYASABKA0iTQoPU2h1dGRvd25SZXF1ZXN0EjoKB3RpbWVvdXQYASABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25CDrpIC6oBCCIECICjBTIAIh8KEFNodXRkb3duUmVzcG9uc2USCwoDcGlkGAEgASgNKpYBCgtTZXJ2ZXJTdGF0ZRIcChhTRVJWRVJfU1RBVEVfVU5TUEVDSUZJRUQQABIZChVTRVJWRVJfU1RBVEVfU1RBUlRJTkcQARIYChRTRVJWRVJfU1RBVEVfU0VSVklORxACEhkKFVNFUlZFUl9TVEFURV9EUkFJTklORxADEhkKFVNFUlZFUl9TVEFURV9TVE9QUElORxAEKmIKC1Byb2Nlc3NSb2xlEhwKGFBST0NFU1NfUk9MRV9VTlNQRUNJRklFRBAAEhUKEVBST0NFU1NfUk9MRV9DT1JFEAESHgoaUFJPQ0VTU19ST0xFX0hUVFBfRlJPTlRFTkQQAiq9AQoNRnJvbnRlbmRTdGF0ZRIeChpGUk9OVEVORF9TVEFURV9VTlNQRUNJRklFRBAAEhoKFkZST05URU5EX1NUQVRFX1dBSVRJTkcQARIbChdGUk9OVEVORF9TVEFURV9TVEFSVElORxACEhwKGEZST05URU5EX1NUQVRFX0xJU1RFTklORxADEhoKFkZST05URU5EX1NUQVRFX0NMT1NJTkcQBBIZChVGUk9OVEVORF9TVEFURV9DTE9TRUQQBTK1AgoNU2VydmVyU2VydmljZRJtCg1HZXRTZXJ2ZXJJbmZvEioucm9hZHJ1bm5lci5zZXJ2ZXIudjEuR2V0U2VydmVySW5mb1JlcXVlc3QaKy5yb2FkcnVubmVyLnNlcnZlci52MS5HZXRTZXJ2ZXJJbmZvUmVzcG9uc2UiA5ACARJVCgVEcmFpbhIiLnJvYWRydW5uZXIuc2VydmVyLnYxLkRyYWluUmVxdWVzdBojLnJvYWRydW5uZXIuc2VydmVyLnYxLkRyYWluUmVzcG9uc2UiA5ACAhJeCghTaHV0ZG93bhIlLnJvYWRydW5uZXIuc2VydmVyLnYxLlNodXRkb3duUmVxdWVzdBomLnJvYWRydW5uZXIuc2VydmVyLnYxLlNodXRkb3duUmVzcG9uc2UiA5ACAmIGcHJvdG8z", [file_buf_validate_validate, file_google_protobuf_duration, file_google_protobuf_timestamp]);
 
 /**
  * A process of the server other than the workers.
@@ -154,6 +154,27 @@ export type GetServerInfoResponse = Message<"roadrunner.server.v1.GetServerInfoR
    * @generated from field: string node_version = 10;
    */
   nodeVersion: string;
+
+  /**
+   * Places for HTTP frontends, those without a process as well.
+   *
+   * @generated from field: repeated roadrunner.server.v1.Frontend frontends = 11;
+   */
+  frontends: Frontend[];
+
+  /**
+   * Why nobody who comes by HTTP can be served now, in words. Empty: all is well, or nothing is to be served by HTTP.
+   *
+   * @generated from field: string http_outage = 12;
+   */
+  httpOutage: string;
+
+  /**
+   * What works, but should be changed, in words.
+   *
+   * @generated from field: repeated string warnings = 13;
+   */
+  warnings: string[];
 };
 
 /**
@@ -162,6 +183,48 @@ export type GetServerInfoResponse = Message<"roadrunner.server.v1.GetServerInfoR
  */
 export const GetServerInfoResponseSchema: GenMessage<GetServerInfoResponse> = /*@__PURE__*/
   messageDesc(file_roadrunner_server_v1_server_service, 2);
+
+/**
+ * A place for an HTTP frontend. It outlives its processes: when one ends another one is started.
+ *
+ * @generated from message roadrunner.server.v1.Frontend
+ */
+export type Frontend = Message<"roadrunner.server.v1.Frontend"> & {
+  /**
+   * What it is doing.
+   *
+   * @generated from field: roadrunner.server.v1.FrontendState state = 1;
+   */
+  state: FrontendState;
+
+  /**
+   * Process id. 0: there is no process now.
+   *
+   * @generated from field: uint32 pid = 2;
+   */
+  pid: number;
+
+  /**
+   * How often a process was started after the first one.
+   *
+   * @generated from field: uint32 restarts = 3;
+   */
+  restarts: number;
+
+  /**
+   * Why it takes no connections, or cannot reach the core. Empty: all is well.
+   *
+   * @generated from field: string problem = 4;
+   */
+  problem: string;
+};
+
+/**
+ * Describes the message roadrunner.server.v1.Frontend.
+ * Use `create(FrontendSchema)` to create a new message.
+ */
+export const FrontendSchema: GenMessage<Frontend> = /*@__PURE__*/
+  messageDesc(file_roadrunner_server_v1_server_service, 3);
 
 /**
  * How long to wait.
@@ -182,7 +245,7 @@ export type DrainRequest = Message<"roadrunner.server.v1.DrainRequest"> & {
  * Use `create(DrainRequestSchema)` to create a new message.
  */
 export const DrainRequestSchema: GenMessage<DrainRequest> = /*@__PURE__*/
-  messageDesc(file_roadrunner_server_v1_server_service, 3);
+  messageDesc(file_roadrunner_server_v1_server_service, 4);
 
 /**
  * What was reached.
@@ -203,7 +266,7 @@ export type DrainResponse = Message<"roadrunner.server.v1.DrainResponse"> & {
  * Use `create(DrainResponseSchema)` to create a new message.
  */
 export const DrainResponseSchema: GenMessage<DrainResponse> = /*@__PURE__*/
-  messageDesc(file_roadrunner_server_v1_server_service, 4);
+  messageDesc(file_roadrunner_server_v1_server_service, 5);
 
 /**
  * How long to wait.
@@ -224,7 +287,7 @@ export type ShutdownRequest = Message<"roadrunner.server.v1.ShutdownRequest"> & 
  * Use `create(ShutdownRequestSchema)` to create a new message.
  */
 export const ShutdownRequestSchema: GenMessage<ShutdownRequest> = /*@__PURE__*/
-  messageDesc(file_roadrunner_server_v1_server_service, 5);
+  messageDesc(file_roadrunner_server_v1_server_service, 6);
 
 /**
  * Who will end.
@@ -245,7 +308,7 @@ export type ShutdownResponse = Message<"roadrunner.server.v1.ShutdownResponse"> 
  * Use `create(ShutdownResponseSchema)` to create a new message.
  */
 export const ShutdownResponseSchema: GenMessage<ShutdownResponse> = /*@__PURE__*/
-  messageDesc(file_roadrunner_server_v1_server_service, 6);
+  messageDesc(file_roadrunner_server_v1_server_service, 7);
 
 /**
  * What a server is doing.
@@ -342,6 +405,68 @@ export type ProcessRole = (typeof ProcessRole)[keyof typeof ProcessRole] | Unkno
  */
 export const ProcessRoleSchema: GenEnum<ProcessRole> = /*@__PURE__*/
   enumDesc(file_roadrunner_server_v1_server_service, 1);
+
+/**
+ * What a place for an HTTP frontend is doing.
+ *
+ * @generated from enum roadrunner.server.v1.FrontendState
+ */
+export const FrontendState = {
+  /**
+   * Not set.
+   *
+   * @generated from enum value: FRONTEND_STATE_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * The last process ended or could not be started: the next attempt comes after a pause.
+   *
+   * @generated from enum value: FRONTEND_STATE_WAITING = 1;
+   */
+  WAITING: 1,
+
+  /**
+   * A process is being started and takes no connections yet.
+   *
+   * @generated from enum value: FRONTEND_STATE_STARTING = 2;
+   */
+  STARTING: 2,
+
+  /**
+   * It takes connections.
+   *
+   * @generated from enum value: FRONTEND_STATE_LISTENING = 3;
+   */
+  LISTENING: 3,
+
+  /**
+   * It finishes what runs and ends.
+   *
+   * @generated from enum value: FRONTEND_STATE_CLOSING = 4;
+   */
+  CLOSING: 4,
+
+  /**
+   * It has ended for good.
+   *
+   * @generated from enum value: FRONTEND_STATE_CLOSED = 5;
+   */
+  CLOSED: 5,
+} as const;
+
+/**
+ * What a place for an HTTP frontend is doing.
+ *
+ * @generated from enum roadrunner.server.v1.FrontendState
+ */
+export type FrontendState = (typeof FrontendState)[keyof typeof FrontendState] | UnknownEnum;
+
+/**
+ * Describes the enum roadrunner.server.v1.FrontendState.
+ */
+export const FrontendStateSchema: GenEnum<FrontendState> = /*@__PURE__*/
+  enumDesc(file_roadrunner_server_v1_server_service, 2);
 
 /**
  * The server as a whole.
