@@ -28,6 +28,8 @@ export type MessageToFrontend =
   | FrontendAssignment
   /** Fail checks of readiness from now on. */
   | { readonly type: "drain" }
+  /** Open the files of the log anew. */
+  | { readonly type: "reopen_logs" }
   /** Stop taking connections, finish what runs within the time, exit. */
   | { readonly type: "close"; readonly timeoutMs: number }
   /** Is it still working? */

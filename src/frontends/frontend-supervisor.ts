@@ -105,6 +105,11 @@ export class FrontendSupervisor {
     for (const place of this.#places) place.send({ type: "drain" });
   }
 
+  /** All open the files of the log anew. */
+  reopenLogs(): void {
+    for (const place of this.#places) place.send({ type: "reopen_logs" });
+  }
+
   /** Lets all finish what runs; kills those that are not gone in time. */
   async stop(plan: EndPlan): Promise<void> {
     await Promise.all(this.#places.map((place) => place.stop(plan)));

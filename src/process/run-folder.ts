@@ -16,12 +16,15 @@ const SOCKET_NAME_BYTES_MAX = 24;
 
 /**
  * Where a folder for sockets and pipes can be, the best first: what a service manager made for this service, what the
- * system made for this user, /run (nobody tidies up there while a server runs), and the folder of temporary files.
+ * system made for this user, what TMPDIR names, /run (nobody tidies up there while a server runs), and the system's
+ * folder of temporary files.
  */
 export function runBases(env: Readonly<Record<string, string | undefined>>): string[] {
   if (process.platform === "win32") return [tmpdir()];
   const [ofService = ""] = (env.RUNTIME_DIRECTORY ?? "").split(":");
-  const all = [ofService, env.XDG_RUNTIME_DIR ?? "", OF_ALL_SERVERS, tmpdir()];
+  // Whoever says where temporary files go means those of the server as well.
+  const rest = env.TMPDIR ? [tmpdir(), OF_ALL_SERVERS] : [OF_ALL_SERVERS, tmpdir()];
+  const all = [ofService, env.XDG_RUNTIME_DIR ?? "", ...rest];
   return [...new Set(all.filter((path) => path.startsWith("/")))];
 }
 
