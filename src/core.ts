@@ -1,7 +1,7 @@
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type ApiServer, createApiServer } from "./api/server.ts";
-import type { ServerControl, ServerStateName } from "./api/server-service.ts";
+import type { ServerControl } from "./api/server-service.ts";
 import { abortable } from "./async/abortable.ts";
 import { Deadline } from "./async/deadline.ts";
 import { type EndPlan, planEnd } from "./async/end-plan.ts";
@@ -12,6 +12,8 @@ import { Dispatcher } from "./dispatch/dispatcher.ts";
 import { RrError } from "./errors.ts";
 import { EventLog } from "./events/event-log.ts";
 import { FrontendGroup, SERVER_KINDS } from "./frontends/frontend-group.ts";
+import { type ServerHealth, serverHealth } from "./health/server-health.ts";
+import { ServerLife, type ServerStateName } from "./health/server-state.ts";
 import type { LogOutput } from "./log/log-output.ts";
 import type { Log } from "./log.ts";
 import { Pool } from "./pool/pool.ts";
@@ -45,10 +47,12 @@ export class Core {
   readonly #events: EventLog;
   readonly #pools: readonly Pool[];
   readonly #dispatcher: Dispatcher;
+  readonly #life = new ServerLife();
   readonly #control: MutableControl;
   readonly #runFolder: RunFolder;
   readonly #spool: Spool;
   #starting: Promise<void> | undefined;
+  #statusStarted: Promise<void> | undefined;
   #resetting = false;
   /** The signal that asked while a reset was under way. */
   #resetAgain: string | undefined;
@@ -89,7 +93,12 @@ export class Core {
       log: options.log,
       events: this.#events,
     });
-    this.#control = new MutableControl(configuration, options, this.#dispatcher, this.frontends);
+    this.#control = new MutableControl({
+      options,
+      life: this.#life,
+      dispatcher: this.#dispatcher,
+      frontends: this.frontends,
+    });
   }
 
   get control(): ServerControl {
@@ -115,29 +124,41 @@ export class Core {
     const { loaded, baseEnv, log } = this.#options;
     const { configuration } = loaded;
     const { onInit, workingDirectory } = configuration;
-    const steps: (() => Promise<unknown> | undefined)[] = [
-      () => onInit && runInitHook(onInit, { workingDirectory, baseEnv, pipePlace: this.#runFolder, log, signal }),
-      // Addresses first: a port in use shows before minutes of booting.
-      () => this.frontends.openSockets(),
-      () => removeDeadRunFolders(runBases(baseEnv), log.child({ channel: "server" })),
-      () => this.#spool.clean(),
-      () => this.#openApi(),
-      () => this.#openRpc(),
-      () => this.#startPools(),
-      () => this.frontends.start(async () => [await this.#reachablePrivately()]),
+    const steps: [waitsFor: string, step: () => Promise<unknown> | undefined][] = [
+      // Addresses first: a port in use shows before minutes of booting, and who asks is told what is waited for.
+      ["its addresses", () => this.frontends.openSockets()],
+      ["the removal of what former servers left", () => this.#removeLeftovers()],
+      ["its addresses", () => this.#openApi()],
+      ["its addresses", () => this.#openRpc()],
+      ["its status address", () => this.#startStatus(onInit !== undefined)],
+      [
+        `the end of server.on_init "${onInit?.command.join(" ")}"`,
+        () => onInit && runInitHook(onInit, { workingDirectory, baseEnv, pipePlace: this.#runFolder, log, signal }),
+      ],
+      ["the workers of its pools", () => this.#startPools()],
+      ["its HTTP frontends", () => this.frontends.start(this.#cores)],
+      ["its status address", () => this.#statusStarted],
       // Not before the frontends are there: they answer what the authority asks.
-      () => this.#startReloader(),
+      ["the watch of its files", () => this.#startReloader()],
     ];
-    for (const step of steps) {
+    for (const [waitsFor, step] of steps) {
       signal.throwIfAborted();
+      this.#life.waitFor(waitsFor);
       await step();
     }
     signal.throwIfAborted();
     this.#control.httpAddresses.push(...this.frontends.addresses("http", "https", "fastcgi"));
-    this.#control.state = "serving";
+    if (this.#life.start().drained) this.#dispatcher.drain();
     const addresses = [...this.frontends.addresses(...SERVER_KINDS), ...this.#control.controlAddresses];
     const message = `serving: ${addresses.join(", ")}`;
     this.#events.record("server.started", { message });
+  }
+
+  /** Settles when checks are answered, or at once if nothing is to come after them: workers boot meanwhile. */
+  async #startStatus(comesFirst: boolean): Promise<void> {
+    this.#statusStarted = this.frontends.startStatus(this.#cores);
+    this.#statusStarted.catch(() => {});
+    if (comesFirst) await this.#statusStarted;
   }
 
   async #startReloader(): Promise<void> {
@@ -162,8 +183,8 @@ export class Core {
   /** Takes nothing new, lets running calls finish, ends all processes: each part by the moment that the plan gives it. */
   async stop(plan: EndPlan): Promise<void> {
     const { accept, cut, gone } = plan;
-    const wasServing = this.#control.state === "serving";
-    this.#control.state = "stopping";
+    const wasServing = this.#life.state === "serving";
+    this.#life.stop();
     const reloaderClosed = this.#reloader?.close();
     this.#events.record("server.draining", { message: "the server stops" });
     // Checks fail from now on. Load balancers get time to see that before connections are refused.
@@ -174,7 +195,8 @@ export class Core {
     await Promise.all(this.#pools.map((pool) => pool.stop(gone, cut)));
     this.#events.record("server.stopped", { message: "all workers have ended" });
     this.#rpc?.close();
-    await Promise.all([frontendsStopped, this.#api?.close(gone)]);
+    await Promise.all([frontendsStopped, this.frontends.stopStatus(plan)]);
+    await this.#api?.close(gone);
     // What the start had begun has nothing to do any more; it must not open anything later.
     await gone.race(Promise.all([this.#starting?.catch(() => {}), this.#spool.close(), reloaderClosed]));
     this.#runFolder.remove();
@@ -183,7 +205,7 @@ export class Core {
   /** A signal asked for a new generation in all pools. Never rejects: what fails is an event, and in the log. */
   async resetPools(signal: string): Promise<void> {
     const { log } = this.#options;
-    const { state } = this.#control;
+    const { state } = this.#life;
     const isPossible = state === "serving";
     const message = isPossible
       ? `${signal}: all pools are reset`
@@ -229,16 +251,25 @@ export class Core {
     await this.#reachablePrivately();
   }
 
+  readonly #cores = async () => [await this.#reachablePrivately()];
+
+  /** Folders of servers and of their uploads that were killed. */
+  async #removeLeftovers(): Promise<void> {
+    const { baseEnv, log } = this.#options;
+    await removeDeadRunFolders(runBases(baseEnv), log.child({ channel: "server" }));
+    await this.#spool.clean();
+  }
+
   /** The address for frontends; its socket is there when this settles. */
   async #reachablePrivately(): Promise<string> {
     const api = this.#api!;
     // Windows has no such sockets in the file system; frontends use the public address there.
     if (process.platform === "win32") return this.#control.controlAddresses[0]!;
     this.#runFolder.restore();
+    const options = { gate: "own", makeFolder: () => this.#runFolder.restore() } as const;
     const path = join(this.#runFolder.path, "core.sock");
     if (this.#privateAddress === `unix://${path}`) await api.restoreSockets();
-    else
-      this.#privateAddress = await api.listen({ kind: "unix", path }, { makeFolder: () => this.#runFolder.restore() });
+    else this.#privateAddress = await api.listen({ kind: "unix", path }, options);
     return this.#privateAddress;
   }
 
@@ -272,6 +303,13 @@ function usesOtherUsers({ pools, onInit }: LoadedConfiguration["configuration"])
   return onInit?.user !== undefined || pools.some(({ user, group }) => user !== undefined || group !== undefined);
 }
 
+interface ControlParts {
+  readonly options: CoreOptions;
+  readonly life: ServerLife;
+  readonly dispatcher: Dispatcher;
+  readonly frontends: FrontendGroup;
+}
+
 class MutableControl implements ServerControl {
   readonly version = VERSION;
   readonly startedAtMs = Date.now();
@@ -280,41 +318,56 @@ class MutableControl implements ServerControl {
   readonly controlAddresses: string[] = [];
   readonly httpAddresses: string[] = [];
   readonly warnings: string[] = [];
-  state: ServerStateName = "starting";
   readonly #gracePeriodMs: number;
-  readonly #options: CoreOptions;
-  readonly #dispatcher: Dispatcher;
-  readonly #frontends: FrontendGroup;
+  readonly #parts: ControlParts;
 
-  constructor(
-    configuration: LoadedConfiguration["configuration"],
-    options: CoreOptions,
-    dispatcher: Dispatcher,
-    frontends: FrontendGroup,
-  ) {
+  constructor(parts: ControlParts) {
+    const { configuration } = parts.options.loaded;
     this.configFile = configuration.configFile ?? "";
     this.workingDirectory = configuration.workingDirectory;
     this.#gracePeriodMs = configuration.gracePeriodMs;
-    this.#options = options;
-    this.#dispatcher = dispatcher;
-    this.#frontends = frontends;
+    this.#parts = parts;
+  }
+
+  get state(): ServerStateName {
+    return this.#parts.life.state;
+  }
+
+  get health(): ServerHealth {
+    const { life, dispatcher, frontends } = this.#parts;
+    const { state, started, waitsFor } = life;
+    const pools = dispatcher.pools.map((pool) => {
+      const { name, stateReason, options, workersWanted } = pool;
+      const workers = pool.workers.filter((worker) => worker.state === "ready" || worker.state === "working").length;
+      return { name, state: pool.state, stateReason, debug: options.debug, workers, workersWanted };
+    });
+    return serverHealth({
+      state,
+      started,
+      waitsFor,
+      frontendOutage: state === "starting" ? undefined : frontends.outage,
+      pools,
+    });
   }
 
   get frontends(): ServerControl["frontends"] {
-    return this.#frontends.reports;
-  }
-
-  get httpOutage(): string | undefined {
-    return this.state === "starting" ? undefined : this.#frontends.outage;
+    return this.#parts.frontends.reports;
   }
 
   async drain(timeoutMs: number | undefined): Promise<void> {
-    if (this.state === "serving") this.state = "draining";
-    this.#dispatcher.drain();
-    await this.#dispatcher.whenIdle(Deadline.after(timeoutMs ?? this.#gracePeriodMs));
+    const { life, dispatcher } = this.#parts;
+    if (!life.drain()) return;
+    dispatcher.drain();
+    await dispatcher.whenIdle(Deadline.after(timeoutMs ?? this.#gracePeriodMs));
+  }
+
+  undrain(): void {
+    const { life, dispatcher } = this.#parts;
+    if (!life.undrain()) throw new RrError("DRAINING", "the server is stopping: it cannot take calls again");
+    dispatcher.undrain();
   }
 
   shutdown(timeoutMs: number | undefined): void {
-    this.#options.onShutdown(timeoutMs);
+    this.#parts.options.onShutdown(timeoutMs);
   }
 }

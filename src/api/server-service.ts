@@ -2,17 +2,19 @@ import { durationMs, timestampFromMs } from "@bufbuild/protobuf/wkt";
 import {
   type DrainRequest,
   FrontendState,
+  type GetHealthRequest,
   type GetServerInfoRequest,
   ProcessRole,
   type ServerService,
   ServerState,
   type ShutdownRequest,
+  type UndrainRequest,
 } from "../../gen/roadrunner/server/v1/server_service_pb.ts";
 import type { Dispatcher } from "../dispatch/dispatcher.ts";
 import type { Implementation } from "../grpc/service-definition.ts";
+import type { ServerHealth } from "../health/server-health.ts";
+import type { ServerStateName } from "../health/server-state.ts";
 import { readMemoryBytes } from "../process/resources.ts";
-
-export type ServerStateName = "starting" | "serving" | "draining" | "stopping";
 
 const SERVER_STATE: Record<ServerStateName, ServerState> = {
   starting: ServerState.STARTING,
@@ -40,6 +42,10 @@ const FRONTEND_STATE: Record<FrontendInfo["state"], FrontendState> = {
   closed: FrontendState.CLOSED,
 };
 
+function toHealth({ state, ...health }: ServerHealth) {
+  return { ...health, state: SERVER_STATE[state] };
+}
+
 /** What the service needs to know and may do; the composition root provides it. */
 export interface ServerControl {
   readonly version: string;
@@ -50,12 +56,13 @@ export interface ServerControl {
   readonly controlAddresses: readonly string[];
   readonly httpAddresses: readonly string[];
   readonly frontends: readonly FrontendInfo[];
-  /** Why nobody who comes by HTTP can be served; undefined if all is well, or nothing is to be served. */
-  readonly httpOutage: string | undefined;
   /** What works, but should be changed, in words. */
   readonly warnings: readonly string[];
+  readonly health: ServerHealth;
   /** Takes nothing new; settles when nothing runs or the time is up. Undefined: the configured grace period. */
   drain(timeoutMs: number | undefined): Promise<void>;
+  /** Takes calls again. Throws DRAINING if the server ends. */
+  undrain(): void;
   /** Begins to end the server; does not wait. */
   shutdown(timeoutMs: number | undefined): void;
 }
@@ -90,9 +97,16 @@ export function serverService(control: ServerControl, dispatcher: Dispatcher) {
           restarts,
           problem,
         })),
-        httpOutage: control.httpOutage ?? "",
         warnings: [...control.warnings],
+        health: toHealth(control.health),
       };
+    },
+    async getHealth(_request: GetHealthRequest) {
+      return { health: toHealth(control.health) };
+    },
+    async undrain(_request: UndrainRequest) {
+      control.undrain();
+      return { state: SERVER_STATE[control.state] };
     },
     async drain({ timeout }: DrainRequest) {
       await control.drain(timeout && durationMs(timeout));

@@ -1,3 +1,4 @@
+import { FloodGate } from "../async/flood-gate.ts";
 import type { Clock } from "../clock.ts";
 import type { RrError } from "../errors.ts";
 import type { EventDetails, EventLog, EventType } from "../events/event-log.ts";
@@ -9,9 +10,14 @@ import type { Call } from "./call.ts";
 
 /** Events that a flood of calls would cause are recorded once in this time. */
 const FLOOD_INTERVAL_MS = 1_000;
+/** Of those that single workers cause. */
+const EVENTS_PER_INTERVAL = 10;
 /** The same explanation of a failed boot is written in full once in this time. */
 const REPEAT_INTERVAL_MS = 10_000;
 const TEXT_SHOWN = 200;
+/** Of the application's own words a line of the log has so much, and an event so much: thousands of events are kept. */
+const LOGGED_TEXT_MAX = 16 * 1024;
+const EVENT_TEXT_MAX = 2 * 1024;
 
 /** Tells log and events what happens in a pool. */
 export class PoolReporter {
@@ -20,6 +26,8 @@ export class PoolReporter {
   readonly #events: EventLog;
   readonly #clock: Clock;
   readonly #floodAtMs = new Map<EventType, number>();
+  readonly #strayEvents: FloodGate;
+  readonly #surplusAnswers: FloodGate;
   #bootFailure = { message: "", atMs: 0 };
 
   constructor(pool: string, log: Log, events: EventLog, clock: Clock) {
@@ -27,6 +35,8 @@ export class PoolReporter {
     this.log = log;
     this.#events = events;
     this.#clock = clock;
+    this.#strayEvents = new FloodGate(EVENTS_PER_INTERVAL, FLOOD_INTERVAL_MS, clock);
+    this.#surplusAnswers = new FloodGate(EVENTS_PER_INTERVAL, FLOOD_INTERVAL_MS, clock);
   }
 
   event(type: EventType, details: Omit<EventDetails, "pool">): void {
@@ -62,7 +72,7 @@ export class PoolReporter {
     if (quiet) this.log.debug({ reason: error.reason }, error.message);
     else if (repeated) this.log.error({ reason: error.reason }, `${firstLine} (as before)`);
     else this.log.error({ reason: error.reason }, error.message);
-    this.event("worker.boot_failed", { reason: error.reason, message: error.message });
+    this.event("worker.boot_failed", { reason: error.reason, message: cut(error.message, EVENT_TEXT_MAX) });
   }
 
   /** `reason` is why it was to leave, or what its exit means. */
@@ -98,6 +108,7 @@ export class PoolReporter {
   strayOutput(worker: Worker, text: string): void {
     const requestId = worker.requestId;
     this.log.warn({ pid: worker.pid, ...(requestId && { request_id: requestId }) }, `text between answers: ${text}`);
+    if (this.#strayEvents.pass() === undefined) return;
     this.event("worker.stray_output", {
       pid: worker.pid,
       reason: "STRAY_OUTPUT",
@@ -108,9 +119,11 @@ export class PoolReporter {
 
   surplusAnswer(worker: Worker, text: string, keep: boolean): void {
     const consequence = keep ? "it was dropped" : "the worker is replaced";
-    const message = `worker ${worker.pid} answered although nothing was asked; ${consequence}: ${text.slice(0, TEXT_SHOWN)}`;
-    this.log.warn({ pid: worker.pid }, message);
-    this.event("worker.surplus_answer", { pid: worker.pid, reason: "PROTOCOL_VIOLATION", message });
+    const sentence = `worker ${worker.pid} answered although nothing was asked; ${consequence}: ${text.slice(0, TEXT_SHOWN)}`;
+    this.#surplusAnswers.tell(sentence, (message) => {
+      this.log.warn({ pid: worker.pid }, message);
+      this.event("worker.surplus_answer", { pid: worker.pid, reason: "PROTOCOL_VIOLATION", message });
+    });
   }
 
   applicationError(call: Call, error: RrError): void {
@@ -118,12 +131,12 @@ export class PoolReporter {
     const pid = call.worker?.pid ?? 0;
     this.log.warn(
       { pid, ...(requestId && { request_id: requestId }) },
-      `the application answered with an error: ${error.message}`,
+      `the application answered with an error: ${cut(error.message, LOGGED_TEXT_MAX)}`,
     );
     this.event("worker.error", {
       pid,
       reason: error.reason,
-      message: error.message,
+      message: cut(error.message, EVENT_TEXT_MAX),
       attributes: { request_id: requestId },
     });
   }
@@ -136,4 +149,8 @@ export class PoolReporter {
       attributes: { request_id: call.requestId },
     });
   }
+}
+
+function cut(text: string, lengthMax: number): string {
+  return text.length <= lengthMax ? text : `${text.slice(0, lengthMax)} …`;
 }

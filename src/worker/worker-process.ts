@@ -4,6 +4,7 @@ import type { Log } from "../log.ts";
 import { ChildProcess, type ExitStatus } from "../process/child-process.ts";
 import { socketRightsFor } from "../process/identity.ts";
 import type { PipePlace } from "../process/pipes.ts";
+import { peerProof } from "../relay/peer-process.ts";
 import type { Relay } from "../relay/relay.ts";
 import { SocketListener } from "../relay/socket-listener.ts";
 import { StreamRelay } from "../relay/stream-relay.ts";
@@ -49,7 +50,7 @@ export const openWorkerProcesses: OpenWorkerProcesses = async ({ options, baseEn
   const listener =
     options.relay.kind === "pipes"
       ? undefined
-      : await SocketListener.open(options.relay, socketRightsFor(options), protocol, log);
+      : await SocketListener.open(options.relay, socketRightsFor(options), protocol, log, peerProof);
   return {
     start: async (onLine) => {
       const child = await ChildProcess.start({

@@ -1,4 +1,5 @@
 import { Deadline } from "../async/deadline.ts";
+import type { StopTimer } from "../clock.ts";
 import { type ErrorReason, RrError } from "../errors.ts";
 import type { WorkerMessageListener, WorkerProtocol, WorkerReply } from "../goridge/worker-protocol.ts";
 import type { ExitStatus } from "../process/child-process.ts";
@@ -57,6 +58,7 @@ export class Worker implements WorkerMessageListener, RunOwner, GuardedWorker, B
   #lastRequestId = "";
   #idleToReport = false;
   readonly #execDeadline: RollingDeadline;
+  #stopEndTimer: StopTimer | undefined;
   /** The process is gone, what it wrote last is being read. */
   #gone = false;
   /** Why the server killed it. */
@@ -82,7 +84,8 @@ export class Worker implements WorkerMessageListener, RunOwner, GuardedWorker, B
     const reader = environment.protocol.createReader(this, environment.options.frameBytesMax);
     this.channel = new WorkerChannel(reader, environment.clock, {
       afterRead: () => this.#afterRead(),
-      closed: () => this.#channelClosed(),
+      closed: () => this.#endSoon(),
+      unwritable: () => this.#unwritable(),
     });
     void process.exited.then((exit) => this.#ended(exit));
   }
@@ -272,6 +275,7 @@ export class Worker implements WorkerMessageListener, RunOwner, GuardedWorker, B
     if (this.#state === "ready") this.#guard.surplusError(text);
     // A stopping worker may say a last word (the PHP TCP worker does).
     if (this.#state !== "working") return;
+    this.#run!.reached();
     if (this.#run!.feeding) return this.violation("it failed before it had read its request", Buffer.from(text));
     this.#guard.error(text);
   }
@@ -294,7 +298,7 @@ export class Worker implements WorkerMessageListener, RunOwner, GuardedWorker, B
   // What its guard tells.
 
   askWhoItIs(): void {
-    this.channel.write([this.protocol.encodePid(process.pid)]);
+    this.channel.answer(this.protocol.encodePid(process.pid));
   }
 
   errorDropped(text: string): void {
@@ -370,14 +374,26 @@ export class Worker implements WorkerMessageListener, RunOwner, GuardedWorker, B
     );
   }
 
-  /** The other end closed: the process is ending, or will be made to. */
-  #channelClosed(): void {
-    if (this.#gone) return;
-    const stopTimer = this.#environment.clock.after(EXIT_AFTER_CLOSE_MS, () => {
-      if (this.#state !== "exited")
-        this.kill(this.#problem("PROTOCOL_VIOLATION", "closed its channel but did not end"));
-    });
-    void this.exited.then(stopTimer);
+  /** It closed the end that it reads from: nobody hears what it is told. */
+  #unwritable(): void {
+    if (this.#state === "working" && this.#run!.undelivered) {
+      const run = this.#run!;
+      this.#run = undefined;
+      this.#execDeadline.stop();
+      this.#state = transition(this.#state, "stopping");
+      run.end();
+      this.#observer.becameUnusable(this);
+      run.rerun();
+    }
+    this.#endSoon();
+  }
+
+  /** A part of its channel is closed: the process is ending, or will be made to. */
+  #endSoon(): void {
+    if (this.#gone || this.#stopEndTimer) return;
+    this.#stopEndTimer = this.#environment.clock.after(EXIT_AFTER_CLOSE_MS, () =>
+      this.kill(this.#problem("PROTOCOL_VIOLATION", "closed its channel but did not end")),
+    );
     if (this.#state !== "ready") return;
     // How it ends says why, so it is not killed at once; but it must not be given a call.
     this.#state = transition(this.#state, "stopping");
@@ -401,6 +417,7 @@ export class Worker implements WorkerMessageListener, RunOwner, GuardedWorker, B
     this.#run = undefined;
     this.#state = transition(this.#state, "exited");
     this.#execDeadline.close();
+    this.#stopEndTimer?.();
     this.channel.destroy();
     if (wasReady) this.#observer.exited(this, exit);
     run?.end();

@@ -42,14 +42,14 @@ describe("HTTP frontends", function () {
     process.kill(before!.pid, "SIGKILL");
     const info = await eventually("the outage was told", async () => {
       const now = await infoOf(server);
-      return now.httpOutage.includes("was not found") && now;
+      return now.health?.server?.reason.includes("was not found") && now;
     });
     expect(info.frontends[0]).to.deep.include({ state: FrontendState.WAITING, pid: 0 });
     const [event] = await server.events("frontend.start_failed");
     expect(event!.message).to.contain(node).and.contain("tried again");
     renameSync(`${node}.away`, node);
     await eventually("HTTP was served again", () => served(server), 15_000);
-    expect((await infoOf(server)).httpOutage).to.equal("");
+    expect((await infoOf(server)).health?.server).to.deep.include({ ready: true, reason: "" });
   });
 
   it("that do nothing any more are replaced", async () => {

@@ -13,7 +13,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file roadrunner/server/v1/server_service.proto.
  */
 export const file_roadrunner_server_v1_server_service: GenFile = /*@__PURE__*/
-  fileDesc("Cilyb2FkcnVubmVyL3NlcnZlci92MS9zZXJ2ZXJfc2VydmljZS5wcm90bxIUcm9hZHJ1bm5lci5zZXJ2ZXIudjEipQEKDVNlcnZlclByb2Nlc3MSCwoDcGlkGAEgASgNEi8KBHJvbGUYAiABKA4yIS5yb2FkcnVubmVyLnNlcnZlci52MS5Qcm9jZXNzUm9sZRIuCgpzdGFydF90aW1lGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIUCgxtZW1vcnlfYnl0ZXMYBCABKAQSEAoIcmVzdGFydHMYBSABKA0iFgoUR2V0U2VydmVySW5mb1JlcXVlc3QipAMKFUdldFNlcnZlckluZm9SZXNwb25zZRIPCgd2ZXJzaW9uGAEgASgJEjAKBXN0YXRlGAIgASgOMiEucm9hZHJ1bm5lci5zZXJ2ZXIudjEuU2VydmVyU3RhdGUSLgoKc3RhcnRfdGltZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEwoLY29uZmlnX2ZpbGUYBCABKAkSGQoRd29ya2luZ19kaXJlY3RvcnkYBSABKAkSGQoRY29udHJvbF9hZGRyZXNzZXMYBiADKAkSFgoOaHR0cF9hZGRyZXNzZXMYByADKAkSNgoJcHJvY2Vzc2VzGAggAygLMiMucm9hZHJ1bm5lci5zZXJ2ZXIudjEuU2VydmVyUHJvY2VzcxINCgVwb29scxgJIAMoCRIUCgxub2RlX3ZlcnNpb24YCiABKAkSMQoJZnJvbnRlbmRzGAsgAygLMh4ucm9hZHJ1bm5lci5zZXJ2ZXIudjEuRnJvbnRlbmQSEwoLaHR0cF9vdXRhZ2UYDCABKAkSEAoId2FybmluZ3MYDSADKAkibgoIRnJvbnRlbmQSMgoFc3RhdGUYASABKA4yIy5yb2FkcnVubmVyLnNlcnZlci52MS5Gcm9udGVuZFN0YXRlEgsKA3BpZBgCIAEoDRIQCghyZXN0YXJ0cxgDIAEoDRIPCgdwcm9ibGVtGAQgASgJIkoKDERyYWluUmVxdWVzdBI6Cgd0aW1lb3V0GAEgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQg66SAuqAQgiBAiAowUyACImCg1EcmFpblJlc3BvbnNlEhUKDWNhbGxzX3J1bm5pbmcYASABKA0iTQoPU2h1dGRvd25SZXF1ZXN0EjoKB3RpbWVvdXQYASABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25CDrpIC6oBCCIECICjBTIAIh8KEFNodXRkb3duUmVzcG9uc2USCwoDcGlkGAEgASgNKpYBCgtTZXJ2ZXJTdGF0ZRIcChhTRVJWRVJfU1RBVEVfVU5TUEVDSUZJRUQQABIZChVTRVJWRVJfU1RBVEVfU1RBUlRJTkcQARIYChRTRVJWRVJfU1RBVEVfU0VSVklORxACEhkKFVNFUlZFUl9TVEFURV9EUkFJTklORxADEhkKFVNFUlZFUl9TVEFURV9TVE9QUElORxAEKmIKC1Byb2Nlc3NSb2xlEhwKGFBST0NFU1NfUk9MRV9VTlNQRUNJRklFRBAAEhUKEVBST0NFU1NfUk9MRV9DT1JFEAESHgoaUFJPQ0VTU19ST0xFX0hUVFBfRlJPTlRFTkQQAiq9AQoNRnJvbnRlbmRTdGF0ZRIeChpGUk9OVEVORF9TVEFURV9VTlNQRUNJRklFRBAAEhoKFkZST05URU5EX1NUQVRFX1dBSVRJTkcQARIbChdGUk9OVEVORF9TVEFURV9TVEFSVElORxACEhwKGEZST05URU5EX1NUQVRFX0xJU1RFTklORxADEhoKFkZST05URU5EX1NUQVRFX0NMT1NJTkcQBBIZChVGUk9OVEVORF9TVEFURV9DTE9TRUQQBTK1AgoNU2VydmVyU2VydmljZRJtCg1HZXRTZXJ2ZXJJbmZvEioucm9hZHJ1bm5lci5zZXJ2ZXIudjEuR2V0U2VydmVySW5mb1JlcXVlc3QaKy5yb2FkcnVubmVyLnNlcnZlci52MS5HZXRTZXJ2ZXJJbmZvUmVzcG9uc2UiA5ACARJVCgVEcmFpbhIiLnJvYWRydW5uZXIuc2VydmVyLnYxLkRyYWluUmVxdWVzdBojLnJvYWRydW5uZXIuc2VydmVyLnYxLkRyYWluUmVzcG9uc2UiA5ACAhJeCghTaHV0ZG93bhIlLnJvYWRydW5uZXIuc2VydmVyLnYxLlNodXRkb3duUmVxdWVzdBomLnJvYWRydW5uZXIuc2VydmVyLnYxLlNodXRkb3duUmVzcG9uc2UiA5ACAmIGcHJvdG8z", [file_buf_validate_validate, file_google_protobuf_duration, file_google_protobuf_timestamp]);
+  fileDesc("Cilyb2FkcnVubmVyL3NlcnZlci92MS9zZXJ2ZXJfc2VydmljZS5wcm90bxIUcm9hZHJ1bm5lci5zZXJ2ZXIudjEipQEKDVNlcnZlclByb2Nlc3MSCwoDcGlkGAEgASgNEi8KBHJvbGUYAiABKA4yIS5yb2FkcnVubmVyLnNlcnZlci52MS5Qcm9jZXNzUm9sZRIuCgpzdGFydF90aW1lGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIUCgxtZW1vcnlfYnl0ZXMYBCABKAQSEAoIcmVzdGFydHMYBSABKA0iFgoUR2V0U2VydmVySW5mb1JlcXVlc3QiwwMKFUdldFNlcnZlckluZm9SZXNwb25zZRIPCgd2ZXJzaW9uGAEgASgJEjAKBXN0YXRlGAIgASgOMiEucm9hZHJ1bm5lci5zZXJ2ZXIudjEuU2VydmVyU3RhdGUSLgoKc3RhcnRfdGltZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEwoLY29uZmlnX2ZpbGUYBCABKAkSGQoRd29ya2luZ19kaXJlY3RvcnkYBSABKAkSGQoRY29udHJvbF9hZGRyZXNzZXMYBiADKAkSFgoOaHR0cF9hZGRyZXNzZXMYByADKAkSNgoJcHJvY2Vzc2VzGAggAygLMiMucm9hZHJ1bm5lci5zZXJ2ZXIudjEuU2VydmVyUHJvY2VzcxINCgVwb29scxgJIAMoCRIUCgxub2RlX3ZlcnNpb24YCiABKAkSMQoJZnJvbnRlbmRzGAsgAygLMh4ucm9hZHJ1bm5lci5zZXJ2ZXIudjEuRnJvbnRlbmQSMgoGaGVhbHRoGAwgASgLMiIucm9hZHJ1bm5lci5zZXJ2ZXIudjEuU2VydmVySGVhbHRoEhAKCHdhcm5pbmdzGA0gAygJIm4KCEZyb250ZW5kEjIKBXN0YXRlGAEgASgOMiMucm9hZHJ1bm5lci5zZXJ2ZXIudjEuRnJvbnRlbmRTdGF0ZRILCgNwaWQYAiABKA0SEAoIcmVzdGFydHMYAyABKA0SDwoHcHJvYmxlbRgEIAEoCSI+CgxIZWFsdGhSZXBvcnQSDwoHaGVhbHRoeRgBIAEoCBINCgVyZWFkeRgCIAEoCBIOCgZyZWFzb24YAyABKAkilQIKDFNlcnZlckhlYWx0aBIwCgVzdGF0ZRgBIAEoDjIhLnJvYWRydW5uZXIuc2VydmVyLnYxLlNlcnZlclN0YXRlEg8KB3N0YXJ0ZWQYAiABKAgSMgoGc2VydmVyGAMgASgLMiIucm9hZHJ1bm5lci5zZXJ2ZXIudjEuSGVhbHRoUmVwb3J0EjwKBXBvb2xzGAQgAygLMi0ucm9hZHJ1bm5lci5zZXJ2ZXIudjEuU2VydmVySGVhbHRoLlBvb2xzRW50cnkaUAoKUG9vbHNFbnRyeRILCgNrZXkYASABKAkSMQoFdmFsdWUYAiABKAsyIi5yb2FkcnVubmVyLnNlcnZlci52MS5IZWFsdGhSZXBvcnQ6AjgBIhIKEEdldEhlYWx0aFJlcXVlc3QiRwoRR2V0SGVhbHRoUmVzcG9uc2USMgoGaGVhbHRoGAEgASgLMiIucm9hZHJ1bm5lci5zZXJ2ZXIudjEuU2VydmVySGVhbHRoIhAKDlVuZHJhaW5SZXF1ZXN0IkMKD1VuZHJhaW5SZXNwb25zZRIwCgVzdGF0ZRgBIAEoDjIhLnJvYWRydW5uZXIuc2VydmVyLnYxLlNlcnZlclN0YXRlIkoKDERyYWluUmVxdWVzdBI6Cgd0aW1lb3V0GAEgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQg66SAuqAQgiBAiAowUyACImCg1EcmFpblJlc3BvbnNlEhUKDWNhbGxzX3J1bm5pbmcYASABKA0iTQoPU2h1dGRvd25SZXF1ZXN0EjoKB3RpbWVvdXQYASABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25CDrpIC6oBCCIECICjBTIAIh8KEFNodXRkb3duUmVzcG9uc2USCwoDcGlkGAEgASgNKpYBCgtTZXJ2ZXJTdGF0ZRIcChhTRVJWRVJfU1RBVEVfVU5TUEVDSUZJRUQQABIZChVTRVJWRVJfU1RBVEVfU1RBUlRJTkcQARIYChRTRVJWRVJfU1RBVEVfU0VSVklORxACEhkKFVNFUlZFUl9TVEFURV9EUkFJTklORxADEhkKFVNFUlZFUl9TVEFURV9TVE9QUElORxAEKmIKC1Byb2Nlc3NSb2xlEhwKGFBST0NFU1NfUk9MRV9VTlNQRUNJRklFRBAAEhUKEVBST0NFU1NfUk9MRV9DT1JFEAESHgoaUFJPQ0VTU19ST0xFX0hUVFBfRlJPTlRFTkQQAiq9AQoNRnJvbnRlbmRTdGF0ZRIeChpGUk9OVEVORF9TVEFURV9VTlNQRUNJRklFRBAAEhoKFkZST05URU5EX1NUQVRFX1dBSVRJTkcQARIbChdGUk9OVEVORF9TVEFURV9TVEFSVElORxACEhwKGEZST05URU5EX1NUQVRFX0xJU1RFTklORxADEhoKFkZST05URU5EX1NUQVRFX0NMT1NJTkcQBBIZChVGUk9OVEVORF9TVEFURV9DTE9TRUQQBTL1AwoNU2VydmVyU2VydmljZRJtCg1HZXRTZXJ2ZXJJbmZvEioucm9hZHJ1bm5lci5zZXJ2ZXIudjEuR2V0U2VydmVySW5mb1JlcXVlc3QaKy5yb2FkcnVubmVyLnNlcnZlci52MS5HZXRTZXJ2ZXJJbmZvUmVzcG9uc2UiA5ACARJhCglHZXRIZWFsdGgSJi5yb2FkcnVubmVyLnNlcnZlci52MS5HZXRIZWFsdGhSZXF1ZXN0Gicucm9hZHJ1bm5lci5zZXJ2ZXIudjEuR2V0SGVhbHRoUmVzcG9uc2UiA5ACARJVCgVEcmFpbhIiLnJvYWRydW5uZXIuc2VydmVyLnYxLkRyYWluUmVxdWVzdBojLnJvYWRydW5uZXIuc2VydmVyLnYxLkRyYWluUmVzcG9uc2UiA5ACAhJbCgdVbmRyYWluEiQucm9hZHJ1bm5lci5zZXJ2ZXIudjEuVW5kcmFpblJlcXVlc3QaJS5yb2FkcnVubmVyLnNlcnZlci52MS5VbmRyYWluUmVzcG9uc2UiA5ACAhJeCghTaHV0ZG93bhIlLnJvYWRydW5uZXIuc2VydmVyLnYxLlNodXRkb3duUmVxdWVzdBomLnJvYWRydW5uZXIuc2VydmVyLnYxLlNodXRkb3duUmVzcG9uc2UiA5ACAmIGcHJvdG8z", [file_buf_validate_validate, file_google_protobuf_duration, file_google_protobuf_timestamp]);
 
 /**
  * A process of the server other than the workers.
@@ -163,11 +163,11 @@ export type GetServerInfoResponse = Message<"roadrunner.server.v1.GetServerInfoR
   frontends: Frontend[];
 
   /**
-   * Why nobody who comes by HTTP can be served now, in words. Empty: all is well, or nothing is to be served by HTTP.
+   * Whether it works and takes calls, and why not.
    *
-   * @generated from field: string http_outage = 12;
+   * @generated from field: roadrunner.server.v1.ServerHealth health = 12;
    */
-  httpOutage: string;
+  health?: ServerHealth | undefined;
 
   /**
    * What works, but should be changed, in words.
@@ -227,6 +227,155 @@ export const FrontendSchema: GenMessage<Frontend> = /*@__PURE__*/
   messageDesc(file_roadrunner_server_v1_server_service, 3);
 
 /**
+ * How the server or one of its pools is.
+ *
+ * @generated from message roadrunner.server.v1.HealthReport
+ */
+export type HealthReport = Message<"roadrunner.server.v1.HealthReport"> & {
+  /**
+   * A pool has workers; the server has started and does not end.
+   *
+   * @generated from field: bool healthy = 1;
+   */
+  healthy: boolean;
+
+  /**
+   * It takes calls now. A pool whose workers are all busy does: calls wait for them.
+   *
+   * @generated from field: bool ready = 2;
+   */
+  ready: boolean;
+
+  /**
+   * Why it is not, or what is wrong although it is. Empty: nothing.
+   *
+   * @generated from field: string reason = 3;
+   */
+  reason: string;
+};
+
+/**
+ * Describes the message roadrunner.server.v1.HealthReport.
+ * Use `create(HealthReportSchema)` to create a new message.
+ */
+export const HealthReportSchema: GenMessage<HealthReport> = /*@__PURE__*/
+  messageDesc(file_roadrunner_server_v1_server_service, 4);
+
+/**
+ * How the server is, and each of its pools.
+ *
+ * @generated from message roadrunner.server.v1.ServerHealth
+ */
+export type ServerHealth = Message<"roadrunner.server.v1.ServerHealth"> & {
+  /**
+   * What the server is doing.
+   *
+   * @generated from field: roadrunner.server.v1.ServerState state = 1;
+   */
+  state: ServerState;
+
+  /**
+   * It has come to its end of the start once: all pools served and the addresses were open.
+   *
+   * @generated from field: bool started = 2;
+   */
+  started: boolean;
+
+  /**
+   * The server apart from its pools: what it is doing, and its frontends.
+   *
+   * @generated from field: roadrunner.server.v1.HealthReport server = 3;
+   */
+  server?: HealthReport | undefined;
+
+  /**
+   * Pools by name. None is ready in a server that starts, is drained or ends.
+   *
+   * @generated from field: map<string, roadrunner.server.v1.HealthReport> pools = 4;
+   */
+  pools: { [key: string]: HealthReport };
+};
+
+/**
+ * Describes the message roadrunner.server.v1.ServerHealth.
+ * Use `create(ServerHealthSchema)` to create a new message.
+ */
+export const ServerHealthSchema: GenMessage<ServerHealth> = /*@__PURE__*/
+  messageDesc(file_roadrunner_server_v1_server_service, 5);
+
+/**
+ * No choice to make.
+ *
+ * @generated from message roadrunner.server.v1.GetHealthRequest
+ */
+export type GetHealthRequest = Message<"roadrunner.server.v1.GetHealthRequest"> & {
+};
+
+/**
+ * Describes the message roadrunner.server.v1.GetHealthRequest.
+ * Use `create(GetHealthRequestSchema)` to create a new message.
+ */
+export const GetHealthRequestSchema: GenMessage<GetHealthRequest> = /*@__PURE__*/
+  messageDesc(file_roadrunner_server_v1_server_service, 6);
+
+/**
+ * How the server is.
+ *
+ * @generated from message roadrunner.server.v1.GetHealthResponse
+ */
+export type GetHealthResponse = Message<"roadrunner.server.v1.GetHealthResponse"> & {
+  /**
+   * The server and its pools.
+   *
+   * @generated from field: roadrunner.server.v1.ServerHealth health = 1;
+   */
+  health?: ServerHealth | undefined;
+};
+
+/**
+ * Describes the message roadrunner.server.v1.GetHealthResponse.
+ * Use `create(GetHealthResponseSchema)` to create a new message.
+ */
+export const GetHealthResponseSchema: GenMessage<GetHealthResponse> = /*@__PURE__*/
+  messageDesc(file_roadrunner_server_v1_server_service, 7);
+
+/**
+ * No choice to make.
+ *
+ * @generated from message roadrunner.server.v1.UndrainRequest
+ */
+export type UndrainRequest = Message<"roadrunner.server.v1.UndrainRequest"> & {
+};
+
+/**
+ * Describes the message roadrunner.server.v1.UndrainRequest.
+ * Use `create(UndrainRequestSchema)` to create a new message.
+ */
+export const UndrainRequestSchema: GenMessage<UndrainRequest> = /*@__PURE__*/
+  messageDesc(file_roadrunner_server_v1_server_service, 8);
+
+/**
+ * What came of it.
+ *
+ * @generated from message roadrunner.server.v1.UndrainResponse
+ */
+export type UndrainResponse = Message<"roadrunner.server.v1.UndrainResponse"> & {
+  /**
+   * What the server is doing.
+   *
+   * @generated from field: roadrunner.server.v1.ServerState state = 1;
+   */
+  state: ServerState;
+};
+
+/**
+ * Describes the message roadrunner.server.v1.UndrainResponse.
+ * Use `create(UndrainResponseSchema)` to create a new message.
+ */
+export const UndrainResponseSchema: GenMessage<UndrainResponse> = /*@__PURE__*/
+  messageDesc(file_roadrunner_server_v1_server_service, 9);
+
+/**
  * How long to wait.
  *
  * @generated from message roadrunner.server.v1.DrainRequest
@@ -245,7 +394,7 @@ export type DrainRequest = Message<"roadrunner.server.v1.DrainRequest"> & {
  * Use `create(DrainRequestSchema)` to create a new message.
  */
 export const DrainRequestSchema: GenMessage<DrainRequest> = /*@__PURE__*/
-  messageDesc(file_roadrunner_server_v1_server_service, 4);
+  messageDesc(file_roadrunner_server_v1_server_service, 10);
 
 /**
  * What was reached.
@@ -266,7 +415,7 @@ export type DrainResponse = Message<"roadrunner.server.v1.DrainResponse"> & {
  * Use `create(DrainResponseSchema)` to create a new message.
  */
 export const DrainResponseSchema: GenMessage<DrainResponse> = /*@__PURE__*/
-  messageDesc(file_roadrunner_server_v1_server_service, 5);
+  messageDesc(file_roadrunner_server_v1_server_service, 11);
 
 /**
  * How long to wait.
@@ -287,7 +436,7 @@ export type ShutdownRequest = Message<"roadrunner.server.v1.ShutdownRequest"> & 
  * Use `create(ShutdownRequestSchema)` to create a new message.
  */
 export const ShutdownRequestSchema: GenMessage<ShutdownRequest> = /*@__PURE__*/
-  messageDesc(file_roadrunner_server_v1_server_service, 6);
+  messageDesc(file_roadrunner_server_v1_server_service, 12);
 
 /**
  * Who will end.
@@ -308,7 +457,7 @@ export type ShutdownResponse = Message<"roadrunner.server.v1.ShutdownResponse"> 
  * Use `create(ShutdownResponseSchema)` to create a new message.
  */
 export const ShutdownResponseSchema: GenMessage<ShutdownResponse> = /*@__PURE__*/
-  messageDesc(file_roadrunner_server_v1_server_service, 7);
+  messageDesc(file_roadrunner_server_v1_server_service, 13);
 
 /**
  * What a server is doing.
@@ -485,7 +634,18 @@ export const ServerService: GenService<{
     output: typeof GetServerInfoResponseSchema;
   },
   /**
-   * Takes no new calls and lets running ones finish. Answers when none runs or the time is up. The server stays up.
+   * Whether it works and takes calls, and why not. Cheap: for checks that come often.
+   *
+   * @generated from rpc roadrunner.server.v1.ServerService.GetHealth
+   */
+  getHealth: {
+    methodKind: "unary";
+    input: typeof GetHealthRequestSchema;
+    output: typeof GetHealthResponseSchema;
+  },
+  /**
+   * Takes no new calls and lets running ones finish. Answers when none runs or the time is up. The server stays up. While
+   * it starts, it is drained as soon as it has started.
    *
    * @generated from rpc roadrunner.server.v1.ServerService.Drain
    */
@@ -493,6 +653,16 @@ export const ServerService: GenService<{
     methodKind: "unary";
     input: typeof DrainRequestSchema;
     output: typeof DrainResponseSchema;
+  },
+  /**
+   * Takes calls again after a drain.
+   *
+   * @generated from rpc roadrunner.server.v1.ServerService.Undrain
+   */
+  undrain: {
+    methodKind: "unary";
+    input: typeof UndrainRequestSchema;
+    output: typeof UndrainResponseSchema;
   },
   /**
    * Drains, then ends all processes of the server. Answers before it ends.
