@@ -17,7 +17,7 @@ export interface CallRequest {
   moreBody: boolean;
   idempotent: boolean;
   requestId: string;
-  /** Bytes of reply that may arrive before `CallHandle.grant`. 0: any number. */
+  /** Bytes of reply that may arrive before `CallHandle.grant`. 0: what the core thinks right; Infinity: any number. */
   windowBytes: number;
   /** 0: as long as the pool allows. */
   timeoutMs: number;
@@ -46,6 +46,8 @@ export interface StoredFile {
 export interface CallSink {
   reply(piece: ReplyPiece): void;
   failed(error: RrError): void;
+  /** Grant what was gathered for larger portions: they are smaller from now on. */
+  grantGathered?(): void;
   /** Once for each file of a call that sends any. */
   stored?(file: StoredFile): void;
 }
@@ -55,7 +57,12 @@ export interface CallHandle {
   sendBody(data: Uint8Array, last: boolean, context?: Uint8Array): void;
   /** A piece of a file. All files must be sent before the last piece of the body. */
   sendFile(fileId: number, data: Uint8Array, last: boolean): void;
+  /** Bytes of the reply are not held any more: so many further ones may come. */
   grant(bytes: number): void;
+  /** Nothing of the reply is held any more. For who gave the client a `windowBytes`; once, after the end of the call. */
+  release?(): void;
+  /** While much of all replies is held: grant in portions of so many bytes at most. */
+  readonly portionBytes?: number | undefined;
   /** The sink hears no more of the call. */
   cancel(): void;
   /** False: the core has enough of this call, or of all; wait for `whenWritable` before sending more body or files. */
@@ -82,6 +89,11 @@ export interface DispatchClientOptions {
   readonly log?: Log;
   /** Called when no core can be reached any more, with the reason, and with undefined when one can be again. */
   readonly reached?: (problem: string | undefined) => void;
+  /**
+   * Bytes of all replies that may be held at a time before each call gets little more: grants and `release` tell what is
+   * not held any more. Absent: any number.
+   */
+  readonly windowBytes?: number;
 }
 
 /** Calls that no core can take wait so long for one to come back. */
@@ -105,12 +117,13 @@ class BalancedDispatchClient implements DispatchClient, DispatchStreamListener<C
   #lastCallId = 0;
   #closed = false;
 
-  constructor(cores: readonly CoreClient[], { pools = [], log, reached = () => {} }: DispatchClientOptions) {
+  constructor(cores: readonly CoreClient[], options: DispatchClientOptions) {
+    const { pools = [], log, windowBytes = Number.POSITIVE_INFINITY, reached = () => {} } = options;
     this.#log = log;
     this.#reached = reached;
     const hasChoice = cores.length > 1;
     this.#streams = cores.map(
-      (core) => new DispatchStream(core, this, hasChoice ? new PoolHealth(core, pools) : undefined),
+      (core) => new DispatchStream(core, this, windowBytes, hasChoice ? new PoolHealth(core, pools) : undefined),
     );
   }
 

@@ -17,6 +17,7 @@ import { terminalColours } from "../log/terminal-colours.ts";
 import type { Log } from "../log.ts";
 import { startFileServer } from "./file-server.ts";
 import type { Listener, ListenTarget } from "./listener.ts";
+import { WINDOW_BYTES } from "./response-writer.ts";
 import { startFrontend } from "./server.ts";
 import { startStatusServer } from "./status-server.ts";
 
@@ -30,6 +31,12 @@ type ServerToServe = Omit<ServerAssignment, "kind" | "options"> &
     | { kind: "fileserver"; options: FileServerOptions }
     | { kind: "status"; options: StatusOptions }
   );
+
+/**
+ * Bytes of all responses together that may wait for slow clients before each gets little more: 64 responses with a window
+ * of their own each.
+ */
+const REPLIES_BYTES_MAX = 64 * WINDOW_BYTES;
 
 const listeners: Listener[] = [];
 let processLog: Log | undefined;
@@ -66,6 +73,7 @@ async function assigned({ cores, logs, servers }: FrontendAssignment): Promise<v
     const dispatch = createDispatchClient(clients, {
       pools,
       log,
+      windowBytes: REPLIES_BYTES_MAX,
       reached: (problem) => tell({ type: "core", problem }),
     });
     const reloadEvents = clients.map(({ events }) => events);
