@@ -28,7 +28,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   worker: ["config", "goridge", "process", "relay", ...BASE],
   pool: ["config", "goridge", "process", "relay", "worker", "events", "stats", ...BASE],
   dispatch: ["config", "goridge", "worker", "pool", "events", ...BASE],
-  api: ["gen", "grpc", "version", "id-map", ...CORE_PARTS, ...BASE],
+  health: [],
+  api: ["health", "gen", "grpc", "version", "id-map", ...CORE_PARTS, ...BASE],
   acme: ["config", "version", "events", ...BASE],
   reload: ["config", "pool", "events", ...BASE],
   // The door for PHP opens onto the same functions as the gRPC services.
@@ -38,7 +39,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   // The frontend process. It is told what to do in the supervisor's message, whose type it needs.
   http: ["life", "gen", "grpc", "client", "config", "frontends", ...BASE],
   life: [...BASE],
-  core: ["api", "rpc", "reload", "frontends", "version", ...CORE_PARTS, ...BASE],
+  core: ["health", "api", "rpc", "reload", "frontends", "version", ...CORE_PARTS, ...BASE],
   "frontend-host": ["config", "events", "frontends", ...BASE],
   main: ["life", "core", "frontend-host", "frontends", "config", "process", "version", ...BASE],
   // `rrctl serve` is the server itself.

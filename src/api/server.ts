@@ -51,14 +51,15 @@ export interface ApiDependencies {
 }
 
 export interface ApiServer {
-  /** Refuses new calls and waits until then for those that have begun. */
+  /** Refuses new calls but for those of own frontends, and waits until then for all that have begun. */
   drain(deadline: Deadline): Promise<void>;
   /**
    * Opens one more address. Returns it with the port that was chosen.
    *
-   * @param rights who may connect to a unix socket: by default this user alone
+   * @param options rights: who may connect to a unix socket, by default this user alone; gate: "own" for the server's own
+   * frontends, which accept nothing new when the server ends, but may have accepted what has not come completely
    */
-  listen(address: Address, rights?: SocketRights): Promise<string>;
+  listen(address: Address, options?: { rights?: SocketRights; gate?: "public" | "own" }): Promise<string>;
   /** Makes sure that the sockets in the file system are there. */
   restoreSockets(): Promise<void>;
   /** Ends watches, lets other calls finish, and ends those too when the time is up. */
@@ -71,17 +72,23 @@ type GrpcServer = ReturnType<typeof createServer>;
 export function createApiServer(dependencies: ApiDependencies): ApiServer {
   const { dispatcher, events, control, loaded, messageBytesMax, payloadBytesMax, log } = dependencies;
   const stopping = new AbortController();
-  const streams: OpenStreams = { dispatchStreams: 0, gate: new CallGate() };
-  const limits = { payloadBytesMax, messageBytesMax };
+  const streams: OpenStreams = { dispatchStreams: 0 };
+  const intake = { payloadBytesMax, spool: dependencies.spool, heldBytes: 0 };
+  const dispatchParts = { dispatcher, messageBytesMax, intake, streams, stopping: stopping.signal, log };
+  const gates = { public: new CallGate(), own: new CallGate() };
+  const dispatch = {
+    public: dispatchService(dispatchParts, gates.public),
+    own: dispatchService(dispatchParts, gates.own),
+  };
   const implementations: readonly (readonly [GenService<GenServiceMethods>, unknown])[] = [
-    [DispatchService, dispatchService(dispatcher, limits, streams, stopping.signal, dependencies.spool)],
+    [DispatchService, dispatch.public],
     [PoolService, poolService(dispatcher, stopping.signal)],
     [WorkerService, workerService(dispatcher)],
     [ServerService, serverService(control, dispatcher)],
     [StatsService, statsService(dispatcher, streams, dependencies.frontendMemoryBytes, stopping.signal)],
     [EventService, eventService(events, stopping.signal)],
     [ConfigService, configService(loaded)],
-    [Health, healthService(dispatcher, () => control.state === "serving", stopping.signal)],
+    [Health, healthService(() => control.health, stopping.signal)],
   ] as never;
   const described = implementations.map(([service]) => service as unknown as DescService);
   const reflection = reflectionService([...described, ServerReflection as unknown as DescService]);
@@ -89,10 +96,12 @@ export function createApiServer(dependencies: ApiDependencies): ApiServer {
   const servers: GrpcServer[] = [];
   const kept: KeptSocket[] = [];
   /** Every address has a server of its own. Settles with the port. */
-  const bind = async (target: string): Promise<number> => {
+  const bind = async (target: string, gate: keyof typeof gates): Promise<number> => {
     const server = createServer(channelOptions(messageBytesMax)).use(interceptor);
-    for (const [service, implementation] of implementations)
-      server.add(serviceDefinition(service) as never, implementation as never);
+    for (const [service, implementation] of implementations) {
+      const behindGate = implementation === dispatch.public ? dispatch[gate] : implementation;
+      server.add(serviceDefinition(service) as never, behindGate as never);
+    }
     for (const service of [ServerReflection, ServerReflectionAlpha])
       server.add(serviceDefinition(service as never) as never, reflection as never);
     const port = await server.listen(target);
@@ -101,10 +110,11 @@ export function createApiServer(dependencies: ApiDependencies): ApiServer {
   };
 
   return {
-    async listen(address, rights = { mode: 0o600 }) {
+    async listen(address, { rights = { mode: 0o600 }, gate = "public" } = {}) {
+      const open = (target: string) => bind(target, gate);
       try {
-        if (address.kind === "tcp") return await listenAtTcp(address, bind);
-        kept.push(await listenAtPath(address.path, rights, bind, dependencies));
+        if (address.kind === "tcp") return await listenAtTcp(address, open);
+        kept.push(await listenAtPath(address.path, rights, open, dependencies));
         return `unix://${address.path}`;
       } catch (thrown) {
         throw listenProblem({ what: "gRPC", key: "control.listen" }, address, thrown);
@@ -114,8 +124,8 @@ export function createApiServer(dependencies: ApiDependencies): ApiServer {
       await Promise.all(kept.map((socket) => socket.restore()));
     },
     async drain(deadline) {
-      streams.gate.close();
-      await streams.gate.whenEmpty(deadline);
+      gates.public.close();
+      await Promise.all([gates.public.whenEmpty(deadline), gates.own.whenEmpty(deadline)]);
     },
     async close(deadline) {
       stopping.abort();
