@@ -16,7 +16,16 @@ export const EVENT_TYPES = {
   },
   "server.signalled": { severity: "info", meaning: "a signal asked for a reset of all pools" },
   "frontend.started": { severity: "info", meaning: "an HTTP frontend takes connections" },
-  "frontend.exited": { severity: "error", meaning: "an HTTP frontend ended by itself and is started again" },
+  "frontend.exited": {
+    severity: "error",
+    meaning: "an HTTP frontend ended by itself, or was killed because it did not react, and is started again",
+  },
+  "frontend.start_failed": {
+    severity: "error",
+    meaning: "an HTTP frontend cannot be started; it is tried again until it can (once for each reason)",
+  },
+  "frontend.core_lost": { severity: "error", meaning: "an HTTP frontend cannot reach the core; it keeps trying" },
+  "frontend.core_found": { severity: "info", meaning: "an HTTP frontend reaches the core again" },
   "certificate.ordered": { severity: "info", meaning: "an authority gave a new certificate (ACME)" },
   "certificate.failed": {
     severity: "error",

@@ -6,6 +6,7 @@ import { RrError } from "../errors.ts";
 import { goridge1 } from "../goridge/goridge1.ts";
 import { goridge3 } from "../goridge/goridge3.ts";
 import type { ExitStatus } from "../process/child-process.ts";
+import type { PipePlace } from "../process/pipes.ts";
 import { describeExit } from "../worker/exit-explanation.ts";
 import { Worker } from "../worker/worker.ts";
 import type { WorkerEnvironment, WorkerObserver } from "../worker/worker-environment.ts";
@@ -37,6 +38,8 @@ export interface WorkforceDependencies {
   readonly options: PoolOptions;
   readonly clock: Clock;
   readonly baseEnv: Readonly<Record<string, string | undefined>>;
+  /** Where the names of pipes are made; by default among the system's temporary files. */
+  readonly pipePlace?: PipePlace | undefined;
   readonly reporter: PoolReporter;
   readonly figures: PoolFigures;
   readonly owner: WorkforceOwner;
@@ -165,10 +168,10 @@ export class Workforce implements WorkerObserver {
 
   /** Boots the first workers. Rejects with the reason of the first one that fails; nothing runs then. */
   async open(): Promise<void> {
-    const { options, clock, baseEnv, reporter, openProcesses = openWorkerProcesses } = this.#dependencies;
+    const { options, clock, baseEnv, pipePlace, reporter, openProcesses = openWorkerProcesses } = this.#dependencies;
     const { log } = reporter;
     const protocol = options.protocol === "goridge1" ? goridge1 : goridge3;
-    const processes = await openProcesses({ options, baseEnv, protocol, log });
+    const processes = await openProcesses({ options, baseEnv, pipePlace, protocol, log });
     this.#environment = { options, protocol, processes, clock, log };
     try {
       const workers = await this.bootMany(this.#wanted, this.#generation, this.#stopBoots.signal);
