@@ -289,7 +289,7 @@ export class Workforce implements WorkerObserver {
     } catch (thrown) {
       const error = RrError.from(thrown);
       if (error.reason !== "CANCELLED") {
-        figures.countFailure(error.reason);
+        figures.countBootFailure(error.reason);
         // What fails while the pool opens is thrown to whoever opens it, who tells it once.
         reporter.bootFailed(error, this.#state === "closed");
       }

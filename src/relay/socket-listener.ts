@@ -1,7 +1,8 @@
 import type { Socket } from "node:net";
-import { FloodGate } from "../async/flood-gate.ts";
+import { FloodLimit } from "../async/flood-limit.ts";
+import { systemClock } from "../clock.ts";
 import type { WorkerProtocol } from "../goridge/worker-protocol.ts";
-import type { Log } from "../log.ts";
+import type { Fields, Log } from "../log.ts";
 import type { Address } from "../net/address.ts";
 import { StreamServer } from "../net/stream-server.ts";
 import type { SocketRights } from "../net/unix-socket.ts";
@@ -15,7 +16,7 @@ const INTRODUCTION_MS = 5_000;
 const STRANGERS_MAX = 1_000;
 
 /** Strangers can cause a line in the log so often. */
-const LINES_INTERVAL_MS = 1_000;
+const REFUSALS = { burst: 1, intervalMs: 1_000 };
 
 /** Whether a connection is that of a process. */
 export type ProvePeer = (ends: ConnectionEnds, pid: number) => Promise<PeerProof>;
@@ -38,12 +39,15 @@ export class SocketListener {
   readonly #prove: ProvePeer;
   /** Oldest first. */
   readonly #strangers = new Set<Socket>();
-  readonly #floodGate = new FloodGate(1, LINES_INTERVAL_MS);
+  readonly #refusals: FloodLimit<{ fields: Fields; message: string }>;
 
   private constructor(protocol: WorkerProtocol, log: Log, prove: ProvePeer) {
     this.#protocol = protocol;
     this.#log = log;
     this.#prove = prove;
+    this.#refusals = new FloodLimit(systemClock, REFUSALS, ({ fields, message }, leftOut) =>
+      log.warn(fields, leftOut === 0 ? message : `${message} (and ${leftOut} more like this before)`),
+    );
   }
 
   /**
@@ -101,8 +105,8 @@ export class SocketListener {
       oldest!.destroy();
     }
     const timer = setTimeout(() => {
-      const text = `a connection to the relay did not introduce itself within ${INTRODUCTION_MS} ms and was closed`;
-      this.#floodGate.tell(text, (sentence) => this.#log.warn({}, sentence));
+      const message = `a connection to the relay did not introduce itself within ${INTRODUCTION_MS} ms and was closed`;
+      this.#refusals.add("silent", { fields: {}, message });
       socket.destroy();
     }, INTRODUCTION_MS);
     socket.once("close", () => {
@@ -135,10 +139,8 @@ export class SocketListener {
     const proof = await this.#prove(socket, pid);
     this.#strangers.delete(socket);
     if (proof === "refuted") {
-      this.#floodGate.tell(
-        `a connection to the relay that said it was process ${pid}, but is not, was closed`,
-        (text) => this.#log.warn({ pid }, text),
-      );
+      const message = `a connection to the relay that said it was process ${pid}, but is not, was closed`;
+      this.#refusals.add("refuted", { fields: { pid }, message });
       socket.destroy();
       return;
     }

@@ -13,13 +13,12 @@ import { RollingDeadline } from "./rolling-deadline.ts";
 import { type BootingWorker, WorkerBoot } from "./worker-boot.ts";
 import { WorkerChannel } from "./worker-channel.ts";
 import type { WorkerEnvironment, WorkerObserver } from "./worker-environment.ts";
+import { WorkerOutput } from "./worker-output.ts";
 import type { WorkerProcess } from "./worker-process.ts";
 import { transition, type WorkerState } from "./worker-state.ts";
 
 /** After the channel of a worker closed, its process has this long to end by itself. */
 const EXIT_AFTER_CLOSE_MS = 1_000;
-/** What an idle worker prints so soon after an answer was printed for that call. */
-const OUTPUT_AFTER_ANSWER_MS = 50;
 /** Errors travel in one message with their metadata. */
 const STRAY_TEXT_MAX = 4096;
 const NO_BYTES: Buffer = Buffer.alloc(0);
@@ -48,6 +47,7 @@ export class Worker implements WorkerMessageListener, RunOwner, GuardedWorker, B
   readonly #environment: WorkerEnvironment;
   readonly #observer: WorkerObserver;
   readonly #process: WorkerProcess;
+  readonly #output: WorkerOutput;
   readonly #boot: WorkerBoot;
   readonly #guard = new ReplyGuard(this);
   #state: WorkerState = "booting";
@@ -55,7 +55,6 @@ export class Worker implements WorkerMessageListener, RunOwner, GuardedWorker, B
   #run: CallRun | undefined;
   /** In debug mode: what PHP printed during the call. */
   #strayText = "";
-  #lastRequestId = "";
   #idleToReport = false;
   readonly #execDeadline: RollingDeadline;
   #stopEndTimer: StopTimer | undefined;
@@ -68,11 +67,13 @@ export class Worker implements WorkerMessageListener, RunOwner, GuardedWorker, B
     environment: WorkerEnvironment,
     observer: WorkerObserver,
     process: WorkerProcess,
+    output: WorkerOutput,
     identity: { generation: number; startedAtMs: number; executionsMax: number },
   ) {
     this.#environment = environment;
     this.#observer = observer;
     this.#process = process;
+    this.#output = output;
     this.#boot = new WorkerBoot(environment, process);
     this.pid = process.pid;
     this.generation = identity.generation;
@@ -102,13 +103,10 @@ export class Worker implements WorkerMessageListener, RunOwner, GuardedWorker, B
   ): Promise<Worker> {
     const { clock, log, processes } = environment;
     const startedAtMs = clock.monotonicMs();
-    let worker: Worker | undefined;
-    const process = await processes.start((line, stream) => {
-      const requestId = worker?.requestIdOfOutput;
-      const fields = { pid: worker?.pid, ...(requestId && { request_id: requestId }) };
-      log.info(stream === "stdout" ? { ...fields, stream } : fields, line);
-    });
-    worker = new Worker(environment, observer, process, { ...identity, startedAtMs });
+    const output = new WorkerOutput(log, clock);
+    const process = await processes.start((line, stream) => output.line(line, stream));
+    output.startedAs(process.pid);
+    const worker = new Worker(environment, observer, process, output, { ...identity, startedAtMs });
     await worker.#becomeReady(signal);
     return worker;
   }
@@ -122,14 +120,6 @@ export class Worker implements WorkerMessageListener, RunOwner, GuardedWorker, B
     return this.#run?.requestId ?? "";
   }
 
-  /** Id of the call that a line of output now belongs to: its pipe may be read a moment after the answer. */
-  get requestIdOfOutput(): string {
-    if (this.#state === "working" || this.lastUsedAtMs === undefined) return this.requestId;
-    return this.#environment.clock.monotonicMs() - this.lastUsedAtMs < OUTPUT_AFTER_ANSWER_MS
-      ? this.#lastRequestId
-      : "";
-  }
-
   get exited(): Promise<ExitStatus> {
     return this.#process.exited;
   }
@@ -140,6 +130,7 @@ export class Worker implements WorkerMessageListener, RunOwner, GuardedWorker, B
     this.#run = new CallRun(execution, this);
     this.executionStartedAtMs = this.#environment.clock.monotonicMs();
     this.#strayText = "";
+    this.#output.callBegan(execution.requestId);
     this.#execDeadline.start();
     this.#run.start();
   }
@@ -225,7 +216,7 @@ export class Worker implements WorkerMessageListener, RunOwner, GuardedWorker, B
   }
 
   finished(): void {
-    this.#lastRequestId = this.requestId;
+    this.#output.callAnswered();
     this.#run!.end();
     this.#run = undefined;
     this.#guard.answered();
@@ -410,6 +401,7 @@ export class Worker implements WorkerMessageListener, RunOwner, GuardedWorker, B
   #exited(exit: ExitStatus): void {
     // Text that no answer followed is reported while it is known whose it was.
     this.channel.end();
+    this.#output.flush();
     const run = this.#run;
     const held = this.#guard.heldError;
     const error = held === undefined ? this.exitError(exit) : this.#applicationError(held);
@@ -436,7 +428,8 @@ export class Worker implements WorkerMessageListener, RunOwner, GuardedWorker, B
       pool: this.#environment.options.name,
       pid: this.pid,
       exit,
-      lastOutput: this.#process.lastOutput,
+      // Of this call alone: what another request said is neither the reason nor this caller's to see.
+      lastOutput: this.#output.ofPresentCall,
     });
   }
 
