@@ -1,5 +1,5 @@
 import type { Socket } from "node:net";
-import { FloodGate } from "../async/flood-gate.ts";
+import { FloodLimit } from "../async/flood-limit.ts";
 import { type Clock, systemClock } from "../clock.ts";
 import type { Log } from "../log.ts";
 import type { Address } from "../net/address.ts";
@@ -12,9 +12,8 @@ import { type RpcMethods, RpcMethodTable } from "./rpc-method.ts";
 const CONNECTIONS_MAX = 8_192;
 /** Requests of all connections that are being read or answered. */
 const HELD_BYTES_MAX = 64 * 1024 * 1024;
-/** Clients can cause so many lines in the log, in so much time. */
-const LINES_MAX = 20;
-const LINES_INTERVAL_MS = 1_000;
+/** Lines that clients can cause. */
+const LINES = { burst: 20, intervalMs: 1_000 };
 
 /** The door through which PHP code calls the server. */
 export class RpcServer implements RpcConnectionOwner {
@@ -23,14 +22,14 @@ export class RpcServer implements RpcConnectionOwner {
   #server: StreamServer | undefined;
   readonly #sockets = new Set<Socket>();
   #heldBytes = 0;
-  readonly #log: Log;
-  readonly #floodGate: FloodGate;
+  readonly #refusals: FloodLimit<{ address: string | undefined; message: string }>;
 
   private constructor(methods: RpcMethods, log: Log, clock: Clock) {
     this.methods = new RpcMethodTable(methods);
     this.clock = clock;
-    this.#log = log;
-    this.#floodGate = new FloodGate(LINES_MAX, LINES_INTERVAL_MS, clock);
+    this.#refusals = new FloodLimit(clock, LINES, ({ address, message }, leftOut) =>
+      log.warn({ remote_address: address, ...(leftOut > 0 && { left_out: leftOut }) }, message),
+    );
   }
 
   /** @param rights who may connect to a unix socket */
@@ -84,8 +83,7 @@ export class RpcServer implements RpcConnectionOwner {
   }
 
   refused(socket: Socket, why: string): void {
-    this.#floodGate.tell(`a connection to the RPC address ${why}; it was closed`, (message) =>
-      this.#log.warn({ remote_address: socket.remoteAddress }, message),
-    );
+    const message = `a connection to the RPC address ${why}; it was closed`;
+    this.#refusals.add("refused", { address: socket.remoteAddress, message });
   }
 }
