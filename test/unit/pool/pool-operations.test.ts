@@ -290,7 +290,8 @@ describe("Operations on a pool, by the clock of the test", () => {
       expect(fake.pool.workers.map(({ leaving }) => leaving)).to.deep.equal(["ttl", ""]);
       await fake.clock.advanceAsync(RETIRE_MS + 100);
       expect(told).to.deep.equal(["WORKER_EXITED", "settled"]);
-      console.log(fake.lines);
+      const [killed] = fake.events.all().filter(({ type }) => type === "worker.killed");
+      expect(killed?.message).to.contain("it was to go (ttl)").and.contain("pool.retire_timeout");
     });
 
     it("keep the sooner of two deadlines", async () => {
@@ -314,7 +315,6 @@ describe("Operations on a pool, by the clock of the test", () => {
       for (const worker of fake.processes.busy) worker.answer("done");
       await Promise.all(leaving.map(({ exited }) => exited));
       for (const { told } of calls) expect(told).to.deep.equal(["done", "settled"]);
-      console.log(fake.pool.workers.map((w)=>[w.pid,w.state,w.leaving]), fake.processes.started.map((w)=>[w.pid,w.alive,w.heard]));
       expect(fake.pool.workers).to.have.length(1);
     });
   });
