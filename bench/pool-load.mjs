@@ -3,6 +3,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { Deadline } from "../dist/src/async/deadline.js";
 import { systemClock } from "../dist/src/clock.js";
 import { loadConfiguration } from "../dist/src/config/load.js";
 import { EventLog } from "../dist/src/events/event-log.js";
@@ -48,7 +49,7 @@ const result = await measure(
   },
   { inFlight, seconds, warmUpSeconds },
 );
-await pool.stop(5_000);
+await pool.stop(Deadline.after(5_000));
 rmSync(directory, { recursive: true, force: true });
 process.stdout.write(JSON.stringify(result));
 process.exit(0);

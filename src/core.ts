@@ -1,9 +1,11 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import { type ApiServer, createApiServer } from "./api/server.ts";
 import type { ServerControl, ServerStateName } from "./api/server-service.ts";
+import { abortable } from "./async/abortable.ts";
+import { Deadline } from "./async/deadline.ts";
+import { type EndPlan, planEnd } from "./async/end-plan.ts";
 import { systemClock } from "./clock.ts";
 import type { LoadedConfiguration } from "./config/load.ts";
 import { plainConfiguration } from "./config/write.ts";
@@ -32,9 +34,6 @@ export interface CoreOptions {
   readonly onShutdown: (timeoutMs: number | undefined) => void;
 }
 
-/** Added to the time that a stop may take, for what comes after the last call. */
-const CLOSE_MARGIN_MS = 2_000;
-
 /** Everything of one server, put together by hand in the order in which it depends on each other. */
 export class Core {
   readonly #options: CoreOptions;
@@ -45,7 +44,10 @@ export class Core {
   readonly #runtimeDirectory: string;
   readonly #removeRuntimeDirectory = () => rmSync(this.#runtimeDirectory, { recursive: true, force: true });
   readonly #spool: Spool;
+  #starting: Promise<void> | undefined;
   #api: ApiServer | undefined;
+  /** Where the frontends of this server find it. */
+  #privateAddress = "";
   #rpc: RpcServer | undefined;
   #reloader: Reloader | undefined;
   readonly frontends: FrontendGroup;
@@ -79,25 +81,52 @@ export class Core {
     return this.#control;
   }
 
-  /** Opens the addresses, boots the pools, starts the frontends. Rejects with the first reason and has ended all then. */
-  async start(): Promise<void> {
-    const { loaded, baseEnv, log } = this.#options;
-    const { configuration } = loaded;
+  /**
+   * Opens the addresses, boots the pools, starts the frontends. Rejects with the first reason and has ended all then.
+   *
+   * @param signal ends the start: it rejects at once, and `stop` ends what was begun
+   */
+  async start(signal: AbortSignal = new AbortController().signal): Promise<void> {
+    this.#starting = this.#start(signal);
     try {
-      if (configuration.onInit) await runInitHook(configuration.onInit, configuration.workingDirectory, baseEnv, log);
-      // Addresses first: a port in use shows before minutes of booting.
-      await this.frontends.openSockets();
-      await this.#spool.clean();
-      const privateAddress = await this.#openApi();
-      await this.#openRpc();
-      await this.#startPools();
-      await this.frontends.start([privateAddress]);
+      await abortable(this.#starting, signal);
     } catch (thrown) {
-      await this.stop(0);
+      if (!signal.aborted) await this.stop(planEnd(0));
       throw thrown;
     }
-    // Not before the frontends are there: they answer what the authority asks.
-    const { reload, workingDirectory } = configuration;
+  }
+
+  async #start(signal: AbortSignal): Promise<void> {
+    const { loaded, baseEnv, log } = this.#options;
+    const { configuration } = loaded;
+    const { onInit } = configuration;
+    const steps: (() => Promise<unknown> | undefined)[] = [
+      () => onInit && runInitHook(onInit, { workingDirectory: configuration.workingDirectory, baseEnv, log, signal }),
+      // Addresses first: a port in use shows before minutes of booting.
+      () => this.frontends.openSockets(),
+      () => this.#spool.clean(),
+      () => this.#openApi(),
+      () => this.#openRpc(),
+      () => this.#startPools(),
+      () => this.frontends.start([this.#privateAddress]),
+      // Not before the frontends are there: they answer what the authority asks.
+      () => this.#startReloader(),
+    ];
+    for (const step of steps) {
+      signal.throwIfAborted();
+      await step();
+    }
+    signal.throwIfAborted();
+    this.#control.httpAddresses.push(...this.frontends.addresses("http", "https", "fastcgi"));
+    this.#control.state = "serving";
+    const addresses = [...this.frontends.addresses(...SERVER_KINDS), ...this.#control.controlAddresses];
+    const message = `serving: ${addresses.join(", ")}`;
+    this.#events.record("server.started", { message });
+  }
+
+  async #startReloader(): Promise<void> {
+    const { loaded, log } = this.#options;
+    const { reload, workingDirectory } = loaded.configuration;
     if (reload) {
       this.#reloader = new Reloader(reload, workingDirectory, {
         pool: (name) => this.#dispatcher.pool(name),
@@ -106,35 +135,31 @@ export class Core {
       });
       await this.#reloader.start();
     }
-    this.#control.httpAddresses.push(...this.frontends.addresses("http", "https", "fastcgi"));
-    this.#control.state = "serving";
-    const addresses = [...this.frontends.addresses(...SERVER_KINDS), ...this.#control.controlAddresses];
-    const message = `serving: ${addresses.join(", ")}`;
-    this.#events.record("server.started", { message });
   }
 
-  /** Takes nothing new, lets running calls finish for so long, ends all processes. */
-  async stop(timeoutMs: number): Promise<void> {
+  /** Takes nothing new, lets running calls finish, ends all processes: each part by the moment that the plan gives it. */
+  async stop(plan: EndPlan): Promise<void> {
+    const { accept, cut, gone } = plan;
     const wasServing = this.#control.state === "serving";
     this.#control.state = "stopping";
-    await this.#reloader?.close();
+    const reloaderClosed = this.#reloader?.close();
     this.#events.record("server.draining", { message: "the server stops" });
     // Checks fail from now on. Load balancers get time to see that before connections are refused.
-    const { drainDelayMs } = this.#options.loaded.configuration;
-    if (wasServing && drainDelayMs > 0 && timeoutMs > 0) await sleep(Math.min(drainDelayMs, timeoutMs));
-    await this.frontends.stop(timeoutMs);
+    if (wasServing) await accept.elapsed();
+    const frontendsStopped = this.frontends.stop(plan);
     // Frontends elsewhere send new calls to other cores, and the rest of those that have begun.
-    await this.#api?.drain(timeoutMs);
-    await Promise.all(this.#pools.map((pool) => pool.stop(timeoutMs)));
+    await cut.race(Promise.all([frontendsStopped, this.#api?.drain(cut)]));
+    await Promise.all(this.#pools.map((pool) => pool.stop(gone, cut)));
     this.#events.record("server.stopped", { message: "all workers have ended" });
     this.#rpc?.close();
-    await this.#api?.close(Math.min(timeoutMs, CLOSE_MARGIN_MS));
-    await this.#spool.close();
+    await Promise.all([frontendsStopped, this.#api?.close(gone)]);
+    // What the start had begun has nothing to do any more; it must not open anything later.
+    await gone.race(Promise.all([this.#starting?.catch(() => {}), this.#spool.close(), reloaderClosed]));
     process.off("exit", this.#removeRuntimeDirectory);
     this.#removeRuntimeDirectory();
   }
 
-  async #openApi(): Promise<string> {
+  async #openApi(): Promise<void> {
     const { loaded, log } = this.#options;
     const { control, http } = loaded.configuration;
     this.#api = createApiServer({
@@ -154,8 +179,10 @@ export class Core {
     });
     this.#control.controlAddresses.push(await this.#api.listen(control.listen));
     // Windows has no such sockets in the file system; frontends use the public address there.
-    if (process.platform === "win32") return this.#control.controlAddresses[0]!;
-    return this.#api.listen({ kind: "unix", path: join(this.#runtimeDirectory, "core.sock") });
+    this.#privateAddress =
+      process.platform === "win32"
+        ? this.#control.controlAddresses[0]!
+        : await this.#api.listen({ kind: "unix", path: join(this.#runtimeDirectory, "core.sock") });
   }
 
   async #openRpc(): Promise<void> {
@@ -215,7 +242,7 @@ class MutableControl implements ServerControl {
   async drain(timeoutMs: number | undefined): Promise<void> {
     if (this.state === "serving") this.state = "draining";
     this.#dispatcher.drain();
-    await this.#dispatcher.whenIdle(timeoutMs ?? this.#gracePeriodMs);
+    await this.#dispatcher.whenIdle(Deadline.after(timeoutMs ?? this.#gracePeriodMs));
   }
 
   shutdown(timeoutMs: number | undefined): void {

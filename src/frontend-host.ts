@@ -1,4 +1,5 @@
-import { setTimeout as sleep } from "node:timers/promises";
+import { abortable } from "./async/abortable.ts";
+import { type EndPlan, planEnd } from "./async/end-plan.ts";
 import type { LoadedConfiguration } from "./config/load.ts";
 import { EventLog } from "./events/event-log.ts";
 import { FrontendGroup, SERVER_KINDS } from "./frontends/frontend-group.ts";
@@ -34,22 +35,26 @@ export class FrontendHost {
     });
   }
 
-  /** Rejects with the first reason and has ended all then. Whether a core can be reached is no condition. */
-  async start(): Promise<void> {
+  /**
+   * Rejects with the first reason and has ended all then. Whether a core can be reached is no condition.
+   *
+   * @param signal ends the start: it rejects, and `stop` ends what was begun
+   */
+  async start(signal: AbortSignal): Promise<void> {
     try {
       await this.group.openSockets();
-      await this.group.start(this.#options.cores);
+      signal.throwIfAborted();
+      await abortable(this.group.start(this.#options.cores), signal);
     } catch (thrown) {
-      await this.group.stop(0);
+      if (!signal.aborted) await this.group.stop(planEnd(0));
       throw thrown;
     }
   }
 
   /** Fails checks of readiness, waits for load balancers to see it, lets what runs finish, ends the processes. */
-  async stop(timeoutMs: number): Promise<void> {
+  async stop(plan: EndPlan): Promise<void> {
     this.group.drain();
-    const { drainDelayMs } = this.#options.loaded.configuration;
-    if (drainDelayMs > 0 && timeoutMs > 0) await sleep(Math.min(drainDelayMs, timeoutMs));
-    await this.group.stop(timeoutMs);
+    await plan.accept.elapsed();
+    await this.group.stop(plan);
   }
 }

@@ -1,8 +1,12 @@
+import { once } from "node:events";
 import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { setFlagsFromString } from "node:v8";
+import { Deadline } from "./async/deadline.ts";
+import { type EndPlan, planEnd } from "./async/end-plan.ts";
 import { loadConfiguration } from "./config/load.ts";
 import { Core } from "./core.ts";
+import { RrError } from "./errors.ts";
 import { FrontendHost } from "./frontend-host.ts";
 import type { FrontendGroup } from "./frontends/frontend-group.ts";
 import type { ServerKind } from "./frontends/frontend-supervisor.ts";
@@ -44,31 +48,29 @@ export async function serve({ withFrontends, ...options }: ServeOptions & { with
     withFrontends,
     onShutdown: (timeoutMs) => stop.request(timeoutMs),
   });
-  await core.start();
-  const { controlAddresses, configFile } = core.control;
-  const control = controlAddresses.map((address) => ({
-    name: "control",
-    address,
-    hint: "(gRPC: rrctl, grpcurl, buf curl)",
-  }));
-  if (!options.silent) banner(configFile, [...frontendAddresses(core.frontends), ...control]);
-  const timeoutMs = await stop.requested;
-  await core.stop(timeoutMs);
-  log.info({}, "stopped");
-  return 0;
+  if (await stop.comesFirst(core.start(stop.signal))) log.info({}, "the start is broken off");
+  else if (!options.silent) {
+    const { controlAddresses, configFile } = core.control;
+    const control = controlAddresses.map((address) => ({
+      name: "control",
+      address,
+      hint: "(gRPC: rrctl, grpcurl, buf curl)",
+    }));
+    banner(configFile, [...frontendAddresses(core.frontends), ...control]);
+  }
+  return await stop.end((plan) => core.stop(plan));
 }
 
 /** The same for frontends alone. */
 export async function serveFrontends({ cores, ...options }: ServeFrontendsOptions): Promise<number> {
   const { loaded, log, stop } = prepare(options);
   const host = new FrontendHost({ loaded, cores, baseEnv: loaded.env, log, frontendArguments: frontendArguments() });
-  await host.start();
-  const addresses = cores.map((address) => ({ name: "core", address, hint: "" }));
-  if (!options.silent) banner(loaded.configuration.configFile ?? "", [...frontendAddresses(host.group), ...addresses]);
-  const timeoutMs = await stop.requested;
-  await host.stop(timeoutMs);
-  log.info({}, "stopped");
-  return 0;
+  if (await stop.comesFirst(host.start(stop.signal))) log.info({}, "the start is broken off");
+  else if (!options.silent) {
+    const addresses = cores.map((address) => ({ name: "core", address, hint: "" }));
+    banner(loaded.configuration.configFile ?? "", [...frontendAddresses(host.group), ...addresses]);
+  }
+  return await stop.end((plan) => host.stop(plan));
 }
 
 function prepare(options: ServeOptions) {
@@ -81,41 +83,75 @@ function prepare(options: ServeOptions) {
     dotenv: options.dotenv,
     workingDirectory: options.workingDirectory,
   });
-  const { logs, gracePeriodMs } = loaded.configuration;
+  const { logs } = loaded.configuration;
   const log = createLog(logs);
   for (const warning of loaded.warnings) log.warn({ channel: "config" }, warning.text);
   watchOrphans(log);
-  return { loaded, log, stop: new StopRequest(gracePeriodMs, log) };
+  return { loaded, log, stop: new StopRequest(loaded.configuration, log) };
 }
+
+interface StopTimes {
+  readonly gracePeriodMs: number;
+  readonly drainDelayMs: number;
+}
+
+/** What killed processes take to be seen as gone. */
+const LATE_MS = 500;
 
 /** Once someone wants the server to end: who, by a signal or a call, and how long it may take. */
 class StopRequest {
-  readonly requested: Promise<number>;
-  readonly #gracePeriodMs: number;
+  readonly #times: StopTimes;
   readonly #log: Log;
-  #resolve!: (timeoutMs: number) => void;
-  #asked = false;
+  readonly #asked = new AbortController();
+  /** Of the first request: there is one deadline, whatever follows. */
+  #plan: EndPlan | undefined;
 
-  constructor(gracePeriodMs: number, log: Log) {
-    this.#gracePeriodMs = gracePeriodMs;
+  constructor(times: StopTimes, log: Log) {
+    this.#times = times;
     this.#log = log;
-    this.requested = new Promise((resolve) => {
-      this.#resolve = resolve;
-    });
     for (const signal of STOP_SIGNALS) process.on(signal, () => this.#signalled(signal));
   }
 
+  /** Aborts when somebody has asked. */
+  get signal(): AbortSignal {
+    return this.#asked.signal;
+  }
+
+  /** Begins the one period in which everything ends. */
   request(timeoutMs: number | undefined): void {
-    this.#asked = true;
-    this.#resolve(timeoutMs ?? this.#gracePeriodMs);
+    if (this.#plan) return;
+    this.#plan = planEnd(timeoutMs ?? this.#times.gracePeriodMs, this.#times.drainDelayMs);
+    this.#asked.abort(new RrError("CANCELLED", "the server was asked to end while it started"));
+  }
+
+  /** True if a start was broken off by the request; false if it is done. Rejects if it failed. */
+  async comesFirst(start: Promise<void>): Promise<boolean> {
+    try {
+      await start;
+      return false;
+    } catch (thrown) {
+      if (!this.signal.aborted) throw thrown;
+      return true;
+    }
+  }
+
+  /** Waits for the request and ends everything in its time. Settles with the exit code. */
+  async end(stop: (plan: EndPlan) => Promise<void>): Promise<number> {
+    if (!this.signal.aborted) await once(this.signal, "abort");
+    const plan = this.#plan!;
+    const stopped = stop(plan).then(() => true);
+    const ended = (await plan.gone.race(stopped)) ?? (await Deadline.after(LATE_MS).race(stopped));
+    if (ended) this.#log.info({}, "stopped");
+    else this.#log.error({}, "something did not end in time: the process ends without it");
+    return 0;
   }
 
   #signalled(signal: NodeJS.Signals): void {
-    if (this.#asked) {
+    if (this.#plan) {
       this.#log.warn({ signal }, "asked to end a second time: ending at once");
       process.exit(1);
     }
-    this.#log.info({ signal }, `asked to end: running calls have ${this.#gracePeriodMs / 1000} s`);
+    this.#log.info({ signal }, `asked to end: running calls have ${this.#times.gracePeriodMs / 1000} s`);
     this.request(undefined);
   }
 }

@@ -1,8 +1,11 @@
-/** Counts the calls of all dispatch streams, from their first command on, and closes before the server ends. */
+import type { Deadline } from "../async/deadline.ts";
+import { Waiters } from "../async/waiters.ts";
+
+/** Counts calls that came by gRPC, from their first command on, and closes before the server ends. */
 export class CallGate {
   #openCalls = 0;
   #closed = false;
-  #waiters: (() => void)[] = [];
+  readonly #whenEmpty = new Waiters();
 
   /** New calls are to be refused; those that are inside may send the rest of their requests. */
   get closed(): boolean {
@@ -15,21 +18,16 @@ export class CallGate {
 
   left(): void {
     this.#openCalls--;
-    if (this.#openCalls === 0) for (const waiter of this.#waiters.splice(0)) waiter();
+    if (this.#openCalls === 0) this.#whenEmpty.wakeAll();
   }
 
   close(): void {
     this.#closed = true;
   }
 
-  /** Settles when no call is inside, or when the time is up. */
-  async whenEmpty(timeoutMs: number): Promise<void> {
-    if (this.#openCalls === 0 || timeoutMs <= 0) return;
-    let timer: NodeJS.Timeout | undefined;
-    await new Promise<void>((resolve) => {
-      timer = setTimeout(resolve, timeoutMs);
-      this.#waiters.push(resolve);
-    });
-    clearTimeout(timer);
+  /** Settles when no call is inside, or when the moment has come. */
+  async whenEmpty(deadline: Deadline): Promise<void> {
+    if (this.#openCalls === 0 || deadline.passed) return;
+    await deadline.race(this.#whenEmpty.wait());
   }
 }

@@ -108,7 +108,7 @@ function runUnary(
             resolve({
               reply: { context: head.context, body: Buffer.concat(bodies), codec: head.codec as Codec },
               pid,
-              startedReplyAtMs: startedAtMs(call),
+              startedReplyAtMs: call.startedAtMs,
             });
           return true;
         },
@@ -121,11 +121,6 @@ function runUnary(
     if (signal.aborted) abort();
     else signal.addEventListener("abort", abort, { once: true });
   });
-}
-
-/** When a worker took the call; calls of a pool know it. */
-function startedAtMs(call: object): number {
-  return "startedAtMs" in call ? (call.startedAtMs as number) : performance.now();
 }
 
 function replyTooLarge(bytes: number, bytesMax: number): RrError {

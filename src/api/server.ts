@@ -13,6 +13,7 @@ import { PoolService } from "../../gen/roadrunner/pool/v1/pool_service_pb.ts";
 import { WorkerService } from "../../gen/roadrunner/pool/v1/worker_service_pb.ts";
 import { ServerService } from "../../gen/roadrunner/server/v1/server_service_pb.ts";
 import { StatsService } from "../../gen/roadrunner/stats/v1/stats_service_pb.ts";
+import type { Deadline } from "../async/deadline.ts";
 import type { LoadedConfiguration } from "../config/load.ts";
 import type { Address } from "../config/options.ts";
 import type { Dispatcher } from "../dispatch/dispatcher.ts";
@@ -46,12 +47,12 @@ export interface ApiDependencies {
 }
 
 export interface ApiServer {
-  /** Refuses new calls of dispatch streams and waits for those that have begun, for so long at most. */
-  drain(timeoutMs: number): Promise<void>;
+  /** Refuses new calls and waits until then for those that have begun. */
+  drain(deadline: Deadline): Promise<void>;
   /** Opens one more address. Returns it with the port that was chosen. */
   listen(address: Address): Promise<string>;
   /** Ends watches, lets other calls finish, and ends those too when the time is up. */
-  close(timeoutMs: number): Promise<void>;
+  close(deadline: Deadline): Promise<void>;
 }
 
 /** All services on any number of addresses: the private socket of the frontends and the public ones. */
@@ -86,28 +87,21 @@ export function createApiServer(dependencies: ApiDependencies): ApiServer {
       servers.push(server);
       return name;
     },
-    async drain(timeoutMs) {
+    async drain(deadline) {
       streams.gate.close();
-      await streams.gate.whenEmpty(timeoutMs);
+      await streams.gate.whenEmpty(deadline);
     },
-    async close(timeoutMs) {
+    async close(deadline) {
       stopping.abort();
-      await Promise.all(servers.map((server) => shutDown(server, timeoutMs)));
+      await Promise.all(servers.map((server) => shutDown(server, deadline)));
     },
   };
 }
 
 /** Settles in time whatever clients do: grpc-js finds its connections for a forced end only with channelz on. */
-async function shutDown(server: ReturnType<typeof createServer>, timeoutMs: number): Promise<void> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<void>((resolve) => {
-    timer = setTimeout(() => {
-      server.forceShutdown();
-      resolve();
-    }, timeoutMs);
-  });
-  await Promise.race([server.shutdown(), late]);
-  clearTimeout(timer);
+async function shutDown(server: ReturnType<typeof createServer>, deadline: Deadline): Promise<void> {
+  const ended = await deadline.race(server.shutdown().then(() => true));
+  if (!ended) server.forceShutdown();
 }
 
 function requestMessages(services: readonly DescService[]): Map<string, DescMessage> {

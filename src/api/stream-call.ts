@@ -52,8 +52,11 @@ export class StreamCall implements CallSink, IntakeListener {
 
   start(): void {
     const { context, body, codec, moreBody, pool } = this.#open;
-    const { intake, fileOwner } = this.#services;
-    if (moreBody) this.#intake = new CallIntake(this.#open, intake, () => fileOwner(pool), this);
+    const { intake, fileOwner, dispatcher } = this.#services;
+    // Nobody need send a body that nobody will read.
+    const refusal = moreBody ? dispatcher.admission(pool) : undefined;
+    if (refusal) this.failed(refusal);
+    else if (moreBody) this.#intake = new CallIntake(this.#open, intake, () => fileOwner(pool), this);
     else if (context.length + body.length > intake.payloadBytesMax)
       this.failed(payloadTooLarge(intake.payloadBytesMax));
     else this.complete({ context, body, codec });
@@ -92,8 +95,9 @@ export class StreamCall implements CallSink, IntakeListener {
   }
 
   complete(request: WorkerRequest): void {
-    const { pool, idempotent, requestId, timeoutMs } = this.#open;
-    this.#call = this.#services.dispatcher.dispatch({ pool, request, idempotent, requestId, timeoutMs }, this);
+    const { pool, idempotent, requestId, timeoutMs, attemptsLeft: attemptsMax } = this.#open;
+    const options = { pool, request, idempotent, requestId, timeoutMs, attemptsMax };
+    this.#call = this.#services.dispatcher.dispatch(options, this);
   }
 
   // What the pool says.
@@ -118,6 +122,10 @@ export class StreamCall implements CallSink, IntakeListener {
   failed(error: RrError): void {
     this.#stream.ended(this.#id);
     this.#stream.send(errorEvent(this.#id, error));
+  }
+
+  retried(attempts: number): void {
+    this.#send({ case: "retried", value: { $typeName: "roadrunner.dispatch.v1.CallRetried", attempts } });
   }
 
   settled(): void {

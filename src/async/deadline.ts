@@ -49,6 +49,11 @@ export class Deadline {
     return this.#signal;
   }
 
+  /** Settles when the moment comes. */
+  async elapsed(): Promise<void> {
+    if (!this.passed) await this.race(new Promise<never>(() => {}));
+  }
+
   /** Settles with what the promise gives, or with undefined when the moment comes first. Rejects as the promise does. */
   async race<T>(promise: Promise<T>): Promise<T | undefined> {
     let stop: StopTimer = () => {};

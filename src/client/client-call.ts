@@ -1,7 +1,7 @@
 import type { CallCommand, CallEvent } from "../../gen/roadrunner/dispatch/v1/dispatch_service_pb.ts";
 import type { RrError } from "../errors.ts";
 import { fromErrorDetail } from "../grpc/status.ts";
-import { type CallProgress, mayBeSentAgain, mayGoElsewhere } from "./core-choice.ts";
+import { ATTEMPTS_MAX, type CallProgress, mayBeSentAgain, mayGoElsewhere } from "./core-choice.ts";
 import type { CallHandle, CallRequest, CallSink } from "./dispatch-client.ts";
 import type { DispatchStream, StreamedCall } from "./dispatch-stream.ts";
 
@@ -32,7 +32,9 @@ export class ClientCall implements CallHandle, StreamedCall, CallProgress {
   repeatable = true;
   complete: boolean;
   answered = false;
-  timesLost = 0;
+  attemptsLeft = ATTEMPTS_MAX;
+  /** Workers that have begun it at its present core, as far as is known. */
+  #attemptsThere = 0;
   refusedBy: Set<DispatchStream<ClientCall>> | undefined;
   /** Body and files that the core has not put away yet. */
   #untakenBytes = 0;
@@ -114,6 +116,8 @@ export class ClientCall implements CallHandle, StreamedCall, CallProgress {
       requestId,
       windowBytes,
       timeoutMs,
+      attemptsLeft: this.attemptsLeft,
+      unlimitedWindow: false,
     });
     for (const { command, bytes } of this.#said ?? []) stream.send(this.callId, command, bytes);
   }
@@ -123,7 +127,9 @@ export class ClientCall implements CallHandle, StreamedCall, CallProgress {
     this.#stream = undefined;
     if (isClosing) return false;
     if (!isSent) return this.repeatable;
-    this.timesLost++;
+    // At least one, since nobody can know.
+    this.attemptsLeft -= Math.max(1, this.#attemptsThere);
+    this.#attemptsThere = 0;
     return mayBeSentAgain(this);
   }
 
@@ -166,12 +172,18 @@ export class ClientCall implements CallHandle, StreamedCall, CallProgress {
         this.#accepted();
         const { fileId, path, sizeBytes, error } = event.value;
         this.#sink.stored?.({ fileId, path, sizeBytes: Number(sizeBytes), error });
+        return;
       }
+      case "retried":
+        this.#attemptsThere = event.value.attempts;
     }
   }
 
   #failed(error: RrError): void {
-    if (mayGoElsewhere(error.reason, this)) {
+    const begun = error.metadata.begun === "true";
+    if (mayGoElsewhere(error.reason, this, begun)) {
+      this.attemptsLeft -= Math.max(begun ? 1 : 0, this.#attemptsThere);
+      this.#attemptsThere = 0;
       this.refusedBy ??= new Set();
       this.refusedBy.add(this.#stream!);
       if (this.#placement.hasOther(this)) return this.#placement.place(this);

@@ -57,19 +57,30 @@ export interface CallProgress {
   readonly repeatable: boolean;
   /** All of the request has left for the core: a worker may have it. */
   readonly complete: boolean;
-  /** Connections that broke under it. */
-  readonly timesLost: number;
+  /** Workers that may still begin it. */
+  readonly attemptsLeft: number;
 }
 
-/** A request that takes cores down with it must not visit them all. */
-const TIMES_LOST_MAX = 2;
+/**
+ * Workers that may begin an idempotent call, whoever repeats it: the pool when a worker dies, or this client when a core
+ * is gone. A request that takes them down with it must not visit them all.
+ */
+export const ATTEMPTS_MAX = 3;
 
-/** Whether a call that a core turned away may go to another one. */
-export function mayGoElsewhere(reason: ErrorReason, { answered, repeatable }: CallProgress): boolean {
-  return REFUSALS.has(reason) && repeatable && !answered;
+/**
+ * Whether a call that a core turned away may go to another one.
+ *
+ * @param begun a worker had begun it: the core ended meanwhile
+ */
+export function mayGoElsewhere(
+  reason: ErrorReason,
+  { idempotent, answered, repeatable }: CallProgress,
+  begun = false,
+): boolean {
+  return REFUSALS.has(reason) && repeatable && !answered && (idempotent || !begun);
 }
 
 /** Whether a call whose connection broke may be sent again: no worker can have had it, or twice does no harm. */
-export function mayBeSentAgain({ idempotent, answered, repeatable, complete, timesLost }: CallProgress): boolean {
-  return repeatable && !answered && (idempotent || !complete) && timesLost <= TIMES_LOST_MAX;
+export function mayBeSentAgain({ idempotent, answered, repeatable, complete, attemptsLeft }: CallProgress): boolean {
+  return repeatable && !answered && (idempotent || !complete) && attemptsLeft > 0;
 }

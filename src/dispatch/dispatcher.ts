@@ -1,23 +1,24 @@
+import type { Deadline } from "../async/deadline.ts";
 import { RrError } from "../errors.ts";
-import type { Call, CallOptions, CallSink } from "../pool/call.ts";
+import type { CallOptions, CallSink } from "../pool/call.ts";
 import type { Pool } from "../pool/pool.ts";
 
 export interface DispatchOptions extends CallOptions {
   /** "": the only pool, if there is just one. */
   pool: string;
-  /** Longest time for the whole call; 0: as long as the pool allows. */
-  timeoutMs: number;
 }
 
 /** What the caller of `dispatch` may do with a call. */
 export interface DispatchedCall {
+  /** Monotonic milliseconds at which a worker began the call; 0: none has. */
+  readonly startedAtMs: number;
   resume(): void;
   cancel(): void;
 }
 
-const REFUSED: DispatchedCall = { resume: () => {}, cancel: () => {} };
+const REFUSED: DispatchedCall = { startedAtMs: 0, resume: () => {}, cancel: () => {} };
 
-/** The one door to the pools: finds the pool, refuses while the server drains, keeps the caller's time limit. */
+/** The one door to the pools: finds the pool, and refuses before a call is made. */
 export class Dispatcher {
   readonly #pools: ReadonlyMap<string, Pool>;
 
@@ -62,7 +63,16 @@ export class Dispatcher {
       sink.settled?.();
       return REFUSED;
     }
-    return options.timeoutMs > 0 ? withTimeout(pool, options, sink) : pool.dispatch(options, sink);
+    return pool.dispatch(options, sink);
+  }
+
+  /** Why a call would be refused now, so that nobody sends a body that nobody will read; undefined: it would not. */
+  admission(pool: string): RrError | undefined {
+    try {
+      return this.pool(pool).admission();
+    } catch (thrown) {
+      return RrError.from(thrown);
+    }
   }
 
   /** Refuses new calls in all pools. */
@@ -70,42 +80,7 @@ export class Dispatcher {
     for (const pool of this.#pools.values()) pool.drain();
   }
 
-  async whenIdle(timeoutMs: number): Promise<void> {
-    await Promise.all([...this.#pools.values()].map((pool) => pool.whenIdle(timeoutMs)));
+  async whenIdle(deadline: Deadline): Promise<void> {
+    await Promise.all([...this.#pools.values()].map((pool) => pool.whenIdle(deadline)));
   }
-}
-
-function withTimeout(pool: Pool, options: DispatchOptions, sink: CallSink): DispatchedCall {
-  let call: Call | undefined;
-  const timer = setTimeout(() => {
-    call?.cancel();
-    sink.failed(
-      new RrError(
-        "DEADLINE_EXCEEDED",
-        `the call to pool "${pool.name}" took longer than the ${options.timeoutMs} ms its caller gave it`,
-        {
-          metadata: { pool: pool.name, limit_ms: options.timeoutMs },
-        },
-      ),
-    );
-  }, options.timeoutMs);
-  call = pool.dispatch(options, {
-    reply: (part, pid) => {
-      if (!part.more) clearTimeout(timer);
-      return sink.reply(part, pid);
-    },
-    failed: (error) => {
-      clearTimeout(timer);
-      sink.failed(error);
-    },
-    settled: () => sink.settled?.(),
-  });
-  const dispatched = call;
-  return {
-    resume: () => dispatched.resume(),
-    cancel: () => {
-      clearTimeout(timer);
-      dispatched.cancel();
-    },
-  };
 }

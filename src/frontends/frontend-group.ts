@@ -1,4 +1,5 @@
 import { CertificateKeeper } from "../acme/certificate-keeper.ts";
+import type { EndPlan } from "../async/end-plan.ts";
 import type { Address, ServerConfiguration } from "../config/options.ts";
 import type { EventLog } from "../events/event-log.ts";
 import type { Log } from "../log.ts";
@@ -98,11 +99,11 @@ export class FrontendGroup {
     this.#supervisor?.drain();
   }
 
-  /** Takes no connections from now on, lets what runs finish for so long, ends the processes. */
-  async stop(timeoutMs: number): Promise<void> {
+  /** Takes no connections from now on, lets what runs finish, ends the processes. */
+  async stop(plan: EndPlan): Promise<void> {
     // First: as long as anyone holds the socket the kernel takes connections, and nobody would answer them.
     for (const { socket } of this.#sockets) socket.close();
-    await Promise.all([this.#certificates?.close(), this.#supervisor?.stop(timeoutMs)]);
+    await Promise.all([this.#certificates?.close(), this.#supervisor?.stop(plan)]);
   }
 }
 

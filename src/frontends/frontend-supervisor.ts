@@ -1,3 +1,4 @@
+import type { EndPlan } from "../async/end-plan.ts";
 import { RrError } from "../errors.ts";
 import type { EventLog } from "../events/event-log.ts";
 import type { Log } from "../log.ts";
@@ -97,16 +98,15 @@ export class FrontendSupervisor {
     for (const { process } of this.#places) process?.send({ type: "drain" });
   }
 
-  /** Lets all finish what runs, for so long at most. */
-  async stop(timeoutMs: number): Promise<void> {
+  /** Lets all finish what runs; kills those that are not gone in time. */
+  async stop({ close, gone }: EndPlan): Promise<void> {
     this.#stopping = true;
     await Promise.all(
       this.#places.map(async ({ process }) => {
         if (!process) return;
-        process.send({ type: "close", timeoutMs });
-        const timer = setTimeout(() => process.signal("SIGKILL"), timeoutMs + 1_000);
+        process.send({ type: "close", timeoutMs: close.remainingMs });
+        if (!(await gone.race(process.exited))) process.signal("SIGKILL");
         await process.exited;
-        clearTimeout(timer);
       }),
     );
   }

@@ -1,4 +1,5 @@
-import type { RrError } from "../errors.ts";
+import type { StopTimer } from "../clock.ts";
+import type { ErrorReason, RrError } from "../errors.ts";
 import type { WorkerRequest } from "../goridge/worker-protocol.ts";
 import type { Execution, ReplyPart } from "../worker/execution.ts";
 import type { Worker } from "../worker/worker.ts";
@@ -9,6 +10,8 @@ export interface CallSink {
   /** False: wait with further parts until `Call.resume`. The buffers must be used or copied at once. */
   reply(part: ReplyPart, pid: number): boolean;
   failed(error: RrError): void;
+  /** Its worker died and the next one is about to begin the call: `attempts` in all, with that one. */
+  retried?(attempts: number): void;
   /** Last, for every call, cancelled ones too: no worker needs the request any more. */
   settled?(): void;
 }
@@ -19,6 +22,10 @@ export interface CallOptions {
   idempotent: boolean;
   /** "": none. */
   requestId: string;
+  /** Longest time for the whole call, in milliseconds, waiting included; 0 or absent: as long as the pool allows. */
+  timeoutMs?: number;
+  /** How many workers may begin the call, one after the other; 0 or absent: as many as the pool's own rule allows. */
+  attemptsMax?: number;
 }
 
 /** What a call tells its pool. */
@@ -26,7 +33,8 @@ export interface CallOwner {
   callEnded(call: Call, error: RrError | undefined): void;
   callFailed(call: Call, error: RrError, answered: boolean): void;
   callWantsRerun(call: Call): void;
-  callCancelled(call: Call): void;
+  /** Its caller gave it up (CANCELLED), or its caller's time is over (DEADLINE_EXCEEDED). */
+  callLeftEarly(call: Call, reason: ErrorReason): void;
 }
 
 /** One call from the moment a pool took it: it waits, runs on a worker, perhaps on a second one, and ends. */
@@ -34,6 +42,7 @@ export class Call implements Execution, Waiting {
   readonly request: WorkerRequest;
   readonly idempotent: boolean;
   readonly requestId: string;
+  readonly attemptsMax: number;
   readonly enqueuedAtMs: number;
   /** Monotonic; when the present worker took it. */
   startedAtMs = 0;
@@ -44,6 +53,7 @@ export class Call implements Execution, Waiting {
   readonly #sink: CallSink;
   readonly #owner: CallOwner;
   #ended = false;
+  #stopTimer: StopTimer | undefined;
   /** A worker has the request. */
   #held = false;
 
@@ -51,6 +61,7 @@ export class Call implements Execution, Waiting {
     this.request = options.request;
     this.idempotent = options.idempotent;
     this.requestId = options.requestId;
+    this.attemptsMax = options.attemptsMax || Number.POSITIVE_INFINITY;
     this.enqueuedAtMs = nowMs;
     this.#sink = sink;
     this.#owner = owner;
@@ -58,6 +69,12 @@ export class Call implements Execution, Waiting {
 
   get ended(): boolean {
     return this.#ended;
+  }
+
+  /** What stops the caller's time limit. */
+  limitedBy(stopTimer: StopTimer): void {
+    if (this.#ended) stopTimer();
+    else this.#stopTimer = stopTimer;
   }
 
   /** A worker takes it. */
@@ -73,32 +90,34 @@ export class Call implements Execution, Waiting {
     this.worker?.resumeReply();
   }
 
-  /** The caller lost interest: the sink hears nothing further. */
+  /** The caller lost interest: the sink hears nothing further but `settled`. */
   cancel(): void {
-    if (this.#ended) return;
-    this.#ended = true;
-    this.worker?.abandon();
-    this.#owner.callCancelled(this);
-    this.#settleIfFree();
+    this.#leaveEarly("CANCELLED", undefined);
+  }
+
+  /** The caller's time is over. A worker that has not answered finishes, and its answer is dropped. */
+  expire(error: RrError): void {
+    this.#leaveEarly(error.reason, error);
   }
 
   /** Ends the call with an error. */
   fail(error: RrError): void {
-    if (this.#ended) return;
-    this.#ended = true;
+    if (!this.#end()) return;
     this.#owner.callEnded(this, error);
     this.#sink.failed(error);
     this.#settleIfFree();
   }
 
   reply(part: ReplyPart, pid: number): boolean {
-    if (!part.more) {
-      this.#ended = true;
-      this.#owner.callEnded(this, undefined);
-    }
+    if (!part.more && this.#end()) this.#owner.callEnded(this, undefined);
     const goOn = this.#sink.reply(part, pid);
     if (!part.more) this.#settleIfFree();
     return goOn;
+  }
+
+  /** The next worker is about to begin it. */
+  retried(): void {
+    this.#sink.retried?.(this.attempts + 1);
   }
 
   failed(error: RrError, answered: boolean): void {
@@ -113,6 +132,22 @@ export class Call implements Execution, Waiting {
     this.#held = false;
     // If it has not ended, its end follows, or another worker.
     if (this.#ended) this.#settleIfFree();
+  }
+
+  #leaveEarly(reason: ErrorReason, error: RrError | undefined): void {
+    if (!this.#end()) return;
+    this.worker?.abandon();
+    this.#owner.callLeftEarly(this, reason);
+    if (error) this.#sink.failed(error);
+    this.#settleIfFree();
+  }
+
+  /** Whether this is the end: a call ends once. */
+  #end(): boolean {
+    if (this.#ended) return false;
+    this.#ended = true;
+    this.#stopTimer?.();
+    return true;
   }
 
   #settleIfFree(): void {

@@ -1,6 +1,8 @@
+import type { Deadline } from "../async/deadline.ts";
+import { Waiters } from "../async/waiters.ts";
 import type { Clock } from "../clock.ts";
 import type { PoolOptions } from "../config/options.ts";
-import { RrError } from "../errors.ts";
+import { type ErrorReason, RrError } from "../errors.ts";
 import type { EventLog } from "../events/event-log.ts";
 import type { Log } from "../log.ts";
 import type { Worker } from "../worker/worker.ts";
@@ -20,6 +22,8 @@ export interface PoolDependencies {
   readonly baseEnv: Readonly<Record<string, string | undefined>>;
 }
 
+/** Workers that may begin a call, one after the other. */
+const ATTEMPTS_MAX = 2;
 /** Times that a call may be handed on because its worker asked to be replaced. */
 const RERUNS_MAX = 10;
 /** What PHP ends with after an uncaught exception or fatal error: the application's own doing, and it would do it again. */
@@ -44,7 +48,7 @@ export class Pool implements CallOwner, WorkforceOwner {
   #debugWorkers = 0;
   /** Resets, scaling and the like run one after another. */
   #operation: Promise<unknown> = Promise.resolve();
-  readonly #idleWaiters = new Set<() => void>();
+  readonly #idleWaiters = new Waiters();
 
   constructor(options: PoolOptions, { clock, log, events, baseEnv }: PoolDependencies) {
     this.options = options;
@@ -122,12 +126,30 @@ export class Pool implements CallOwner, WorkforceOwner {
   /** Takes a call. A refusal reaches the sink too, before this returns. */
   dispatch(options: CallOptions, sink: CallSink): Call {
     const call = new Call(options, sink, this, this.#clock.monotonicMs());
-    const refusal = this.#refusal(call);
+    const refusal = this.#refusal() ?? this.#emptyPayload(call);
     if (refusal) {
       this.figures.countFailure(refusal.reason);
       this.#failUnqueued(call, refusal);
-    } else this.#place(call);
+      return call;
+    }
+    this.#limit(call, options.timeoutMs ?? 0);
+    this.#place(call);
     return call;
+  }
+
+  /** Why the pool would refuse a call now; undefined: it would take it. For callers whose request is still on its way. */
+  admission(): RrError | undefined {
+    const refusal = this.#refusal();
+    if (refusal) this.figures.countFailure(refusal.reason);
+    return refusal;
+  }
+
+  #limit(call: Call, timeoutMs: number): void {
+    if (timeoutMs === 0) return;
+    const message = `the call to pool "${this.name}" took longer than the ${timeoutMs} ms its caller gave it`;
+    const expire = () =>
+      call.expire(new RrError("DEADLINE_EXCEEDED", message, { metadata: { pool: this.name, limit_ms: timeoutMs } }));
+    call.limitedBy(this.#clock.after(timeoutMs, expire));
   }
 
   /** Gives a call to a worker, or lets it wait for one. */
@@ -142,11 +164,15 @@ export class Pool implements CallOwner, WorkforceOwner {
     } else this.#enqueue(call);
   }
 
-  #refusal({ request }: { request: CallOptions["request"] }): RrError | undefined {
+  #emptyPayload({ request }: Call): RrError | undefined {
+    if (request.context.length > 0 || request.body.length > 0 || request.source) return undefined;
+    const metadata = { pool: this.name };
+    return new RrError("INVALID_REQUEST", "the payload is empty: give it a context or a body", { metadata });
+  }
+
+  #refusal(): RrError | undefined {
     const { name } = this;
     const metadata = { pool: name };
-    if (request.context.length === 0 && request.body.length === 0 && !request.source)
-      return new RrError("INVALID_REQUEST", "the payload is empty: give it a context or a body", { metadata });
     if (this.#lifecycle === "draining" || this.#lifecycle === "stopped")
       return new RrError("DRAINING", `pool "${name}" is stopping and takes no new calls`, {
         metadata,
@@ -250,10 +276,11 @@ export class Pool implements CallOwner, WorkforceOwner {
 
   callFailed(call: Call, error: RrError, answered: boolean): void {
     const died = error.reason === "WORKER_EXITED" && error.metadata.exit_code !== PHP_FATAL_EXIT_CODE;
-    if (died && call.idempotent && !answered && call.attempts < 2) {
+    if (died && call.idempotent && !answered && call.attempts < Math.min(ATTEMPTS_MAX, call.attemptsMax)) {
       if (this.#lifecycle === "stopped") return call.fail(this.#cutOff(error));
       this.figures.retries++;
       this.#reporter.callRetried(call, error);
+      call.retried();
       return this.#again(call);
     }
     if (error.reason === "WORKER_ERROR") this.#reporter.applicationError(call, error);
@@ -272,8 +299,8 @@ export class Pool implements CallOwner, WorkforceOwner {
     call.fail(new RrError("WORKER_EXITED", message, { metadata: { pool: this.name } }));
   }
 
-  callCancelled(call: Call): void {
-    this.figures.countFailure("CANCELLED");
+  callLeftEarly(call: Call, reason: ErrorReason): void {
+    this.figures.countFailure(reason);
     if (this.#queue.remove(call)) this.#wakeIdleWaiters();
     else this.#callLeft();
   }
@@ -290,8 +317,7 @@ export class Pool implements CallOwner, WorkforceOwner {
   }
 
   #wakeIdleWaiters(): void {
-    if (this.#idleWaiters.size === 0 || this.callsOpen > 0) return;
-    for (const wake of this.#idleWaiters) wake();
+    if (this.callsOpen === 0) this.#idleWaiters.wakeAll();
   }
 
   // What the workforce tells.
@@ -426,8 +452,7 @@ export class Pool implements CallOwner, WorkforceOwner {
     if (this.#paused) return;
     this.#paused = true;
     this.#reporter.event("pool.paused", { message: `pool "${this.name}" was paused` });
-    const { first } = this.#queue;
-    if (first) this.#failQueued(this.#refusal(first)!);
+    if (this.#queue.length > 0) this.#failQueued(this.#refusal()!);
   }
 
   /** A pool that was scaled to 0 comes back with its configured number. */
@@ -443,31 +468,28 @@ export class Pool implements CallOwner, WorkforceOwner {
     if (this.#lifecycle === "running") this.#lifecycle = "draining";
   }
 
-  /** Settles when no call waits or runs, or the time is up. */
-  async whenIdle(timeoutMs: number): Promise<void> {
-    if (this.callsOpen === 0) return;
-    await new Promise<void>((resolve) => {
-      const done = () => {
-        clearTimeout(timer);
-        this.#idleWaiters.delete(done);
-        resolve();
-      };
-      const timer = setTimeout(done, timeoutMs);
-      this.#idleWaiters.add(done);
-    });
+  /** Settles when no call waits or runs, or when the moment has come. */
+  async whenIdle(deadline: Deadline): Promise<void> {
+    if (this.callsOpen === 0 || deadline.passed) return;
+    const idle = new Promise<void>((resolve) => this.#idleWaiters.add(resolve));
+    await deadline.race(idle);
   }
 
-  /** Ends everything: waits for running calls, then stops all workers, then kills those that are left. */
-  async stop(timeoutMs: number): Promise<void> {
+  /**
+   * Ends everything by the deadline: takes nothing new, waits for calls, fails those that are left with DRAINING, stops
+   * all workers and kills those that do not go.
+   *
+   * @param cut how long calls are waited for, `pool.destroy_timeout` at most
+   */
+  async stop(deadline: Deadline, cut = deadline): Promise<void> {
     if (this.#lifecycle !== "stopped") this.#lifecycle = "draining";
     this.#workforce.stopBoots();
-    await this.whenIdle(Math.min(timeoutMs, this.options.destroyTimeoutMs));
+    await this.whenIdle(cut.within(this.options.destroyTimeoutMs));
     this.#lifecycle = "stopped";
     clearTimeout(this.#queueTimer);
     this.#allocator?.close();
-    const { first } = this.#queue;
-    if (first) this.#failQueued(this.#refusal(first)!);
-    await this.#workforce.close();
+    if (this.#queue.length > 0) this.#failQueued(this.#refusal()!);
+    await this.#workforce.close(deadline);
   }
 
   #killLater(workers: readonly Worker[], delayMs: number): void {

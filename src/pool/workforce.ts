@@ -1,4 +1,5 @@
 import { availableParallelism } from "node:os";
+import type { Deadline } from "../async/deadline.ts";
 import type { Clock } from "../clock.ts";
 import type { PoolOptions } from "../config/options.ts";
 import { RrError } from "../errors.ts";
@@ -143,10 +144,11 @@ export class Workforce implements WorkerObserver {
     clearInterval(this.#superviseTimer);
   }
 
-  /** Ends all workers: idle ones politely, others at once. */
-  async close(): Promise<void> {
+  /** Ends all workers by then: idle ones politely, those that run a call at once. */
+  async close(deadline: Deadline): Promise<void> {
     this.stopBoots();
-    await Promise.all(this.workers.map((worker) => worker.stop("stop")));
+    for (const worker of this.workers) if (worker.state === "working") worker.cutOff();
+    await Promise.all(this.workers.map((worker) => worker.stop("stop", deadline)));
     this.#environment?.socketListener?.close();
   }
 

@@ -3,12 +3,21 @@ import { RrError } from "../errors.ts";
 import type { Log } from "../log.ts";
 import { ChildProcess } from "./child-process.ts";
 
+interface InitHookSurroundings {
+  readonly workingDirectory: string;
+  readonly baseEnv: Readonly<Record<string, string | undefined>>;
+  readonly log: Log;
+  /** Ends the hook: by SIGTERM, and soon after by SIGKILL. */
+  readonly signal: AbortSignal;
+}
+
+/** What a hook that is not wanted any more may still take, to undo what it has begun. */
+const END_GRACE_MS = 1_000;
+
 /** Runs `server.on_init` to its end. Throws BOOT_FAILED if it fails and the configuration wants that to matter. */
 export async function runInitHook(
   options: OnInitOptions,
-  workingDirectory: string,
-  baseEnv: Readonly<Record<string, string | undefined>>,
-  log: Log,
+  { workingDirectory, baseEnv, log, signal }: InitHookSurroundings,
 ): Promise<void> {
   const command = options.command.join(" ");
   const child = await ChildProcess.start({
@@ -24,8 +33,18 @@ export async function runInitHook(
     timedOut = true;
     child.signal("SIGKILL");
   }, options.execTimeoutMs);
+  let killTimer: NodeJS.Timeout | undefined;
+  const abort = () => {
+    child.signal("SIGTERM");
+    killTimer = setTimeout(() => child.signal("SIGKILL"), END_GRACE_MS);
+  };
+  signal.addEventListener("abort", abort, { once: true });
+  if (signal.aborted) abort();
   const exit = await child.exited;
+  signal.removeEventListener("abort", abort);
   clearTimeout(timer);
+  clearTimeout(killTimer);
+  signal.throwIfAborted();
   if (exit.code === 0) return;
   const ending = timedOut
     ? `did not end within ${options.execTimeoutMs} ms`

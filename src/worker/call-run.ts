@@ -8,7 +8,7 @@ export interface RunOwner {
   readonly pid: number;
   readonly channel: WorkerChannel;
   readonly protocol: WorkerProtocol;
-  /** Longest wait for a worker whose caller has left. */
+  /** Longest wait for the end of a stream whose caller has left. */
   readonly streamTimeoutMs: number;
   /** The worker goes on answering: its time starts anew. */
   progressed(): void;
@@ -87,8 +87,9 @@ export class CallRun {
     if (more) this.#owner.progressed();
     const goOn = this.#part({ context: reply.context, body: reply.body, codec: reply.codec, more });
     if (!more) return;
-    if (this.#abandoned) this.#sendStreamStop();
-    else if (reply.ping && goOn) this.#sendPong();
+    if (this.#abandoned) {
+      if (this.#streaming) this.#endStream();
+    } else if (reply.ping && goOn) this.#sendPong();
     else if (reply.ping) this.#pongOwed = true;
     if (!goOn) this.#owner.channel.pause();
   }
@@ -106,18 +107,14 @@ export class CallRun {
   }
 
   /**
-   * Nobody wants the reply any more; the execution hears nothing further. A stream is asked to end. A call that has not
-   * answered yet runs on, since nothing can stop PHP in the middle without harm; but neither may take for ever.
+   * Nobody wants the reply any more; the execution hears nothing further. A stream is asked to end, and may not take for
+   * ever. A call that has not answered yet runs on to its own limit, since nothing can stop PHP in the middle without
+   * harm.
    */
   abandon(): void {
     if (this.#abandoned) return;
     this.#abandoned = true;
-    if (this.#streaming) this.#sendStreamStop();
-    const { streamTimeoutMs } = this.#owner;
-    this.#abandonTimer = setTimeout(() => {
-      const text = `was still busy ${streamTimeoutMs} ms after its caller had left (pool.stream_timeout)`;
-      this.#owner.broke("WORKER_EXITED", text);
-    }, streamTimeoutMs);
+    if (this.#streaming) this.#endStream();
     this.#owner.channel.resume();
   }
 
@@ -150,11 +147,15 @@ export class CallRun {
     if (protocol.pong) channel.write([protocol.pong]);
   }
 
-  #sendStreamStop(): void {
+  #endStream(): void {
     if (this.#streamStopSent) return;
     this.#streamStopSent = true;
     this.#pongOwed = false;
-    const { channel, protocol } = this.#owner;
+    const { channel, protocol, streamTimeoutMs } = this.#owner;
     if (protocol.streamStop) channel.write([protocol.streamStop]);
+    this.#abandonTimer = setTimeout(() => {
+      const text = `went on with its stream for ${streamTimeoutMs} ms after its caller had left (pool.stream_timeout)`;
+      this.#owner.broke("WORKER_EXITED", text);
+    }, streamTimeoutMs);
   }
 }

@@ -1,3 +1,4 @@
+import type { Deadline } from "../async/deadline.ts";
 import { type ErrorReason, RrError } from "../errors.ts";
 import type { WorkerMessageListener, WorkerProtocol, WorkerReply } from "../goridge/worker-protocol.ts";
 import { ChildProcess, type ExitStatus } from "../process/child-process.ts";
@@ -162,28 +163,44 @@ export class Worker implements WorkerMessageListener, RunOwner {
     if (this.#state === "working") this.#run!.abandon();
   }
 
-  /** Asks an idle worker to end, then signals it, then kills it. Settles when it is gone. */
-  async stop(reason: string): Promise<void> {
+  /**
+   * Asks an idle worker to end, then signals it, then kills it; any other is killed at once. Settles when it is gone.
+   *
+   * @param deadline by which it is killed, however far that has come; each step takes half of what is left at most
+   */
+  async stop(reason: string, deadline?: Deadline): Promise<void> {
     if (this.#state === "stopping") {
-      await this.exited;
-      return;
-    }
-    if (this.#state === "ready") {
+      if (deadline && !(await this.#goneWithin(deadline.remainingMs))) this.#killLate();
+    } else if (this.#state === "ready") {
       this.leaving ||= reason;
       this.#state = transition(this.#state, "stopping");
       this.channel.write([this.protocol.encodeStop()]);
-      const graceMs = this.#environment.options.stopGraceMs;
-      if (await this.#goneWithin(graceMs)) return;
+      const { stopGraceMs } = this.#environment.options;
+      const politeMs = Math.min(stopGraceMs, (deadline?.remainingMs ?? Number.POSITIVE_INFINITY) / 2);
+      if (await this.#goneWithin(politeMs)) return;
       this.#environment.log.warn(
         { pid: this.pid },
-        `worker ${this.pid} did not end within ${graceMs} ms of the stop message: sending SIGTERM`,
+        `worker ${this.pid} did not end within ${Math.round(politeMs)} ms of the stop message: sending SIGTERM`,
       );
       this.#child.signal("SIGTERM");
-      if (await this.#goneWithin(graceMs)) return;
-      this.#environment.log.warn({ pid: this.pid }, `worker ${this.pid} ignored SIGTERM: killing it`);
-    }
-    this.kill(this.#problem("WORKER_EXITED", `was killed: ${reason}`));
+      if (await this.#goneWithin(Math.min(stopGraceMs, deadline?.remainingMs ?? stopGraceMs))) return;
+      this.#killLate();
+    } else this.kill(this.#problem("WORKER_EXITED", `was killed: ${reason}`));
     await this.exited;
+  }
+
+  #killLate(): void {
+    this.#environment.log.warn({ pid: this.pid }, `worker ${this.pid} ignored SIGTERM: killing it`);
+    this.kill(this.#problem("WORKER_EXITED", "was killed: it did not end when it was asked to"));
+  }
+
+  /** The server ends and waits no longer: the call is told so, and the process is killed. */
+  cutOff(): void {
+    const { name } = this.#environment.options;
+    const message = `worker ${this.pid} of pool "${name}" was stopped with the server before its call had ended`;
+    // Whoever has another server must know that the call has begun here.
+    const metadata = { pool: name, pid: this.pid, begun: "true" };
+    this.kill(new RrError("DRAINING", message, { metadata, retryAfterMs: 1_000 }));
   }
 
   /** Ends the process group at once; a running call fails with this error. */

@@ -139,9 +139,12 @@ describe("The end of a server", function () {
     const running = new RawConnection(server.httpPort).write(get("sleep?60000"));
     await eventually("it ran", async () => (await server.pool()).workersWorking === 1);
     server.signal("SIGTERM");
-    expect(await within(LIMIT_MS, "it was cut off", running.all())).not.to.contain("slept");
+    const answer = await within(LIMIT_MS, "it was cut off", running.all());
+    expect(answer)
+      .to.match(/^HTTP\/1\.1 503 /)
+      .and.to.match(/\r\nRetry-After: 1\r\n/i);
     expect((await server.ended(LIMIT_MS)).code).to.equal(0);
-    expect(server.log.some(({ event }) => event === "http.close_forced")).to.equal(true);
+    expect(server.log.find(({ event }) => event === "http.request_failed")?.reason).to.equal("DRAINING");
     expect(processes.filter(isAlive)).to.deep.equal([]);
   });
 

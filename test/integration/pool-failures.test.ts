@@ -2,6 +2,7 @@ import { once } from "node:events";
 import { rmSync, writeFileSync } from "node:fs";
 import { connect } from "node:net";
 import { expect } from "chai";
+import { Deadline } from "../../src/async/deadline.ts";
 import type { RrError } from "../../src/errors.ts";
 import { eventually, within } from "../support/eventually.ts";
 import { needsPhp, PHP_FIXTURES } from "../support/php.ts";
@@ -235,12 +236,22 @@ describe("Failures of a pool", () => {
       const [pid] = pool.pids;
       process.kill(pid!, "SIGKILL");
       await eventually("the process was gone", () => !isAlive(pid!));
-      await within(2_000, "the pool ended", pool.pool.stop(100));
+      await within(2_000, "the pool ended", pool.pool.stop(Deadline.after(100)));
       const error = await reply.then(
         () => undefined,
         (thrown: RrError) => thrown,
       );
-      expect(error?.reason).to.equal("WORKER_EXITED");
+      expect(error?.reason).to.equal("DRAINING");
+    });
+
+    it("lets a worker finish a call whose caller left before the answer, however long that takes", async () => {
+      const pool = await startPool({ streamTimeoutMs: 100 });
+      const { call } = pool.open("sleep 500");
+      await eventually("it ran", () => pool.pool.workers[0]!.state === "working");
+      call.cancel();
+      await eventually("the worker was done", () => pool.pool.workers[0]?.state === "ready");
+      expect(pool.eventsOf("worker.killed")).to.deep.equal([]);
+      expect(pool.pool.workers[0]!.executions).to.equal(1);
     });
 
     it("kills a worker that does not end its stream", async () => {
@@ -276,6 +287,13 @@ describe("Failures of a pool", () => {
       expect(error.reason).to.equal("WORKER_EXITED");
       expect(pool.eventsOf("call.retried")).to.have.length(1);
       await pool.whole();
+    });
+
+    it("leaves a call alone whose attempts were used up elsewhere", async () => {
+      const pool = await startPool({ numWorkers: 2 });
+      const error = await pool.failure(`die-once ${pool.file()}`, { idempotent: true, attemptsMax: 1 });
+      expect(error.reason).to.equal("WORKER_EXITED");
+      expect(pool.eventsOf("call.retried")).to.have.length(0);
     });
 
     it("leaves other calls alone", async () => {

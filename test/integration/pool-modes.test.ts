@@ -1,4 +1,5 @@
 import { expect } from "chai";
+import { Deadline } from "../../src/async/deadline.ts";
 import { eventually } from "../support/eventually.ts";
 import { needsPhp } from "../support/php.ts";
 import { startPool, stopPools } from "../support/test-pool.ts";
@@ -87,7 +88,7 @@ describe("Modes of a pool", () => {
 
     it("ends workers by its own stop message", async () => {
       const pool = await startPool(goridge1);
-      await pool.pool.stop(1_000);
+      await pool.pool.stop(Deadline.after(1_000));
       const [stopped] = pool.eventsOf("worker.stopped", "worker.killed");
       expect(stopped?.type).to.equal("worker.stopped");
       expect(stopped?.attributes.exit_code).to.equal("0");

@@ -1,5 +1,6 @@
 import { rmSync, writeFileSync } from "node:fs";
 import { expect } from "chai";
+import { Deadline } from "../../src/async/deadline.ts";
 import type { RrError } from "../../src/errors.ts";
 import { eventually } from "../support/eventually.ts";
 import { needsPhp } from "../support/php.ts";
@@ -234,7 +235,7 @@ describe("Operations on a pool", () => {
       const pool = await startPool({ numWorkers: 2 });
       const { pids } = pool;
       const held = await pool.hold();
-      const stopping = pool.pool.stop(5_000);
+      const stopping = pool.pool.stop(Deadline.after(5_000));
       expect((await pool.failure("echo")).reason).to.equal("DRAINING");
       held.release();
       expect((await held.reply).body).to.equal("released");
@@ -247,14 +248,15 @@ describe("Operations on a pool", () => {
       const pool = await startPool();
       const held = await pool.hold();
       const startedMs = performance.now();
-      await pool.pool.stop(100);
+      await pool.pool.stop(Deadline.after(100));
       expect(performance.now() - startedMs).to.be.lessThan(2_000);
       expect(isAlive(held.pid)).to.equal(false);
       const error = await held.reply.then(
         () => undefined,
         (thrown: RrError) => thrown,
       );
-      expect(error?.reason).to.equal("WORKER_EXITED");
+      expect(error?.reason).to.equal("DRAINING");
+      expect(error?.metadata.begun).to.equal("true");
     });
 
     it("climbs the ladder: stop message, SIGTERM, SIGKILL", async () => {
@@ -264,7 +266,7 @@ describe("Operations on a pool", () => {
         ["ignores-stop.php", "SIGKILL", 2],
       ] as const) {
         const pool = await startPool({ script, stopGraceMs: 150 });
-        await pool.pool.stop(1_000);
+        await pool.pool.stop(Deadline.after(1_000));
         const [ended] = pool.eventsOf("worker.stopped", "worker.killed", "worker.exited");
         expect([script, ended?.attributes.signal]).to.deep.equal([script, signal]);
         const steps = pool.lines.filter(({ message }) => /sending SIGTERM|ignored SIGTERM: killing/.test(message));
@@ -279,7 +281,7 @@ describe("Operations on a pool", () => {
         (thrown: RrError) => thrown,
       );
       await eventually("it boots", () => pool.pool.workersBooting === 1);
-      await pool.pool.stop(1_000);
+      await pool.pool.stop(Deadline.after(1_000));
       expect((await started)?.reason).to.equal("CANCELLED");
     });
   });

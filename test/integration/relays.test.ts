@@ -1,4 +1,5 @@
 import { expect } from "chai";
+import { Deadline } from "../../src/async/deadline.ts";
 import type { RrError } from "../../src/errors.ts";
 import { eventually } from "../support/eventually.ts";
 import { needsPhp } from "../support/php.ts";
@@ -164,7 +165,7 @@ for (const kind of ["pipes", "unix", "tcp"] as const)
       needsPhp(this, "pcntl");
       const ending = await startPoolOn(kind, { script: "ignores-stop.php", stopGraceMs: 100 });
       const { body: child, pid } = await ending.call("spawn");
-      await ending.pool.stop(1_000);
+      await ending.pool.stop(Deadline.after(1_000));
       expect(isAlive(pid)).to.equal(false);
       await eventually("the child of the worker was gone", () => !isAlive(Number(child)));
     });

@@ -1,5 +1,6 @@
 import { connect, type Socket } from "node:net";
 import { expect } from "chai";
+import { Deadline } from "../../src/async/deadline.ts";
 import { systemClock } from "../../src/clock.ts";
 import { Dispatcher } from "../../src/dispatch/dispatcher.ts";
 import { EventLog } from "../../src/events/event-log.ts";
@@ -81,7 +82,7 @@ describe("goridge RPC for PHP", () => {
   after(async () => {
     client?.close();
     server?.close();
-    await pool?.stop(5_000);
+    await pool?.stop(Deadline.after(5_000));
   });
 
   it("echoes sequence, method and codec", async () => {

@@ -1,4 +1,5 @@
 import { expect } from "chai";
+import { planEnd } from "../../src/async/end-plan.ts";
 import { type CoreClient, connectCore } from "../../src/client/core-client.ts";
 import { createDispatchClient, type DispatchClient } from "../../src/client/dispatch-client.ts";
 import { eventually } from "../support/eventually.ts";
@@ -93,7 +94,7 @@ describe("A dispatch client of several cores", function () {
     const once = [1, 2].map(() => open(dispatch, "sleep 500"));
     await runs(one, 2);
     await runs(other, 2);
-    await one.core.stop(0);
+    await one.core.stop(planEnd(0));
     for (const { ended } of calls) expect(await ended).to.equal("slept");
     const results = await Promise.allSettled(once.map(({ ended }) => ended));
     expect(results.map(({ status }) => status).sort()).to.deep.equal(["fulfilled", "rejected"]);
@@ -108,7 +109,7 @@ describe("A dispatch client of several cores", function () {
       const stats = await Promise.all([one, other].map(({ client }) => client.stats.getStats({})));
       return stats.every((answer) => answer.stats!.dispatchStreams === 1);
     });
-    await one.core.stop(0);
+    await one.core.stop(planEnd(0));
     await eventually("the core was missed", () => lines.some(({ fields }) => fields.event === "core.lost"));
     for (const { handle } of calls) handle.sendBody(Buffer.from("end"), true);
     expect(await Promise.all(calls.map(({ ended }) => ended))).to.deep.equal(["1,more,end", "2,more,end"]);
@@ -119,7 +120,7 @@ describe("A dispatch client of several cores", function () {
     const slow = [1, 2].map(() => open(dispatch, "sleep 500"));
     const arriving = [1, 2].map((at) => open(dispatch, `echo ${at},`, { moreBody: true }));
     await runs(one, 1);
-    const stopped = one.core.stop(10_000);
+    const stopped = one.core.stop(planEnd(10_000));
     const others = Array.from({ length: 20 }, (_, at) => open(dispatch, `echo ${at}`).ended);
     for (const { handle } of arriving) handle.sendBody(Buffer.from("end"), true);
     await Promise.all([...slow, ...arriving].map(({ ended }) => ended));

@@ -1,6 +1,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { planEnd } from "../../src/async/end-plan.ts";
 import { type CoreClient, connectCore } from "../../src/client/core-client.ts";
 import { loadConfiguration } from "../../src/config/load.ts";
 import { Core } from "../../src/core.ts";
@@ -54,7 +55,7 @@ export async function startCore(
   const testCore = { core, client, address: address!, directory, lines, shutdowns };
   const stop = async () => {
     client.close();
-    await core.stop(500);
+    await core.stop(planEnd(500));
     rmSync(directory, { recursive: true, force: true });
   };
   running.push({ testCore, stop });

@@ -1,6 +1,7 @@
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
+import { Deadline } from "../../src/async/deadline.ts";
 import { systemClock } from "../../src/clock.ts";
 import type { PoolOptions } from "../../src/config/options.ts";
 import type { RrError } from "../../src/errors.ts";
@@ -24,6 +25,7 @@ export interface CallSettings {
   context?: string;
   idempotent?: boolean;
   requestId?: string;
+  attemptsMax?: number;
   /** Parts of the reply that are taken before the sink asks to wait; `call.resume` goes on. */
   partsBeforePause?: number;
 }
@@ -66,6 +68,7 @@ export class TestPool {
           request: { context: Buffer.from(settings.context ?? ""), body: Buffer.from(body), codec: 0 },
           idempotent: settings.idempotent ?? false,
           requestId: settings.requestId ?? "",
+          attemptsMax: settings.attemptsMax ?? 0,
         },
         {
           reply: (part, pid) => {
@@ -145,7 +148,7 @@ export class TestPool {
   }
 
   async stop(): Promise<void> {
-    await this.pool.stop(1_000);
+    await this.pool.stop(Deadline.after(1_000));
     this.#disposeRelay();
     rmSync(this.directory, { recursive: true, force: true });
   }

@@ -1,6 +1,7 @@
 import { expect } from "chai";
 import { Backoff } from "../../../src/async/backoff.ts";
 import { Deadline } from "../../../src/async/deadline.ts";
+import { planEnd } from "../../../src/async/end-plan.ts";
 import { every } from "../../../src/async/every.ts";
 import { Waiters } from "../../../src/async/waiters.ts";
 import { systemClock } from "../../../src/clock.ts";
@@ -106,5 +107,28 @@ describe("systemClock.after", () => {
     await new Promise((resolve) => setTimeout(resolve, 20));
     stop();
     expect(fired).to.equal(false);
+  });
+});
+
+describe("planEnd", () => {
+  const moments = (timeoutMs: number, acceptMs = 0) => {
+    const { accept, cut, close, gone } = planEnd(timeoutMs, acceptMs, new ManualClock());
+    return [accept, cut, close, gone].map(({ remainingMs }) => Math.round(remainingMs));
+  };
+
+  it("is one period: to take calls, to finish what runs, to close, to be gone", () => {
+    expect(moments(30_000)).to.deep.equal([0, 28_000, 28_500, 30_000]);
+    expect(moments(3_000)).to.deep.equal([0, 2_400, 2_550, 3_000]);
+    expect(moments(30_000, 5_000)).to.deep.equal([5_000, 28_000, 28_500, 30_000]);
+  });
+
+  it("leaves half of the time to what runs, however long load balancers may take to notice", () => {
+    expect(moments(10_000, 10_000)[0]).to.equal(5_000);
+    expect(moments(10_000, 60_000)[0]).to.equal(5_000);
+  });
+
+  it("cuts off at once where there is no time, and still lets answers out", () => {
+    expect(moments(0)).to.deep.equal([0, 0, 125, 500]);
+    expect(moments(0, 5_000)[0]).to.equal(0);
   });
 });

@@ -52,7 +52,7 @@ describe("a call that failed", () => {
     answered: false,
     repeatable: true,
     complete: true,
-    timesLost: 1,
+    attemptsLeft: 1,
   };
 
   it("goes elsewhere if the core turned it away, not if a worker had it", () => {
@@ -73,6 +73,11 @@ describe("a call that failed", () => {
     expect(mayGoElsewhere("DRAINING", { ...progress, answered: true })).to.equal(false);
   });
 
+  it("that a worker had begun goes elsewhere only if twice does no harm", () => {
+    expect(mayGoElsewhere("DRAINING", progress, true)).to.equal(false);
+    expect(mayGoElsewhere("DRAINING", { ...progress, idempotent: true }, true)).to.equal(true);
+  });
+
   it("is sent again after a broken connection if nobody can have run it, or twice does no harm", () => {
     expect(mayBeSentAgain(progress)).to.equal(false);
     expect(mayBeSentAgain({ ...progress, idempotent: true })).to.equal(true);
@@ -82,7 +87,7 @@ describe("a call that failed", () => {
   });
 
   it("does not take one core after the other with it", () => {
-    const lost = (timesLost: number) => mayBeSentAgain({ ...progress, idempotent: true, timesLost });
-    expect([1, 2, 3].map(lost)).to.deep.equal([true, true, false]);
+    const lost = (attemptsLeft: number) => mayBeSentAgain({ ...progress, idempotent: true, attemptsLeft });
+    expect([2, 1, 0].map(lost)).to.deep.equal([true, true, false]);
   });
 });

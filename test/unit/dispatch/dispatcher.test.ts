@@ -1,4 +1,5 @@
 import { expect } from "chai";
+import { Deadline } from "../../../src/async/deadline.ts";
 import { systemClock } from "../../../src/clock.ts";
 import { Dispatcher } from "../../../src/dispatch/dispatcher.ts";
 import type { RrError } from "../../../src/errors.ts";
@@ -81,6 +82,6 @@ describe("Dispatcher", () => {
   it("is idle without calls", async () => {
     const dispatcher = dispatcherOf("http");
     expect(dispatcher.callsOpen).to.equal(0);
-    await dispatcher.whenIdle(60_000);
+    await dispatcher.whenIdle(Deadline.after(60_000));
   });
 });

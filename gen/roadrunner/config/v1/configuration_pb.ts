@@ -1490,7 +1490,8 @@ export type Pool = Message<"roadrunner.config.v1.Pool"> & {
   resetTimeout?: Duration | undefined;
 
   /**
-   * Longest wait for a worker to end a streamed answer that nobody reads any more.
+   * Longest wait for a worker to end a streamed answer that nobody reads any more. A call whose caller left before the
+   * answer began is not cut off by it, only by supervisor.exec_ttl.
    *
    * @generated from field: google.protobuf.Duration stream_timeout = 9;
    */
@@ -1792,7 +1793,7 @@ export const FileLoggerOptionsSchema: GenMessage<FileLoggerOptions> = /*@__PURE_
  */
 export type Endure = Message<"roadrunner.config.v1.Endure"> & {
   /**
-   * Time for a stop: running calls may finish in it.
+   * Time for a stop, all of it: running calls may finish in four fifths of it, and every process is gone at its end.
    *
    * @generated from field: google.protobuf.Duration grace_period = 1;
    */
@@ -1800,7 +1801,7 @@ export type Endure = Message<"roadrunner.config.v1.Endure"> & {
 
   /**
    * Time between the first sign of a stop, readiness that fails, and the end of accepting: load balancers need a moment to
-   * notice. 0s, as in RoadRunner: none.
+   * notice. Part of grace_period, and half of it at most. 0s, as in RoadRunner: none.
    *
    * @generated from field: google.protobuf.Duration drain_delay = 20;
    */

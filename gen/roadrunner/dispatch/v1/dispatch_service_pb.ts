@@ -18,7 +18,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file roadrunner/dispatch/v1/dispatch_service.proto.
  */
 export const file_roadrunner_dispatch_v1_dispatch_service: GenFile = /*@__PURE__*/
-  fileDesc("Ci1yb2FkcnVubmVyL2Rpc3BhdGNoL3YxL2Rpc3BhdGNoX3NlcnZpY2UucHJvdG8SFnJvYWRydW5uZXIuZGlzcGF0Y2gudjEilQEKD0Rpc3BhdGNoUmVxdWVzdBIWCgRwb29sGAEgASgJQgi6SAVyAxiAARI4CgdwYXlsb2FkGAIgASgLMh8ucm9hZHJ1bm5lci5kaXNwYXRjaC52MS5QYXlsb2FkQga6SAPIAQESEgoKaWRlbXBvdGVudBgDIAEoCBIcCgpyZXF1ZXN0X2lkGAQgASgJQgi6SAVyAxiAASKuAQoQRGlzcGF0Y2hSZXNwb25zZRIwCgdwYXlsb2FkGAEgASgLMh8ucm9hZHJ1bm5lci5kaXNwYXRjaC52MS5QYXlsb2FkEgsKA3BpZBgCIAEoDRItCgpxdWV1ZV90aW1lGAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEiwKCWV4ZWNfdGltZRgEIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiJOChVEaXNwYXRjaFN0cmVhbVJlcXVlc3QSNQoIY29tbWFuZHMYASADKAsyIy5yb2FkcnVubmVyLmRpc3BhdGNoLnYxLkNhbGxDb21tYW5kIksKFkRpc3BhdGNoU3RyZWFtUmVzcG9uc2USMQoGZXZlbnRzGAEgAygLMiEucm9hZHJ1bm5lci5kaXNwYXRjaC52MS5DYWxsRXZlbnQirQIKC0NhbGxDb21tYW5kEg8KB2NhbGxfaWQYASABKA0SMAoEb3BlbhgCIAEoCzIgLnJvYWRydW5uZXIuZGlzcGF0Y2gudjEuT3BlbkNhbGxIABIxCgRib2R5GAMgASgLMiEucm9hZHJ1bm5lci5kaXNwYXRjaC52MS5Cb2R5Q2h1bmtIABI0CgVncmFudBgEIAEoCzIjLnJvYWRydW5uZXIuZGlzcGF0Y2gudjEuR3JhbnRXaW5kb3dIABI0CgZjYW5jZWwYBSABKAsyIi5yb2FkcnVubmVyLmRpc3BhdGNoLnYxLkNhbmNlbENhbGxIABIxCgRmaWxlGAYgASgLMiEucm9hZHJ1bm5lci5kaXNwYXRjaC52MS5GaWxlQ2h1bmtIAEIJCgdjb21tYW5kIsoBCghPcGVuQ2FsbBIMCgRwb29sGAEgASgJEg8KB2NvbnRleHQYAiABKAwSDAoEYm9keRgDIAEoDBIsCgVjb2RlYxgEIAEoDjIdLnJvYWRydW5uZXIuZGlzcGF0Y2gudjEuQ29kZWMSEQoJbW9yZV9ib2R5GAUgASgIEhIKCmlkZW1wb3RlbnQYBiABKAgSEgoKcmVxdWVzdF9pZBgHIAEoCRIUCgx3aW5kb3dfYnl0ZXMYCCABKA0SEgoKdGltZW91dF9tcxgJIAEoDSI4CglCb2R5Q2h1bmsSDAoEZGF0YRgBIAEoDBIMCgRsYXN0GAIgASgIEg8KB2NvbnRleHQYAyABKAwiOAoJRmlsZUNodW5rEg8KB2ZpbGVfaWQYASABKA0SDAoEZGF0YRgCIAEoDBIMCgRsYXN0GAMgASgIIhwKC0dyYW50V2luZG93Eg0KBWJ5dGVzGAEgASgNIgwKCkNhbmNlbENhbGwi9AEKCUNhbGxFdmVudBIPCgdjYWxsX2lkGAEgASgNEi4KBXJlcGx5GAIgASgLMh0ucm9hZHJ1bm5lci5kaXNwYXRjaC52MS5SZXBseUgAEjIKBWVycm9yGAMgASgLMiEucm9hZHJ1bm5lci5lcnJvcnMudjEuRXJyb3JEZXRhaWxIABI0CgZzdG9yZWQYBCABKAsyIi5yb2FkcnVubmVyLmRpc3BhdGNoLnYxLkZpbGVTdG9yZWRIABIzCgV0YWtlbhgFIAEoCzIiLnJvYWRydW5uZXIuZGlzcGF0Y2gudjEuQnl0ZXNUYWtlbkgAQgcKBWV2ZW50Ik4KCkZpbGVTdG9yZWQSDwoHZmlsZV9pZBgBIAEoDRIMCgRwYXRoGAIgASgJEhIKCnNpemVfYnl0ZXMYAyABKAQSDQoFZXJyb3IYBCABKA0iGwoKQnl0ZXNUYWtlbhINCgVieXRlcxgBIAEoDSJvCgVSZXBseRIPCgdjb250ZXh0GAEgASgMEgwKBGJvZHkYAiABKAwSLAoFY29kZWMYAyABKA4yHS5yb2FkcnVubmVyLmRpc3BhdGNoLnYxLkNvZGVjEgwKBG1vcmUYBCABKAgSCwoDcGlkGAUgASgNMvEBCg9EaXNwYXRjaFNlcnZpY2USYwoIRGlzcGF0Y2gSJy5yb2FkcnVubmVyLmRpc3BhdGNoLnYxLkRpc3BhdGNoUmVxdWVzdBooLnJvYWRydW5uZXIuZGlzcGF0Y2gudjEuRGlzcGF0Y2hSZXNwb25zZSIEiLUYBBJ5Cg5EaXNwYXRjaFN0cmVhbRItLnJvYWRydW5uZXIuZGlzcGF0Y2gudjEuRGlzcGF0Y2hTdHJlYW1SZXF1ZXN0Gi4ucm9hZHJ1bm5lci5kaXNwYXRjaC52MS5EaXNwYXRjaFN0cmVhbVJlc3BvbnNlIgSItRgEKAEwAWIGcHJvdG8z", [file_buf_validate_validate, file_google_protobuf_duration, file_roadrunner_auth_v1_role, file_roadrunner_dispatch_v1_payload, file_roadrunner_errors_v1_error_detail]);
+  fileDesc("Ci1yb2FkcnVubmVyL2Rpc3BhdGNoL3YxL2Rpc3BhdGNoX3NlcnZpY2UucHJvdG8SFnJvYWRydW5uZXIuZGlzcGF0Y2gudjEilQEKD0Rpc3BhdGNoUmVxdWVzdBIWCgRwb29sGAEgASgJQgi6SAVyAxiAARI4CgdwYXlsb2FkGAIgASgLMh8ucm9hZHJ1bm5lci5kaXNwYXRjaC52MS5QYXlsb2FkQga6SAPIAQESEgoKaWRlbXBvdGVudBgDIAEoCBIcCgpyZXF1ZXN0X2lkGAQgASgJQgi6SAVyAxiAASKuAQoQRGlzcGF0Y2hSZXNwb25zZRIwCgdwYXlsb2FkGAEgASgLMh8ucm9hZHJ1bm5lci5kaXNwYXRjaC52MS5QYXlsb2FkEgsKA3BpZBgCIAEoDRItCgpxdWV1ZV90aW1lGAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEiwKCWV4ZWNfdGltZRgEIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiJOChVEaXNwYXRjaFN0cmVhbVJlcXVlc3QSNQoIY29tbWFuZHMYASADKAsyIy5yb2FkcnVubmVyLmRpc3BhdGNoLnYxLkNhbGxDb21tYW5kIksKFkRpc3BhdGNoU3RyZWFtUmVzcG9uc2USMQoGZXZlbnRzGAEgAygLMiEucm9hZHJ1bm5lci5kaXNwYXRjaC52MS5DYWxsRXZlbnQi7AIKC0NhbGxDb21tYW5kEg8KB2NhbGxfaWQYASABKA0SMAoEb3BlbhgCIAEoCzIgLnJvYWRydW5uZXIuZGlzcGF0Y2gudjEuT3BlbkNhbGxIABIxCgRib2R5GAMgASgLMiEucm9hZHJ1bm5lci5kaXNwYXRjaC52MS5Cb2R5Q2h1bmtIABI0CgVncmFudBgEIAEoCzIjLnJvYWRydW5uZXIuZGlzcGF0Y2gudjEuR3JhbnRXaW5kb3dIABI0CgZjYW5jZWwYBSABKAsyIi5yb2FkcnVubmVyLmRpc3BhdGNoLnYxLkNhbmNlbENhbGxIABIxCgRmaWxlGAYgASgLMiEucm9hZHJ1bm5lci5kaXNwYXRjaC52MS5GaWxlQ2h1bmtIABI9Cg1zdHJlYW1fd2luZG93GAcgASgLMiQucm9hZHJ1bm5lci5kaXNwYXRjaC52MS5TdHJlYW1XaW5kb3dIAEIJCgdjb21tYW5kIvsBCghPcGVuQ2FsbBIMCgRwb29sGAEgASgJEg8KB2NvbnRleHQYAiABKAwSDAoEYm9keRgDIAEoDBIsCgVjb2RlYxgEIAEoDjIdLnJvYWRydW5uZXIuZGlzcGF0Y2gudjEuQ29kZWMSEQoJbW9yZV9ib2R5GAUgASgIEhIKCmlkZW1wb3RlbnQYBiABKAgSEgoKcmVxdWVzdF9pZBgHIAEoCRIUCgx3aW5kb3dfYnl0ZXMYCCABKA0SEgoKdGltZW91dF9tcxgJIAEoDRIVCg1hdHRlbXB0c19sZWZ0GAogASgNEhgKEHVubGltaXRlZF93aW5kb3cYCyABKAgiOAoJQm9keUNodW5rEgwKBGRhdGEYASABKAwSDAoEbGFzdBgCIAEoCBIPCgdjb250ZXh0GAMgASgMIjgKCUZpbGVDaHVuaxIPCgdmaWxlX2lkGAEgASgNEgwKBGRhdGEYAiABKAwSDAoEbGFzdBgDIAEoCCIcCgtHcmFudFdpbmRvdxINCgVieXRlcxgBIAEoDSIdCgxTdHJlYW1XaW5kb3cSDQoFYnl0ZXMYASABKA0iDAoKQ2FuY2VsQ2FsbCKsAgoJQ2FsbEV2ZW50Eg8KB2NhbGxfaWQYASABKA0SLgoFcmVwbHkYAiABKAsyHS5yb2FkcnVubmVyLmRpc3BhdGNoLnYxLlJlcGx5SAASMgoFZXJyb3IYAyABKAsyIS5yb2FkcnVubmVyLmVycm9ycy52MS5FcnJvckRldGFpbEgAEjQKBnN0b3JlZBgEIAEoCzIiLnJvYWRydW5uZXIuZGlzcGF0Y2gudjEuRmlsZVN0b3JlZEgAEjMKBXRha2VuGAUgASgLMiIucm9hZHJ1bm5lci5kaXNwYXRjaC52MS5CeXRlc1Rha2VuSAASNgoHcmV0cmllZBgGIAEoCzIjLnJvYWRydW5uZXIuZGlzcGF0Y2gudjEuQ2FsbFJldHJpZWRIAEIHCgVldmVudCIfCgtDYWxsUmV0cmllZBIQCghhdHRlbXB0cxgBIAEoDSJOCgpGaWxlU3RvcmVkEg8KB2ZpbGVfaWQYASABKA0SDAoEcGF0aBgCIAEoCRISCgpzaXplX2J5dGVzGAMgASgEEg0KBWVycm9yGAQgASgNIhsKCkJ5dGVzVGFrZW4SDQoFYnl0ZXMYASABKA0ibwoFUmVwbHkSDwoHY29udGV4dBgBIAEoDBIMCgRib2R5GAIgASgMEiwKBWNvZGVjGAMgASgOMh0ucm9hZHJ1bm5lci5kaXNwYXRjaC52MS5Db2RlYxIMCgRtb3JlGAQgASgIEgsKA3BpZBgFIAEoDTLxAQoPRGlzcGF0Y2hTZXJ2aWNlEmMKCERpc3BhdGNoEicucm9hZHJ1bm5lci5kaXNwYXRjaC52MS5EaXNwYXRjaFJlcXVlc3QaKC5yb2FkcnVubmVyLmRpc3BhdGNoLnYxLkRpc3BhdGNoUmVzcG9uc2UiBIi1GAQSeQoORGlzcGF0Y2hTdHJlYW0SLS5yb2FkcnVubmVyLmRpc3BhdGNoLnYxLkRpc3BhdGNoU3RyZWFtUmVxdWVzdBouLnJvYWRydW5uZXIuZGlzcGF0Y2gudjEuRGlzcGF0Y2hTdHJlYW1SZXNwb25zZSIEiLUYBCgBMAFiBnByb3RvMw", [file_buf_validate_validate, file_google_protobuf_duration, file_roadrunner_auth_v1_role, file_roadrunner_dispatch_v1_payload, file_roadrunner_errors_v1_error_detail]);
 
 /**
  * One payload for one pool.
@@ -105,7 +105,7 @@ export const DispatchResponseSchema: GenMessage<DispatchResponse> = /*@__PURE__*
   messageDesc(file_roadrunner_dispatch_v1_dispatch_service, 1);
 
 /**
- * Everything that the caller had to say in one turn of its event loop, in order.
+ * What the caller had to say in one turn of its event loop, in order; what is too much for one message comes in the next.
  *
  * @generated from message roadrunner.dispatch.v1.DispatchStreamRequest
  */
@@ -126,7 +126,8 @@ export const DispatchStreamRequestSchema: GenMessage<DispatchStreamRequest> = /*
   messageDesc(file_roadrunner_dispatch_v1_dispatch_service, 2);
 
 /**
- * Everything that the core had to say in one turn of its event loop, or a few in a row, in order.
+ * What the core had to say in one turn of its event loop, or a few in a row, in order; what is too much for one message
+ * comes in the next.
  *
  * @generated from message roadrunner.dispatch.v1.DispatchStreamResponse
  */
@@ -153,7 +154,7 @@ export const DispatchStreamResponseSchema: GenMessage<DispatchStreamResponse> = 
  */
 export type CallCommand = Message<"roadrunner.dispatch.v1.CallCommand"> & {
   /**
-   * Chosen by the caller, unique among the calls open on the stream.
+   * Chosen by the caller, unique among the calls open on the stream. 0 is for `stream_window`, which is about all calls.
    *
    * @generated from field: uint32 call_id = 1;
    */
@@ -206,6 +207,14 @@ export type CallCommand = Message<"roadrunner.dispatch.v1.CallCommand"> & {
      */
     value: FileChunk;
     case: "file";
+  } | {
+    /**
+     * A window for all calls together, with `call_id` 0.
+     *
+     * @generated from field: roadrunner.dispatch.v1.StreamWindow stream_window = 7;
+     */
+    value: StreamWindow;
+    case: "streamWindow";
   } | { case: undefined; value?: undefined };
 };
 
@@ -272,7 +281,7 @@ export type OpenCall = Message<"roadrunner.dispatch.v1.OpenCall"> & {
   requestId: string;
 
   /**
-   * How many bytes of reply the core may send before it must wait for `grant`. 0: no limit.
+   * How many bytes of reply the core may send before it must wait for `grant`. 0: 256 KiB.
    *
    * @generated from field: uint32 window_bytes = 8;
    */
@@ -284,6 +293,22 @@ export type OpenCall = Message<"roadrunner.dispatch.v1.OpenCall"> & {
    * @generated from field: uint32 timeout_ms = 9;
    */
   timeoutMs: number;
+
+  /**
+   * How many workers may still begin the call if it is idempotent, one after the other. Callers who send a call again
+   * after a core was lost give what is left, so that no call runs more often than that however many layers repeat it.
+   * 0: 2. A call that is not idempotent runs once.
+   *
+   * @generated from field: uint32 attempts_left = 10;
+   */
+  attemptsLeft: number;
+
+  /**
+   * The reply comes without `grant`, as fast as the stream is read: `window_bytes` is not looked at.
+   *
+   * @generated from field: bool unlimited_window = 11;
+   */
+  unlimitedWindow: boolean;
 };
 
 /**
@@ -387,6 +412,31 @@ export const GrantWindowSchema: GenMessage<GrantWindow> = /*@__PURE__*/
   messageDesc(file_roadrunner_dispatch_v1_dispatch_service, 8);
 
 /**
+ * Bytes of reply that the caller is ready to hold for all calls of the stream together. The first one opens this window
+ * (without one there is none), later ones give bytes back. All bytes of replies count until they are given back: those of
+ * open calls by their `grant`, those of calls that are over by this message. While more than the window is out, no call
+ * gets further than 16 KiB ahead of its grants, so grant small portions then: readers that stop hold little, and all
+ * others go on.
+ *
+ * @generated from message roadrunner.dispatch.v1.StreamWindow
+ */
+export type StreamWindow = Message<"roadrunner.dispatch.v1.StreamWindow"> & {
+  /**
+   * How many more.
+   *
+   * @generated from field: uint32 bytes = 1;
+   */
+  bytes: number;
+};
+
+/**
+ * Describes the message roadrunner.dispatch.v1.StreamWindow.
+ * Use `create(StreamWindowSchema)` to create a new message.
+ */
+export const StreamWindowSchema: GenMessage<StreamWindow> = /*@__PURE__*/
+  messageDesc(file_roadrunner_dispatch_v1_dispatch_service, 9);
+
+/**
  * Gives a call up.
  *
  * @generated from message roadrunner.dispatch.v1.CancelCall
@@ -399,7 +449,7 @@ export type CancelCall = Message<"roadrunner.dispatch.v1.CancelCall"> & {
  * Use `create(CancelCallSchema)` to create a new message.
  */
 export const CancelCallSchema: GenMessage<CancelCall> = /*@__PURE__*/
-  messageDesc(file_roadrunner_dispatch_v1_dispatch_service, 9);
+  messageDesc(file_roadrunner_dispatch_v1_dispatch_service, 10);
 
 /**
  * What the core says about one call.
@@ -451,6 +501,14 @@ export type CallEvent = Message<"roadrunner.dispatch.v1.CallEvent"> & {
      */
     value: BytesTaken;
     case: "taken";
+  } | {
+    /**
+     * The worker died, and the call runs again.
+     *
+     * @generated from field: roadrunner.dispatch.v1.CallRetried retried = 6;
+     */
+    value: CallRetried;
+    case: "retried";
   } | { case: undefined; value?: undefined };
 };
 
@@ -459,7 +517,28 @@ export type CallEvent = Message<"roadrunner.dispatch.v1.CallEvent"> & {
  * Use `create(CallEventSchema)` to create a new message.
  */
 export const CallEventSchema: GenMessage<CallEvent> = /*@__PURE__*/
-  messageDesc(file_roadrunner_dispatch_v1_dispatch_service, 10);
+  messageDesc(file_roadrunner_dispatch_v1_dispatch_service, 11);
+
+/**
+ * A call runs again, on another worker.
+ *
+ * @generated from message roadrunner.dispatch.v1.CallRetried
+ */
+export type CallRetried = Message<"roadrunner.dispatch.v1.CallRetried"> & {
+  /**
+   * How many workers have begun the call, the one of now included.
+   *
+   * @generated from field: uint32 attempts = 1;
+   */
+  attempts: number;
+};
+
+/**
+ * Describes the message roadrunner.dispatch.v1.CallRetried.
+ * Use `create(CallRetriedSchema)` to create a new message.
+ */
+export const CallRetriedSchema: GenMessage<CallRetried> = /*@__PURE__*/
+  messageDesc(file_roadrunner_dispatch_v1_dispatch_service, 12);
 
 /**
  * What became of a file.
@@ -502,7 +581,7 @@ export type FileStored = Message<"roadrunner.dispatch.v1.FileStored"> & {
  * Use `create(FileStoredSchema)` to create a new message.
  */
 export const FileStoredSchema: GenMessage<FileStored> = /*@__PURE__*/
-  messageDesc(file_roadrunner_dispatch_v1_dispatch_service, 11);
+  messageDesc(file_roadrunner_dispatch_v1_dispatch_service, 13);
 
 /**
  * How many bytes of body and files the core has put away since the last such event of the call, counted over `body` and
@@ -525,7 +604,7 @@ export type BytesTaken = Message<"roadrunner.dispatch.v1.BytesTaken"> & {
  * Use `create(BytesTakenSchema)` to create a new message.
  */
 export const BytesTakenSchema: GenMessage<BytesTaken> = /*@__PURE__*/
-  messageDesc(file_roadrunner_dispatch_v1_dispatch_service, 12);
+  messageDesc(file_roadrunner_dispatch_v1_dispatch_service, 14);
 
 /**
  * A reply, or a piece of it.
@@ -562,7 +641,7 @@ export type Reply = Message<"roadrunner.dispatch.v1.Reply"> & {
   more: boolean;
 
   /**
-   * Process id of the worker, in the first piece only.
+   * Process id of the worker, in every piece.
    *
    * @generated from field: uint32 pid = 5;
    */
@@ -574,7 +653,7 @@ export type Reply = Message<"roadrunner.dispatch.v1.Reply"> & {
  * Use `create(ReplySchema)` to create a new message.
  */
 export const ReplySchema: GenMessage<Reply> = /*@__PURE__*/
-  messageDesc(file_roadrunner_dispatch_v1_dispatch_service, 13);
+  messageDesc(file_roadrunner_dispatch_v1_dispatch_service, 15);
 
 /**
  * Runs payloads on pools of workers.
@@ -598,6 +677,12 @@ export const DispatchService: GenService<{
   /**
    * Many calls on one stream, in both directions in pieces and in batches. A failed call ends with an `error` event;
    * the stream itself goes on. Closing the request side lets open calls finish.
+   *
+   * Bounds: no message of the core is larger than control.max_message_size, and few are larger than 256 KiB; the initial
+   * metadata `rr-message-bytes-max` tells what the core takes in one message. What cannot be cut into pieces (the context
+   * of a request or reply) and does not fit fails its call with PAYLOAD_TOO_LARGE. A message may have 100,000 fields in
+   * all. A stream may have 65,536 open calls; more are refused one by one with QUEUE_FULL. A caller that does not read is
+   * sent no more than fits in 4 MiB and the windows of HTTP/2, whatever the windows of its calls.
    *
    * @generated from rpc roadrunner.dispatch.v1.DispatchService.DispatchStream
    */

@@ -134,7 +134,8 @@ export const ErrorReason = {
   QUEUE_WAIT_EXCEEDED: 9,
 
   /**
-   * The server or the pool is stopping.
+   * The server or the pool is stopping. With begun=true in the metadata a worker had begun the call and was stopped
+   * before its end: it may go to another server only if running twice does no harm.
    *
    * @generated from enum value: ERROR_REASON_DRAINING = 10;
    */
