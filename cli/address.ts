@@ -1,8 +1,8 @@
 import { readFile } from "node:fs/promises";
-import { isIPv6 } from "node:net";
 import { resolve } from "node:path";
 import type { ConfigurationSource } from "../src/config/load.ts";
 import { RrError, systemErrorCode } from "../src/errors.ts";
+import { formatAddress, hostPort } from "../src/net/address.ts";
 import type { CoreLocation, GlobalOptions } from "./invocation.ts";
 import type { Environment } from "./terminal.ts";
 
@@ -28,9 +28,8 @@ async function configuredLocation(globals: GlobalOptions, env: Environment): Pro
   const { loadConfiguration } = await import("../src/config/load.ts");
   const { configuration } = loadConfiguration(configurationSource(globals, env));
   const { listen } = configuration.control;
-  const address = listen.kind === "unix" ? `unix://${listen.path}` : `tcp://${hostPort(listen.host, listen.port)}`;
   return {
-    address: dialAddress(address, configuration.workingDirectory),
+    address: dialAddress(formatAddress(listen), configuration.workingDirectory),
     source: `control.listen of ${globals.configFile}`,
   };
 }
@@ -76,10 +75,6 @@ export function dialAddress(text: string, directory: string): string {
   const host = tcp[1]!.replace(/^\[|\]$/g, "");
   if (host === "" || host === "0.0.0.0") return `tcp://127.0.0.1:${port}`;
   return `tcp://${hostPort(host === "::" ? "::1" : host, port)}`;
-}
-
-function hostPort(host: string, port: number): string {
-  return isIPv6(host) ? `[${host}]:${port}` : `${host}:${port}`;
 }
 
 /** The core runs on this machine, as far as the address tells: its process can be looked at. */

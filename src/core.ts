@@ -14,6 +14,7 @@ import { EventLog } from "./events/event-log.ts";
 import { FrontendGroup, SERVER_KINDS } from "./frontends/frontend-group.ts";
 import type { Log } from "./log.ts";
 import { Pool } from "./pool/pool.ts";
+import { socketRightsFor } from "./process/identity.ts";
 import { runInitHook } from "./process/init-hook.ts";
 import { Reloader } from "./reload/reloader.ts";
 import { rpcMethods } from "./rpc/methods.ts";
@@ -189,8 +190,10 @@ export class Core {
     const { loaded, log } = this.#options;
     const { rpc } = loaded.configuration;
     if (!rpc) return;
+    const [pool] = loaded.configuration.pools;
+    const rights = socketRightsFor({ user: pool?.user, group: pool?.group });
     const methods = rpcMethods(this.#dispatcher, () => JSON.stringify(plainConfiguration(loaded.message)));
-    this.#rpc = await RpcServer.open(rpc.listen, methods, log.child({ channel: "rpc" }));
+    this.#rpc = await RpcServer.open(rpc.listen, rights, methods, log.child({ channel: "rpc" }));
   }
 
   async #startPools(): Promise<void> {

@@ -7,7 +7,7 @@ import { ROOT } from "./support/php.ts";
  * Who may import whom. A module may import its own area and the areas of its row; everything else is a wrong way. The
  * areas are folders of src, or single files of it.
  */
-const BASE = ["errors", "clock", "log", "async"];
+const BASE = ["errors", "clock", "log", "async", "net"];
 const CORE_PARTS = ["config", "goridge", "events", "stats", "process", "relay", "worker", "pool", "dispatch", "spool"];
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   errors: [],
@@ -16,6 +16,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   log: [],
   version: [],
   "id-map": [],
+  net: ["errors", "clock", "log", "async"],
   grpc: ["gen", "errors"],
   config: ["gen", "grpc", "version", ...BASE],
   goridge: BASE,

@@ -6,6 +6,8 @@ import { ACME_TLS, alpnFile, isToken, tokenFile } from "../config/acme-folder.ts
 import type { AcmeOptions } from "../config/options.ts";
 import { RrError } from "../errors.ts";
 import type { Log } from "../log.ts";
+import { listenAtHost } from "../net/hosts.ts";
+import { listenProblem } from "../net/listen-problem.ts";
 import { writeWhole } from "./cache-folder.ts";
 
 const PREFIX = "/.well-known/acme-challenge/";
@@ -35,14 +37,17 @@ export class ChallengeAnswers {
     const { host, port } = challengeAddress;
     const server = challenge === "http-01" ? this.#httpServer() : this.#tlsServer();
     try {
-      await listening(server, host, port);
+      await listenAtHost(host, (address) => listening(server, address, port));
       this.#server = server;
     } catch (thrown) {
       const key = challenge === "http-01" ? "alt_http_port" : "alt_tlsalpn_port";
-      const message = `challenges cannot be answered on ${host}:${port}: ${(thrown as Error).message} (http.ssl.acme.${key})`;
-      if (!answeredByFrontends) throw new RrError("FAILED_PRECONDITION", message, { cause: thrown });
+      const problem = listenProblem({ what: "challenges", key: `http.ssl.acme.${key}` }, challengeAddress, thrown);
+      if (!answeredByFrontends) throw problem;
       const served = challenge === "http-01" ? "http.address" : "http.ssl.address";
-      this.#log.warn({ event: "certificate.no_address" }, `${message}; those that come to ${served} are`);
+      this.#log.warn(
+        { event: "certificate.no_address" },
+        `${problem.message}; those that come to ${served} are answered`,
+      );
     }
   }
 

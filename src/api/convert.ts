@@ -6,6 +6,7 @@ import type { DistributionSchema } from "../../gen/roadrunner/stats/v1/stats_ser
 import { systemClock } from "../clock.ts";
 import type { RelayOptions } from "../config/options.ts";
 import type { EventSeverity, RecordedEvent } from "../events/event-log.ts";
+import { formatAddress } from "../net/address.ts";
 import type { Pool, PoolState as PoolStateName } from "../pool/pool.ts";
 import { readMemoryBytes } from "../process/resources.ts";
 import type { Distribution } from "../stats/distribution.ts";
@@ -39,8 +40,7 @@ export const SEVERITY: Record<EventSeverity, Severity> = {
 };
 
 export function relayText(relay: RelayOptions): string {
-  if (relay.kind === "pipes") return "pipes";
-  return relay.kind === "unix" ? `unix://${relay.path}` : `tcp://${relay.host}:${relay.port}`;
+  return relay.kind === "pipes" ? "pipes" : formatAddress(relay);
 }
 
 function counters(counts: ReadonlyMap<string, number>): Record<string, bigint> {

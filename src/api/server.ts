@@ -1,4 +1,4 @@
-import { chmodSync, mkdirSync, rmSync } from "node:fs";
+import { mkdirSync } from "node:fs";
 import { dirname } from "node:path";
 import type { DescMessage, DescService } from "@bufbuild/protobuf";
 import type { GenService, GenServiceMethods } from "@bufbuild/protobuf/codegenv2";
@@ -15,12 +15,15 @@ import { ServerService } from "../../gen/roadrunner/server/v1/server_service_pb.
 import { StatsService } from "../../gen/roadrunner/stats/v1/stats_service_pb.ts";
 import type { Deadline } from "../async/deadline.ts";
 import type { LoadedConfiguration } from "../config/load.ts";
-import type { Address } from "../config/options.ts";
 import type { Dispatcher } from "../dispatch/dispatcher.ts";
-import { RrError, systemErrorCode } from "../errors.ts";
 import type { EventLog } from "../events/event-log.ts";
 import { serviceDefinition } from "../grpc/service-definition.ts";
 import type { Log } from "../log.ts";
+import { type Address, hostPort } from "../net/address.ts";
+import { listenAtHost } from "../net/hosts.ts";
+import { KeptSocket } from "../net/kept-socket.ts";
+import { listenProblem } from "../net/listen-problem.ts";
+import type { SocketRights } from "../net/unix-socket.ts";
 import type { Spool } from "../spool/spool.ts";
 import { CallGate } from "./call-gate.ts";
 import { configService } from "./config-service.ts";
@@ -49,11 +52,19 @@ export interface ApiDependencies {
 export interface ApiServer {
   /** Refuses new calls and waits until then for those that have begun. */
   drain(deadline: Deadline): Promise<void>;
-  /** Opens one more address. Returns it with the port that was chosen. */
-  listen(address: Address): Promise<string>;
+  /**
+   * Opens one more address. Returns it with the port that was chosen.
+   *
+   * @param rights who may connect to a unix socket: by default this user alone
+   */
+  listen(address: Address, rights?: SocketRights): Promise<string>;
+  /** Makes sure that the sockets in the file system are there. */
+  restoreSockets(): Promise<void>;
   /** Ends watches, lets other calls finish, and ends those too when the time is up. */
   close(deadline: Deadline): Promise<void>;
 }
+
+type GrpcServer = ReturnType<typeof createServer>;
 
 /** All services on any number of addresses: the private socket of the frontends and the public ones. */
 export function createApiServer(dependencies: ApiDependencies): ApiServer {
@@ -74,18 +85,32 @@ export function createApiServer(dependencies: ApiDependencies): ApiServer {
   const described = implementations.map(([service]) => service as unknown as DescService);
   const reflection = reflectionService([...described, ServerReflection as unknown as DescService]);
   const interceptor = apiInterceptor(createValidator(requestMessages(described)), log);
-  const servers: ReturnType<typeof createServer>[] = [];
+  const servers: GrpcServer[] = [];
+  const kept: KeptSocket[] = [];
+  /** Every address has a server of its own. Settles with the port. */
+  const bind = async (target: string): Promise<number> => {
+    const server = createServer(channelOptions(messageBytesMax)).use(interceptor);
+    for (const [service, implementation] of implementations)
+      server.add(serviceDefinition(service) as never, implementation as never);
+    for (const service of [ServerReflection, ServerReflectionAlpha])
+      server.add(serviceDefinition(service as never) as never, reflection as never);
+    const port = await server.listen(target);
+    servers.push(server);
+    return port;
+  };
 
   return {
-    async listen(address) {
-      const server = createServer(channelOptions(messageBytesMax)).use(interceptor);
-      for (const [service, implementation] of implementations)
-        server.add(serviceDefinition(service) as never, implementation as never);
-      for (const service of [ServerReflection, ServerReflectionAlpha])
-        server.add(serviceDefinition(service as never) as never, reflection as never);
-      const name = await listen(server, address);
-      servers.push(server);
-      return name;
+    async listen(address, rights = { mode: 0o600 }) {
+      try {
+        if (address.kind === "tcp") return await listenAtTcp(address, bind);
+        kept.push(await listenAtPath(address.path, rights, bind, dependencies));
+        return `unix://${address.path}`;
+      } catch (thrown) {
+        throw listenProblem({ what: "gRPC", key: "control.listen" }, address, thrown);
+      }
+    },
+    async restoreSockets() {
+      await Promise.all(kept.map((socket) => socket.restore()));
     },
     async drain(deadline) {
       streams.gate.close();
@@ -93,13 +118,14 @@ export function createApiServer(dependencies: ApiDependencies): ApiServer {
     },
     async close(deadline) {
       stopping.abort();
+      for (const socket of kept) socket.close();
       await Promise.all(servers.map((server) => shutDown(server, deadline)));
     },
   };
 }
 
 /** Settles in time whatever clients do: grpc-js finds its connections for a forced end only with channelz on. */
-async function shutDown(server: ReturnType<typeof createServer>, deadline: Deadline): Promise<void> {
+async function shutDown(server: GrpcServer, deadline: Deadline): Promise<void> {
   const ended = await deadline.race(server.shutdown().then(() => true));
   if (!ended) server.forceShutdown();
 }
@@ -120,28 +146,28 @@ function channelOptions(messageBytesMax: number) {
   };
 }
 
-async function listen(server: ReturnType<typeof createServer>, address: Address): Promise<string> {
-  if (address.kind === "unix") {
-    mkdirSync(dirname(address.path), { recursive: true, mode: 0o700 });
-    // gRPC leaves the socket of a former run lying about and then fails on it.
-    rmSync(address.path, { force: true });
-    await server.listen(`unix://${address.path}`);
-    chmodSync(address.path, 0o600);
-    return `unix://${address.path}`;
-  }
-  const host = address.host.includes(":") ? `[${address.host}]` : address.host;
-  try {
-    return `tcp://${host}:${await server.listen(`${host}:${address.port}`)}`;
-  } catch (thrown) {
-    throw new RrError("FAILED_PRECONDITION", await cannotListen(`${host}:${address.port}`, address.port, thrown), {
-      cause: thrown,
-    });
-  }
+type Bind = (target: string) => Promise<number>;
+
+function listenAtTcp({ host, port }: Extract<Address, { kind: "tcp" }>, bind: Bind): Promise<string> {
+  return listenAtHost(host, async (ip) => `tcp://${hostPort(ip, await bind(hostPort(ip, port)))}`);
 }
 
-async function cannotListen(name: string, port: number, thrown: unknown): Promise<string> {
-  const inUse = systemErrorCode(thrown) === "EADDRINUSE" || /EADDRINUSE|No address added/.test(String(thrown));
-  if (!inUse) return `cannot listen for gRPC on ${name}: ${(thrown as Error).message}`;
-  const { describePortOwner } = await import("../process/port-owner.ts");
-  return `cannot listen for gRPC on ${name}: the port is in use${describePortOwner(port)}; choose another control.listen`;
+function listenAtPath(
+  path: string,
+  rights: SocketRights,
+  bind: Bind,
+  { events, log }: Pick<ApiDependencies, "events" | "log">,
+): Promise<KeptSocket> {
+  const makeFolder = () => mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+  makeFolder();
+  return KeptSocket.open({
+    path,
+    rights,
+    bind: async (temporary) => void (await bind(`unix://${temporary}`)),
+    makeFolder,
+    lost: (message, restored) => {
+      log[restored ? "warn" : "error"]({ event: "server.socket_lost", path }, message);
+      events.record("server.socket_lost", { message, attributes: { path, restored: String(restored) } });
+    },
+  });
 }

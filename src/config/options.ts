@@ -1,3 +1,5 @@
+import type { Address, TcpAddress } from "../net/address.ts";
+
 /**
  * The configuration as the rest of the program sees it: complete, in milliseconds and bytes, paths absolute, read-only.
  * The contract's message (roadrunner.config.v1.Configuration) is what users write; `resolve.ts` makes this out of it.
@@ -46,12 +48,6 @@ export interface ReloadRule {
   /** Names, or absolute paths. */
   readonly ignore: readonly string[];
 }
-
-export type Address =
-  | { readonly kind: "tcp"; readonly host: string; readonly port: number }
-  | { readonly kind: "unix"; readonly path: string };
-
-export type TcpAddress = Extract<Address, { kind: "tcp" }>;
 
 export interface ControlOptions {
   /** Where the gRPC API listens besides the private socket. */

@@ -1,7 +1,8 @@
 import type { Configuration, Pool, Server } from "../../gen/roadrunner/config/v1/configuration_pb.ts";
+import type { Address } from "../net/address.ts";
 import { COMPATIBLE_RR_VERSION } from "../version.ts";
 import { addressForPhp, parseRelay } from "./address.ts";
-import type { Address, PoolOptions, RelayOptions } from "./options.ts";
+import type { PoolOptions, RelayOptions } from "./options.ts";
 import { environmentNames, milliseconds, type ResolutionContext } from "./resolution.ts";
 
 /** What all pools share. */

@@ -1,9 +1,10 @@
 import { isIP } from "node:net";
 import { join, resolve } from "node:path";
 import type { Acme, Http, Ssl } from "../../gen/roadrunner/config/v1/configuration_pb.ts";
+import type { Address, TcpAddress } from "../net/address.ts";
 import { parseAddress, parseHttpAddress } from "./address.ts";
 import { certificateProblem } from "./certificate.ts";
-import type { AcmeOptions, Address, ClientAuth, HttpOptions, TcpAddress, TlsOptions } from "./options.ts";
+import type { AcmeOptions, ClientAuth, HttpOptions, TlsOptions } from "./options.ts";
 import type { ResolutionContext } from "./resolution.ts";
 
 /** Stands in for an address that is wrong, so that the rest can be checked. */

@@ -1,8 +1,8 @@
 import { resolve } from "node:path";
 import type { Configuration, Http, Logs, Status, Uploads } from "../../gen/roadrunner/config/v1/configuration_pb.ts";
+import { type Address, collide, plainAddress } from "../net/address.ts";
 import { installedContextCodec } from "./composer.ts";
 import type {
-  Address,
   HttpOptions,
   LogOptions,
   OnInitOptions,
@@ -171,13 +171,11 @@ function checkConflicts(
   { control, rpc, http, fileServer, status, pools }: ServerConfiguration,
   { report }: ResolutionContext,
 ): void {
-  const takers = new Map<string, string>();
+  const takers: { readonly address: Address; readonly path: string }[] = [];
   const take = (address: Address, path: string) => {
-    if (address.kind === "tcp" && address.port === 0) return;
-    const key = address.kind === "unix" ? address.path : `${address.host}:${address.port}`;
-    const other = takers.get(key);
-    if (other !== undefined) report(path, `${other} has the address ${key} already: choose another`);
-    takers.set(key, path);
+    const other = takers.find((taker) => collide(taker.address, address));
+    if (other) report(path, `${other.path} has the address ${plainAddress(other.address)} already: choose another`);
+    takers.push({ address, path });
   };
   take(control.listen, "control.listen");
   if (rpc) take(rpc.listen, "rpc.listen");

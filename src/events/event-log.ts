@@ -7,6 +7,10 @@ export const EVENT_TYPES = {
   "server.started": { severity: "info", meaning: "all pools serve and the addresses are open" },
   "server.draining": { severity: "info", meaning: "no new calls are taken" },
   "server.stopped": { severity: "info", meaning: "all processes of the server have ended" },
+  "server.socket_lost": {
+    severity: "warning",
+    meaning: "a socket of the server was removed from the file system; it is made again if that can be done",
+  },
   "frontend.started": { severity: "info", meaning: "an HTTP frontend takes connections" },
   "frontend.exited": { severity: "error", meaning: "an HTTP frontend ended by itself and is started again" },
   "certificate.ordered": { severity: "info", meaning: "an authority gave a new certificate (ACME)" },

@@ -1,10 +1,11 @@
 import { CertificateKeeper } from "../acme/certificate-keeper.ts";
 import type { EndPlan } from "../async/end-plan.ts";
-import type { Address, ServerConfiguration } from "../config/options.ts";
+import type { ServerConfiguration } from "../config/options.ts";
 import type { EventLog } from "../events/event-log.ts";
 import type { Log } from "../log.ts";
+import { type Address, plainAddress } from "../net/address.ts";
 import { FrontendSupervisor, type ServerKind } from "./frontend-supervisor.ts";
-import { type ListeningSocket, openListeningSocket, openListeningUnixSocket } from "./listening-socket.ts";
+import { type ListeningSocket, openListeningSocket } from "./listening-socket.ts";
 
 export interface FrontendGroupOptions {
   readonly configuration: ServerConfiguration;
@@ -52,10 +53,7 @@ export class FrontendGroup {
   addresses(...kinds: readonly ServerKind[]): string[] {
     return this.#sockets
       .filter(({ kind }) => kinds.includes(kind))
-      .map(({ kind, socket: { host, port } }) => {
-        const place = host.includes("/") ? host : `${host.includes(":") ? `[${host}]` : host}:${port}`;
-        return `${SCHEMES[kind]}://${place}`;
-      });
+      .map(({ kind, socket }) => `${SCHEMES[kind]}://${plainAddress(socket.address)}`);
   }
 
   /** Rejects with FAILED_PRECONDITION naming the address, or the folder of ACME, that cannot be had. */
@@ -63,11 +61,7 @@ export class FrontendGroup {
     const { kinds, configuration } = this.#options;
     for (const { kind, address, options, key } of wantedServers(configuration)) {
       if (!kinds.includes(kind)) continue;
-      const socket =
-        address.kind === "unix"
-          ? await openListeningUnixSocket(address.path, key)
-          : await openListeningSocket(address.host, address.port, key);
-      this.#sockets.push({ kind, options, socket });
+      this.#sockets.push({ kind, options, socket: await openListeningSocket(address, key) });
     }
     const acme = configuration.http?.tls?.acme;
     if (acme === undefined || !kinds.includes("https")) return;

@@ -2,6 +2,7 @@ import type { EndPlan } from "../async/end-plan.ts";
 import { RrError } from "../errors.ts";
 import type { EventLog } from "../events/event-log.ts";
 import type { Log } from "../log.ts";
+import type { Address } from "../net/address.ts";
 import { ChildProcess } from "../process/child-process.ts";
 import { readMemoryBytes } from "../process/resources.ts";
 import type { ListeningSocket } from "./listening-socket.ts";
@@ -23,10 +24,9 @@ export interface ServerAssignment {
   readonly kind: ServerKind;
   /** HttpOptions or FileServerOptions as a JSON value. */
   readonly options: unknown;
-  /** Descriptor of the listening socket; undefined: the frontend opens host and port itself. */
+  /** Descriptor of the listening socket; undefined: the frontend opens the address itself. */
   readonly listenFd: number | undefined;
-  readonly host: string;
-  readonly port: number;
+  readonly address: Address;
 }
 
 export interface FrontendMessages {
@@ -140,9 +140,9 @@ export class FrontendSupervisor {
     child.send({
       type: "assignment",
       ...assignment,
-      servers: servers.map(({ kind, options, socket: { fd, host, port } }) => {
+      servers: servers.map(({ kind, options, socket: { fd, address } }) => {
         const listenFd = fd === undefined ? undefined : FIRST_INHERITED_FD + inheritFds.indexOf(fd);
-        return { kind, options, listenFd, host, port };
+        return { kind, options, listenFd, address };
       }),
     } satisfies FrontendAssignment as never);
     void child.exited.then(() => this.#exited(place, child));

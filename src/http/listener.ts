@@ -2,8 +2,10 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { type AddressInfo, createServer as createNetServer, type Server as NetServer, type Socket } from "node:net";
 import { createServer as createTlsServer, type Server as TlsServer } from "node:tls";
 import { ACME_TLS } from "../config/acme-folder.ts";
-import { RrError, systemErrorCode } from "../errors.ts";
+import { type RrError, systemErrorCode } from "../errors.ts";
 import type { Log } from "../log.ts";
+import { type Address, hostPort } from "../net/address.ts";
+import { listenProblem } from "../net/listen-problem.ts";
 import { AcceptedSockets } from "./accepted-sockets.ts";
 import { LINGER_MS, rawErrorResponse } from "./error-response.ts";
 import { Http2Connections } from "./http2/http2-server.ts";
@@ -20,7 +22,7 @@ export type ListenTarget =
   /** A unix socket. */
   | { readonly path: string }
   /** A listening socket among the process's descriptors. */
-  | { readonly fd: number }
+  | { readonly fd: number; readonly address?: Address }
   /** A listening server that came over Node's channel between processes. */
   | { readonly handle: NetServer };
 
@@ -258,33 +260,20 @@ export function listen(
       server.off("error", failed);
       resolve();
     });
-    server.listen("handle" in target ? target.handle : target);
+    server.listen("handle" in target ? target.handle : "fd" in target ? { fd: target.fd } : target);
   });
 }
 
-function listenError(error: Error, target: ListenTarget, addressKey: string): RrError {
-  const where =
-    "host" in target
-      ? shown(target)
-      : "path" in target
-        ? target.path
-        : "fd" in target
-          ? `descriptor ${target.fd}`
-          : "an inherited socket";
-  const code = systemErrorCode(error);
-  const [problem, advice] = LISTEN_PROBLEMS[code ?? ""] ?? [error.message, "check it"];
-  return new RrError("FAILED_PRECONDITION", `cannot listen on ${where}: ${problem}; ${advice} (${addressKey})`, {
-    cause: error,
-    metadata: { address: where, code },
-  });
+function listenError(error: Error, target: ListenTarget, key: string): RrError {
+  return listenProblem({ what: "connections", key }, targetAddress(target), error);
 }
 
-const LISTEN_PROBLEMS: Partial<Record<string, [problem: string, advice: string]>> = {
-  EADDRINUSE: ["another program listens there", "stop it, or choose a free port"],
-  EACCES: ["this user may not use the port", "take one above 1023, or give the program the right to bind it"],
-  EADDRNOTAVAIL: ["this machine does not have the address", "set the address to one that it has, or to 0.0.0.0"],
-  ENOTFOUND: ["the name of the host is not known", "choose an address of this machine"],
-};
+function targetAddress(target: ListenTarget): Address {
+  if ("host" in target) return { kind: "tcp", ...target };
+  if ("path" in target) return { kind: "unix", path: target.path };
+  const inherited = "address" in target ? target.address : undefined;
+  return inherited ?? { kind: "unix", path: "fd" in target ? `descriptor ${target.fd}` : "an inherited socket" };
+}
 
 function addressOf(server: NetServer): { host: string; port: number } {
   const { address, port } = server.address() as AddressInfo;
@@ -292,7 +281,7 @@ function addressOf(server: NetServer): { host: string; port: number } {
 }
 
 export function shown({ host, port }: { host: string; port: number }): string {
-  return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
+  return hostPort(host, port);
 }
 
 /** A connection that no request can be read from any more. */

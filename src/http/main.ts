@@ -3,6 +3,7 @@ import { createDispatchClient } from "../client/dispatch-client.ts";
 import type { FileServerOptions, HttpOptions, LogOptions, StatusOptions } from "../config/options.ts";
 import { RrError } from "../errors.ts";
 import { createLog } from "../log.ts";
+import type { Address } from "../net/address.ts";
 import { startFileServer } from "./file-server.ts";
 import type { Listener, ListenTarget } from "./listener.ts";
 import { startFrontend } from "./server.ts";
@@ -21,8 +22,7 @@ interface Assignment {
 
 interface Place {
   listenFd: number | undefined;
-  host: string;
-  port: number;
+  address: Address;
 }
 type ServerAssignment = Place &
   (
@@ -63,10 +63,9 @@ async function assigned({ cores, logs, servers }: Assignment): Promise<void> {
   process.send?.({ type: "listening" });
 }
 
-function targetOf({ listenFd, host, port }: Place): ListenTarget {
-  // A host with a slash is the path of a socket.
-  if (listenFd !== undefined) return { fd: listenFd };
-  return host.includes("/") ? { path: host } : { host, port };
+function targetOf({ listenFd, address }: Place): ListenTarget {
+  if (listenFd !== undefined) return { fd: listenFd, address };
+  return address.kind === "unix" ? { path: address.path } : { host: address.host, port: address.port };
 }
 
 async function close(timeoutMs: number): Promise<void> {

@@ -6,6 +6,7 @@ import { RrError } from "../errors.ts";
 import { goridge1 } from "../goridge/goridge1.ts";
 import { goridge3 } from "../goridge/goridge3.ts";
 import type { ExitStatus } from "../process/child-process.ts";
+import { socketRightsFor } from "../process/identity.ts";
 import { readMemoryBytes } from "../process/resources.ts";
 import { SocketListener } from "../relay/socket-listener.ts";
 import { describeExit } from "../worker/exit-explanation.ts";
@@ -123,7 +124,9 @@ export class Workforce implements WorkerObserver {
     const { log } = reporter;
     const protocol = options.protocol === "goridge1" ? goridge1 : goridge3;
     const socketListener =
-      options.relay.kind === "pipes" ? undefined : await SocketListener.open(options.relay, protocol, log);
+      options.relay.kind === "pipes"
+        ? undefined
+        : await SocketListener.open(options.relay, socketRightsFor(options), protocol, log);
     this.#environment = { options, protocol, socketListener, clock, baseEnv, log };
     const workers = await this.bootMany(this.#wanted, this.#generation).catch((error) => {
       socketListener?.close();

@@ -21,3 +21,13 @@ function lookUp(file: string, wanted: string, key: string): string[] {
   if (!found) throw new RrError("CONFIG_INVALID", `${key}: "${wanted}" is not in ${file}: name one that exists`);
   return found;
 }
+
+/** Of a socket for processes of that user: they may connect, and nobody else but this user. */
+export function socketRightsFor({ user, group }: { user?: string | undefined; group?: string | undefined }): {
+  mode: number;
+  uid?: number;
+  gid?: number;
+} {
+  const identity = resolveIdentity(user, group);
+  return { mode: identity.uid === undefined && identity.gid === undefined ? 0o600 : 0o660, ...identity };
+}

@@ -1,9 +1,9 @@
-import { rmSync } from "node:fs";
-import { createServer, type Server, type Socket } from "node:net";
-import type { Address } from "../config/options.ts";
-import { RrError, systemErrorCode } from "../errors.ts";
+import type { Socket } from "node:net";
 import type { WorkerProtocol } from "../goridge/worker-protocol.ts";
 import type { Log } from "../log.ts";
+import type { Address } from "../net/address.ts";
+import { StreamServer } from "../net/stream-server.ts";
+import type { SocketRights } from "../net/unix-socket.ts";
 import type { Relay } from "./relay.ts";
 import { StreamRelay } from "./stream-relay.ts";
 
@@ -16,7 +16,7 @@ const INTRODUCTION_MS = 5_000;
  * nobody.
  */
 export class SocketListener {
-  readonly #server: Server;
+  #server: StreamServer | undefined;
   readonly #protocol: WorkerProtocol;
   readonly #log: Log;
   readonly #expected = new Map<number, (relay: Relay) => void>();
@@ -26,15 +26,24 @@ export class SocketListener {
   private constructor(protocol: WorkerProtocol, log: Log) {
     this.#protocol = protocol;
     this.#log = log;
-    this.#server = createServer((socket) => this.#introduce(socket));
   }
 
-  static async open(address: Address, protocol: WorkerProtocol, log: Log): Promise<SocketListener> {
+  /** @param rights who may connect to a unix socket: the user of the workers */
+  static async open(
+    address: Address,
+    rights: SocketRights,
+    protocol: WorkerProtocol,
+    log: Log,
+  ): Promise<SocketListener> {
     const listener = new SocketListener(protocol, log);
-    if (address.kind === "unix") rmSync(address.path, { force: true });
-    await new Promise<void>((resolve, reject) => {
-      listener.#server.once("error", (error) => reject(cannotListen(address, error)));
-      listener.#server.listen(address.kind === "unix" ? { path: address.path } : address, resolve);
+    listener.#server = await StreamServer.open({
+      what: "workers",
+      key: "server.relay",
+      reason: "BOOT_FAILED",
+      address,
+      rights,
+      accept: (socket) => listener.#introduce(socket),
+      lost: (message) => log.warn({ event: "server.socket_lost" }, message),
     });
     return listener;
   }
@@ -56,7 +65,7 @@ export class SocketListener {
   }
 
   close(): void {
-    this.#server.close();
+    this.#server?.close();
     for (const socket of this.#early.values()) socket.destroy();
   }
 
@@ -106,13 +115,4 @@ export class SocketListener {
     });
     this.#log.debug({ pid }, `process ${pid} connected to the relay before it was asked for`);
   }
-}
-
-function cannotListen(address: Address, error: Error): RrError {
-  const name = address.kind === "unix" ? address.path : `${address.host}:${address.port}`;
-  const hint =
-    systemErrorCode(error) === "EADDRINUSE"
-      ? "another process listens there: choose another server.relay"
-      : error.message;
-  return new RrError("BOOT_FAILED", `cannot listen for workers on ${name}: ${hint}`, { cause: error });
 }

@@ -1,10 +1,10 @@
-import { rmSync } from "node:fs";
-import { createServer, type Server, type Socket } from "node:net";
-import type { Address } from "../config/options.ts";
-import { RrError, systemErrorCode } from "../errors.ts";
+import type { Socket } from "node:net";
 import { couldBeginFrame, encodeFrame, FLAG, type FrameHeader } from "../goridge/frame.ts";
 import { FrameReader } from "../goridge/frame-reader.ts";
 import type { Log } from "../log.ts";
+import type { Address } from "../net/address.ts";
+import { StreamServer } from "../net/stream-server.ts";
+import type { SocketRights } from "../net/unix-socket.ts";
 
 /**
  * Goridge RPC, the door through which PHP code calls the server: frames with two options, the caller's sequence number
@@ -18,7 +18,7 @@ const REQUEST_BYTES_MAX = 16 * 1024 * 1024;
 const CODECS = FLAG.PROTO | FLAG.JSON | FLAG.RAW | FLAG.MSGPACK | FLAG.GOB;
 
 export class RpcServer {
-  readonly #server: Server;
+  #server: StreamServer | undefined;
   readonly #sockets = new Set<Socket>();
   readonly #methods: RpcMethods;
   readonly #services: ReadonlySet<string>;
@@ -28,27 +28,30 @@ export class RpcServer {
     this.#methods = methods;
     this.#services = new Set(Object.keys(methods).map((name) => name.slice(0, name.indexOf("."))));
     this.#log = log;
-    this.#server = createServer((socket) => this.#serve(socket));
   }
 
-  static async open(address: Address, methods: RpcMethods, log: Log): Promise<RpcServer> {
+  /** @param rights who may connect to a unix socket */
+  static async open(address: Address, rights: SocketRights, methods: RpcMethods, log: Log): Promise<RpcServer> {
     const rpc = new RpcServer(methods, log);
-    if (address.kind === "unix") rmSync(address.path, { force: true });
-    await new Promise<void>((resolve, reject) => {
-      rpc.#server.once("error", (error) => reject(cannotListen(address, error)));
-      rpc.#server.listen(address.kind === "unix" ? { path: address.path } : address, resolve);
+    rpc.#server = await StreamServer.open({
+      what: "RPC",
+      key: "rpc.listen",
+      address,
+      rights,
+      accept: (socket) => rpc.#serve(socket),
+      lost: (message) => log.warn({ event: "server.socket_lost" }, message),
     });
     return rpc;
   }
 
   /** The port of a TCP address, the one that the system chose for 0; 0 for a unix socket. */
   get port(): number {
-    const address = this.#server.address();
-    return typeof address === "object" && address !== null ? address.port : 0;
+    const address = this.#server?.address;
+    return address?.kind === "tcp" ? address.port : 0;
   }
 
   close(): void {
-    this.#server.close();
+    this.#server?.close();
     for (const socket of this.#sockets) socket.destroy();
   }
 
@@ -129,11 +132,4 @@ function parseArgument(text: string): unknown {
   } catch {
     return text;
   }
-}
-
-function cannotListen(address: Address, error: Error): RrError {
-  const name = address.kind === "unix" ? address.path : `${address.host}:${address.port}`;
-  const hint =
-    systemErrorCode(error) === "EADDRINUSE" ? "the address is in use; choose another rpc.listen" : error.message;
-  return new RrError("FAILED_PRECONDITION", `cannot listen for RPC on ${name}: ${hint}`, { cause: error });
 }

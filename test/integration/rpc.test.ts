@@ -75,7 +75,7 @@ describe("goridge RPC for PHP", () => {
     });
     await pool.start();
     const methods = rpcMethods(new Dispatcher([pool]), () => '{"version":"3"}');
-    server = await RpcServer.open(PORT_FROM_SYSTEM, methods, silentLog);
+    server = await RpcServer.open(PORT_FROM_SYSTEM, { mode: 0o600 }, methods, silentLog);
     client = new RpcClient(server.port);
   });
 

@@ -3,6 +3,7 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { PoolOptions, RelayOptions, SupervisorOptions } from "../../src/config/options.ts";
+import { formatAddress } from "../../src/net/address.ts";
 import { PHP_FIXTURES, phpFixture } from "./php.ts";
 
 export type PoolOverrides = Partial<Omit<PoolOptions, "supervisor">> & {
@@ -52,7 +53,7 @@ export function poolOptions(overrides: PoolOverrides = {}): PoolOptions {
 
 function relayText(relay: RelayOptions): string {
   if (relay.kind === "pipes") return "pipes";
-  return relay.kind === "unix" ? `unix://${relay.path}` : `tcp://${relay.host}:${relay.port}`;
+  return formatAddress(relay);
 }
 
 /** A relay of that kind that nobody else uses, and how to clean up after it. */

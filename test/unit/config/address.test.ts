@@ -9,9 +9,11 @@ describe("config addresses", () => {
     ["tcp://127.0.0.1:6001", tcp("127.0.0.1", 6001)],
     ["TCP://localhost:6001", tcp("localhost", 6001)],
     ["127.0.0.1:6001", tcp("127.0.0.1", 6001)],
-    [":6001", tcp("0.0.0.0", 6001)],
-    ["tcp://:6001", tcp("0.0.0.0", 6001)],
+    [":6001", tcp("", 6001)],
+    ["tcp://:6001", tcp("", 6001)],
     ["tcp://[::1]:6001", tcp("::1", 6001)],
+    ["tcp://[0:0:0:0:0:0:0:1]:6005", tcp("::1", 6005)],
+    ["[2001:DB8:0:0:0:0:0:1]:80", tcp("2001:db8::1", 80)],
     ["[::]:0", tcp("::", 0)],
     ["unix:///run/rr.sock", unix("/run/rr.sock")],
     ["unix://rr.sock", unix("/app/rr.sock")],
@@ -44,7 +46,7 @@ describe("config addresses", () => {
   });
 
   it("reads addresses of HTTP, and no sockets there", () => {
-    expect(parseHttpAddress(":8080")).to.deep.equal(tcp("0.0.0.0", 8080));
+    expect(parseHttpAddress(":8080")).to.deep.equal(tcp("", 8080));
     expect(parseHttpAddress("http://localhost:8080/")).to.deep.equal(tcp("localhost", 8080));
     expect(parseHttpAddress("unix://x")).to.deep.equal({ error: 'expected "host:port" or ":port", got "unix://x"' });
   });
@@ -66,6 +68,7 @@ describe("config addresses", () => {
   for (const [address, text] of [
     [tcp("10.0.0.1", 1), "tcp://10.0.0.1:1"],
     [tcp("0.0.0.0", 1), "tcp://127.0.0.1:1"],
+    [tcp("", 1), "tcp://127.0.0.1:1"],
     [tcp("::", 1), "tcp://127.0.0.1:1"],
     [tcp("::1", 1), "tcp://localhost:1"],
     [tcp("db.internal", 1), "tcp://db.internal:1"],

@@ -166,7 +166,7 @@ describe("config resolution", () => {
       gracePeriodMs: 33_000,
       drainDelayMs: 2000,
       control: {
-        listen: { kind: "tcp", host: "0.0.0.0", port: 7002 },
+        listen: { kind: "tcp", host: "", port: 7002 },
         maxMessageBytes: 16 * MEGABYTE,
         eventsKept: 500,
       },
@@ -190,9 +190,9 @@ describe("config resolution", () => {
         { ...pool, name: "api", debug: false, numWorkers: 3 },
       ],
       http: {
-        address: { kind: "tcp", host: "0.0.0.0", port: 8081 },
+        address: { kind: "tcp", host: "", port: 8081 },
         tls: {
-          address: { kind: "tcp", host: "0.0.0.0", port: 8443 },
+          address: { kind: "tcp", host: "", port: 8443 },
           redirect: true,
           keyFile: join(directory, "acme/certificate.key"),
           certFile: join(directory, "acme/certificate.crt"),
@@ -203,7 +203,7 @@ describe("config resolution", () => {
             domains: ["example.com", "www.example.com"],
             cacheDirectory: join(directory, "acme"),
             challenge: "tls-alpn-01",
-            challengeAddress: { kind: "tcp", host: "0.0.0.0", port: 8444 },
+            challengeAddress: { kind: "tcp", host: "", port: 8444 },
             answeredByFrontends: true,
             directoryUrl: "https://acme.example.com/directory",
             directoryCaFile: join(directory, "clients.crt"),
@@ -397,9 +397,9 @@ fileserver:
       ["http.address has the port", ":80", "", undefined, true],
       ["http.address has another port", "127.0.0.2:8080", "", { host: "127.0.0.2", port: 80 }, true],
       ["http.address has the port that was named", ":8080", ", alt_http_port: 8080", undefined, true],
-      ["there is no http.address", "", "", { host: "0.0.0.0", port: 80 }, false],
+      ["there is no http.address", "", "", { host: "", port: 80 }, false],
       ["http.ssl.address has the port", "", `${TLS_ALPN}, alt_tlsalpn_port: 8443`, undefined, true],
-      ["http.ssl.address has another port", ":443", TLS_ALPN, { host: "0.0.0.0", port: 443 }, true],
+      ["http.ssl.address has another port", ":443", TLS_ALPN, { host: "", port: 443 }, true],
     ] as const)
       it(`challenges are answered where they are asked: ${name}`, () => {
         const { challengeAddress, answeredByFrontends } = acmeOf(http, more);

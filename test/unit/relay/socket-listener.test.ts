@@ -1,15 +1,16 @@
 import { once } from "node:events";
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { connect, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect } from "chai";
-import type { Address } from "../../../src/config/options.ts";
 import type { RrError } from "../../../src/errors.ts";
 import { encodeFrame, FLAG } from "../../../src/goridge/frame.ts";
 import { goridge3 } from "../../../src/goridge/goridge3.ts";
 import { silentLog } from "../../../src/log.ts";
+import type { Address } from "../../../src/net/address.ts";
 import { SocketListener } from "../../../src/relay/socket-listener.ts";
+import { leaveDeadSocket } from "../../support/dead-socket.ts";
 import { eventually, within } from "../../support/eventually.ts";
 import { freePort } from "../../support/pool-options.ts";
 
@@ -20,7 +21,7 @@ describe("SocketListener", () => {
 
   beforeEach(async () => {
     address = { kind: "tcp", host: "127.0.0.1", port: await freePort() };
-    listener = await SocketListener.open(address, goridge3, silentLog);
+    listener = await SocketListener.open(address, { mode: 0o600 }, goridge3, silentLog);
   });
   afterEach(() => {
     for (const socket of sockets.splice(0)) socket.destroy();
@@ -95,7 +96,7 @@ describe("SocketListener", () => {
   });
 
   it("says who could not listen where", async () => {
-    const error = await SocketListener.open(address, goridge3, silentLog).then(
+    const error = await SocketListener.open(address, { mode: 0o600 }, goridge3, silentLog).then(
       () => undefined,
       (thrown: RrError) => thrown,
     );
@@ -106,10 +107,11 @@ describe("SocketListener", () => {
   it("replaces the socket file of a former run", async () => {
     const directory = mkdtempSync(join(tmpdir(), "rr-test-socket-"));
     const path = join(directory, "relay.sock");
-    writeFileSync(path, "left behind");
-    const unix = await SocketListener.open({ kind: "unix", path }, goridge3, silentLog);
+    await leaveDeadSocket(path);
+    const unix = await SocketListener.open({ kind: "unix", path }, { mode: 0o600 }, goridge3, silentLog);
     expect(existsSync(path)).to.equal(true);
     unix.close();
+    expect(existsSync(path)).to.equal(false);
     rmSync(directory, { recursive: true });
   });
 });

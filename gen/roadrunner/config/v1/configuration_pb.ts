@@ -129,7 +129,7 @@ export const ConfigurationSchema: GenMessage<Configuration> = /*@__PURE__*/
  */
 export type Status = Message<"roadrunner.config.v1.Status"> & {
   /**
-   * Where: "host:port"; ":port" means all interfaces.
+   * Where: "host:port"; ":port" means all interfaces, IPv4 and IPv6.
    *
    * @generated from field: optional string address = 1;
    */
@@ -424,7 +424,7 @@ export const ControlTlsSchema: GenMessage<ControlTls> = /*@__PURE__*/
  */
 export type Http = Message<"roadrunner.config.v1.Http"> & {
   /**
-   * Where HTTP is served: "host:port"; ":port" means all interfaces; port 0 lets the system choose.
+   * Where HTTP is served: "host:port"; ":port" means all interfaces, IPv4 and IPv6; port 0 lets the system choose.
    *
    * @generated from field: optional string address = 1;
    */
@@ -644,7 +644,7 @@ export const HttpSchema: GenMessage<Http> = /*@__PURE__*/
  */
 export type Ssl = Message<"roadrunner.config.v1.Ssl"> & {
   /**
-   * Where HTTPS is served: "host:port"; ":port" means all interfaces; port 0 lets the system choose.
+   * Where HTTPS is served: "host:port"; ":port" means all interfaces, IPv4 and IPv6; port 0 lets the system choose.
    *
    * @generated from field: optional string address = 1;
    */
@@ -1141,7 +1141,7 @@ export const SendfileSchema: GenMessage<Sendfile> = /*@__PURE__*/
  */
 export type FileServer = Message<"roadrunner.config.v1.FileServer"> & {
   /**
-   * Where: "host:port"; ":port" means all interfaces.
+   * Where: "host:port"; ":port" means all interfaces, IPv4 and IPv6.
    *
    * @generated from field: optional string address = 1;
    */

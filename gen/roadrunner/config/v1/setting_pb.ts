@@ -178,14 +178,14 @@ export const Notation = {
   PATH: 5,
 
   /**
-   * Where to listen: "tcp://host:port", "host:port", ":port" (all interfaces) or "unix://path".
+   * Where to listen: "tcp://host:port", "host:port", ":port" (all interfaces, IPv4 and IPv6) or "unix://path".
    *
    * @generated from enum value: NOTATION_ADDRESS = 6;
    */
   ADDRESS: 6,
 
   /**
-   * Where to listen: "host:port" or ":port" (all interfaces).
+   * Where to listen: "host:port" or ":port" (all interfaces, IPv4 and IPv6).
    *
    * @generated from enum value: NOTATION_HTTP_ADDRESS = 7;
    */

@@ -1,6 +1,6 @@
 import { createServer } from "node:net";
 import { expect } from "chai";
-import { describePortOwner } from "../../../src/process/port-owner.ts";
+import { describePortOwner } from "../../../src/net/port-owner.ts";
 import { freePort } from "../../support/pool-options.ts";
 
 describe("describePortOwner", () => {
