@@ -1,6 +1,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { FRONTENDS_ENTRANCE } from "./api/entrance.ts";
 import { type ApiServer, createApiServer } from "./api/server.ts";
 import type { ServerControl, ServerStateName } from "./api/server-service.ts";
 import { abortable } from "./async/abortable.ts";
@@ -9,6 +10,7 @@ import { type EndPlan, planEnd } from "./async/end-plan.ts";
 import { systemClock } from "./clock.ts";
 import type { LoadedConfiguration } from "./config/load.ts";
 import { plainConfiguration } from "./config/write.ts";
+import { ControlAddresses } from "./control-addresses.ts";
 import { Dispatcher } from "./dispatch/dispatcher.ts";
 import { EventLog } from "./events/event-log.ts";
 import { FrontendGroup, SERVER_KINDS } from "./frontends/frontend-group.ts";
@@ -47,6 +49,7 @@ export class Core {
   readonly #spool: Spool;
   #starting: Promise<void> | undefined;
   #api: ApiServer | undefined;
+  #addresses: ControlAddresses | undefined;
   /** Where the frontends of this server find it. */
   #privateAddress = "";
   #rpc: RpcServer | undefined;
@@ -153,6 +156,7 @@ export class Core {
     await Promise.all(this.#pools.map((pool) => pool.stop(gone, cut)));
     this.#events.record("server.stopped", { message: "all workers have ended" });
     this.#rpc?.close();
+    this.#addresses?.close();
     await Promise.all([frontendsStopped, this.#api?.close(gone)]);
     // What the start had begun has nothing to do any more; it must not open anything later.
     await gone.race(Promise.all([this.#starting?.catch(() => {}), this.#spool.close(), reloaderClosed]));
@@ -161,7 +165,7 @@ export class Core {
   }
 
   async #openApi(): Promise<void> {
-    const { loaded, log } = this.#options;
+    const { loaded, baseEnv, log } = this.#options;
     const { control, http } = loaded.configuration;
     this.#api = createApiServer({
       dispatcher: this.#dispatcher,
@@ -178,12 +182,18 @@ export class Core {
       spool: this.#spool,
       log: log.child({ channel: "control" }),
     });
-    this.#control.controlAddresses.push(await this.#api.listen(control.listen));
+    this.#addresses = await ControlAddresses.open(this.#api, {
+      configuration: loaded.configuration,
+      env: baseEnv,
+      log: log.child({ channel: "control" }),
+    });
+    this.#control.controlAddresses.push(...this.#addresses.addresses);
+    this.#control.warnings.push(...this.#addresses.warnings);
     // Windows has no such sockets in the file system; frontends use the public address there.
     this.#privateAddress =
       process.platform === "win32"
         ? this.#control.controlAddresses[0]!
-        : await this.#api.listen({ kind: "unix", path: join(this.#runtimeDirectory, "core.sock") });
+        : await this.#api.listen({ kind: "unix", path: join(this.#runtimeDirectory, "core.sock") }, FRONTENDS_ENTRANCE);
   }
 
   async #openRpc(): Promise<void> {
@@ -218,6 +228,7 @@ class MutableControl implements ServerControl {
   readonly workingDirectory: string;
   readonly controlAddresses: string[] = [];
   readonly httpAddresses: string[] = [];
+  readonly warnings: string[] = [];
   state: ServerStateName = "starting";
   readonly #gracePeriodMs: number;
   readonly #options: CoreOptions;

@@ -29,6 +29,8 @@ export interface ServeOptions {
 export interface ServeFrontendsOptions extends ServeOptions {
   /** Addresses of the cores. */
   cores: readonly string[];
+  /** CoreCredentials: what frontends show to the cores. */
+  credentials: unknown;
 }
 
 /** Signals that end the server: politely the first time, at once the second time. */
@@ -62,9 +64,16 @@ export async function serve({ withFrontends, ...options }: ServeOptions & { with
 }
 
 /** The same for frontends alone. */
-export async function serveFrontends({ cores, ...options }: ServeFrontendsOptions): Promise<number> {
+export async function serveFrontends({ cores, credentials, ...options }: ServeFrontendsOptions): Promise<number> {
   const { loaded, log, stop } = prepare(options);
-  const host = new FrontendHost({ loaded, cores, baseEnv: loaded.env, log, frontendArguments: frontendArguments() });
+  const host = new FrontendHost({
+    loaded,
+    cores,
+    credentials,
+    baseEnv: loaded.env,
+    log,
+    frontendArguments: frontendArguments(),
+  });
   if (await stop.comesFirst(host.start(stop.signal))) log.info({}, "the start is broken off");
   else if (!options.silent) {
     const addresses = cores.map((address) => ({ name: "core", address, hint: "" }));

@@ -32,6 +32,7 @@ function infoText(info: GetServerInfoResponse, version: string, asked: string, p
     ["configuration", info.configFile || "none"],
     ["directory", info.workingDirectory],
     ["node", info.nodeVersion],
+    ...info.warnings.map((warning): [string, Cell] => ["warning", { text: warning, colour: "yellow" }]),
   ];
   const processes = renderTable(
     [

@@ -62,8 +62,7 @@ export function parseTokens(text: string): ParsedTokens {
 function parseLine(line: string): TokenEntry | string {
   const [name = "", role = "", digest = "", ...rest] = line.split(/\s+/);
   const hex = /^sha256:([0-9a-f]{64})$/i.exec(digest)?.[1];
-  if (hex === undefined || rest.length > 0)
-    return 'expected "name role sha256:hex" as `rrctl token create` writes it';
+  if (hex === undefined || rest.length > 0) return 'expected "name role sha256:hex" as `rrctl token create` writes it';
   if (!isRole(role)) return `expected one of the roles ${ROLES.join(", ")}`;
   return tokenNameProblem(name) ?? { name, role, hash: Buffer.from(hex, "hex") };
 }

@@ -32,7 +32,10 @@ export class TokenStore {
     this.#entries = "problem" in read ? [] : read.entries;
     if ("problem" in read) this.#log.error({ event: "control.tokens" }, `no token is accepted: ${read.problem}`);
     else
-      this.#log.info({ event: "control.tokens", tokens: read.entries.length }, `${this.#file} was read: callers' tokens`);
+      this.#log.info(
+        { event: "control.tokens", tokens: read.entries.length },
+        `${this.#file} was read: callers' tokens`,
+      );
   }
 }
 

@@ -28,7 +28,10 @@ export class ControlCredentials extends ServerCredentials {
   static open(options: ControlTlsOptions, signal: AbortSignal, log: Log): ControlCredentials {
     const credentials = new ControlCredentials(options, readMaterial(options));
     const failed = (thrown: unknown) =>
-      log.error({ event: "control.tls" }, `the new certificate of control.tls is not taken: ${(thrown as Error).message}`);
+      log.error(
+        { event: "control.tls" },
+        `the new certificate of control.tls is not taken: ${(thrown as Error).message}`,
+      );
     every(LOOK_EVERY_MS, signal, () => credentials.#refresh(log), failed);
     return credentials;
   }

@@ -111,6 +111,7 @@ export function toEvent(event: RecordedEvent): MessageInitShape<typeof EventSche
     reason: event.reason,
     message: event.message,
     attributes: event.attributes,
+    actor: event.actor,
   };
 }
 

@@ -1,5 +1,9 @@
 import { type DescMethod, type DescService, getOption, hasOption } from "@bufbuild/protobuf";
-import { frontends as frontendsOption, Role as WireRole, role as roleOption } from "../../gen/roadrunner/auth/v1/role_pb.ts";
+import {
+  frontends as frontendsOption,
+  role as roleOption,
+  Role as WireRole,
+} from "../../gen/roadrunner/auth/v1/role_pb.ts";
 import type { MethodAccess, Role } from "../access/role.ts";
 
 const ROLE: Readonly<Partial<Record<WireRole, Role>>> = {

@@ -29,6 +29,8 @@ export interface ServerControl {
   readonly workingDirectory: string;
   readonly controlAddresses: readonly string[];
   readonly httpAddresses: readonly string[];
+  /** What someone should look at; sentences. */
+  readonly warnings: readonly string[];
   readonly frontends: readonly { pid: number; startedAtMs: number; restarts: number }[];
   /** Takes nothing new; settles when nothing runs or the time is up. Undefined: the configured grace period. */
   drain(timeoutMs: number | undefined): Promise<void>;
@@ -58,6 +60,7 @@ export function serverService(control: ServerControl, dispatcher: Dispatcher) {
         })),
         pools: dispatcher.pools.map((pool) => pool.name),
         nodeVersion: process.version,
+        warnings: [...control.warnings],
       };
     },
     async drain({ timeout }: DrainRequest) {

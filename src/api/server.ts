@@ -28,9 +28,12 @@ import type { Spool } from "../spool/spool.ts";
 import { CallGate } from "./call-gate.ts";
 import { configService } from "./config-service.ts";
 import { dispatchService, type OpenStreams } from "./dispatch-service.ts";
+import type { Entrance } from "./entrance.ts";
 import { eventService } from "./event-service.ts";
+import { Gatekeeper } from "./gatekeeper.ts";
 import { healthService } from "./health.ts";
-import { apiInterceptor, createValidator } from "./interceptor.ts";
+import { type Admission, apiInterceptor, createValidator } from "./interceptor.ts";
+import { methodAccess } from "./method-access.ts";
 import { poolService } from "./pool-service.ts";
 import { reflectionService } from "./reflection.ts";
 import { type ServerControl, serverService } from "./server-service.ts";
@@ -52,12 +55,8 @@ export interface ApiDependencies {
 export interface ApiServer {
   /** Refuses new calls and waits until then for those that have begun. */
   drain(deadline: Deadline): Promise<void>;
-  /**
-   * Opens one more address. Returns it with the port that was chosen.
-   *
-   * @param rights who may connect to a unix socket: by default this user alone
-   */
-  listen(address: Address, rights?: SocketRights): Promise<string>;
+  /** Opens one more address for those whom its entrance lets in. Returns it with the port that was chosen. */
+  listen(address: Address, entrance: Entrance): Promise<string>;
   /** Makes sure that the sockets in the file system are there. */
   restoreSockets(): Promise<void>;
   /** Ends watches, lets other calls finish, and ends those too when the time is up. */
@@ -83,27 +82,31 @@ export function createApiServer(dependencies: ApiDependencies): ApiServer {
     [Health, healthService(dispatcher, () => control.state === "serving", stopping.signal)],
   ] as never;
   const described = implementations.map(([service]) => service as unknown as DescService);
-  const reflection = reflectionService([...described, ServerReflection as unknown as DescService]);
-  const interceptor = apiInterceptor(createValidator(requestMessages(described)), log);
+  const reflections = [ServerReflection, ServerReflectionAlpha] as unknown as readonly DescService[];
+  const reflection = reflectionService([...described, reflections[0]!]);
+  const gatekeeper = new Gatekeeper(methodAccess([...described, ...reflections]), events, log);
+  const validate = createValidator(requestMessages(described));
   const servers: GrpcServer[] = [];
   const kept: KeptSocket[] = [];
   /** Every address has a server of its own. Settles with the port. */
-  const bind = async (target: string): Promise<number> => {
-    const server = createServer(channelOptions(messageBytesMax)).use(interceptor);
+  const bind = async (target: string, { door, credentials, interceptors = [] }: Entrance): Promise<number> => {
+    const admit: Admission = (path, context) => gatekeeper.admit(door, path, context);
+    const options = { ...channelOptions(messageBytesMax), interceptors: interceptors as never };
+    const server = createServer(options).use(apiInterceptor(admit, validate, log));
     for (const [service, implementation] of implementations)
       server.add(serviceDefinition(service) as never, implementation as never);
-    for (const service of [ServerReflection, ServerReflectionAlpha])
-      server.add(serviceDefinition(service as never) as never, reflection as never);
-    const port = await server.listen(target);
+    for (const service of reflections) server.add(serviceDefinition(service as never) as never, reflection as never);
+    const port = await server.listen(target, credentials);
     servers.push(server);
     return port;
   };
 
   return {
-    async listen(address, rights = { mode: 0o600 }) {
+    async listen(address, entrance) {
+      const enter = (target: string) => bind(target, entrance);
       try {
-        if (address.kind === "tcp") return await listenAtTcp(address, bind);
-        kept.push(await listenAtPath(address.path, rights, bind, dependencies));
+        if (address.kind === "tcp") return await listenAtTcp(address, enter);
+        kept.push(await listenAtPath(address.path, entrance.rights, enter, dependencies));
         return `unix://${address.path}`;
       } catch (thrown) {
         throw listenProblem({ what: "gRPC", key: "control.listen" }, address, thrown);

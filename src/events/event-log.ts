@@ -6,6 +6,11 @@ export type EventSeverity = "info" | "warning" | "error";
 export const EVENT_TYPES = {
   "server.started": { severity: "info", meaning: "all pools serve and the addresses are open" },
   "server.draining": { severity: "info", meaning: "no new calls are taken" },
+  "control.refused": {
+    severity: "warning",
+    meaning:
+      "a caller of the gRPC API was turned away: it did not say who it is, or may not do this (once a second at most)",
+  },
   "server.stopped": { severity: "info", meaning: "all processes of the server have ended" },
   "server.socket_lost": {
     severity: "warning",
@@ -66,6 +71,8 @@ export interface RecordedEvent {
   readonly reason: string;
   readonly message: string;
   readonly attributes: Readonly<Record<string, string>>;
+  /** Who asked for it; "": nobody. */
+  readonly actor: string;
 }
 
 export interface EventDetails {
@@ -74,6 +81,8 @@ export interface EventDetails {
   reason?: string;
   message: string;
   attributes?: Record<string, string | number | undefined>;
+  /** Who asked for it. Absent: nobody did. */
+  actor?: string | undefined;
 }
 
 /** The newest events, numbered, and those who watch them. */
@@ -110,6 +119,7 @@ export class EventLog {
       reason: details.reason ?? "",
       message: details.message,
       attributes,
+      actor: details.actor ?? "",
     };
     if (this.#events.length < this.#capacity) this.#events.push(event);
     else {

@@ -16,6 +16,8 @@ export interface FrontendGroupOptions {
   readonly baseEnv: Readonly<Record<string, string | undefined>>;
   readonly log: Log;
   readonly events: EventLog;
+  /** CoreCredentials: what frontends show to cores elsewhere. */
+  readonly credentials?: unknown;
 }
 
 export const SERVER_KINDS: readonly ServerKind[] = ["http", "https", "fastcgi", "fileserver", "status"];
@@ -79,7 +81,7 @@ export class FrontendGroup {
       count: configuration.http?.frontends ?? 1,
       nodeArguments,
       servers: this.#sockets,
-      assignment: { cores, logs: configuration.logs },
+      assignment: { cores, credentials: this.#options.credentials, logs: configuration.logs },
       baseEnv,
       log,
       events,

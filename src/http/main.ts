@@ -1,4 +1,5 @@
 import { connectCore } from "../client/core-client.ts";
+import type { CoreCredentials } from "../client/core-credentials.ts";
 import { createDispatchClient } from "../client/dispatch-client.ts";
 import type { FileServerOptions, HttpOptions, LogOptions, StatusOptions } from "../config/options.ts";
 import { RrError } from "../errors.ts";
@@ -16,6 +17,7 @@ import { startStatusServer } from "./status-server.ts";
 interface Assignment {
   type: "assignment";
   cores: string[];
+  credentials?: CoreCredentials;
   logs: LogOptions;
   servers: ServerAssignment[];
 }
@@ -37,7 +39,7 @@ const listeners: Listener[] = [];
 /** Set when the end is near, so that checks fail before connections do. */
 const readiness = { ending: false };
 
-async function assigned({ cores, logs, servers }: Assignment): Promise<void> {
+async function assigned({ cores, credentials, logs, servers }: Assignment): Promise<void> {
   const log = createLog(logs).child({ channel: "http" });
   const http: Partial<Record<"http" | "https" | "fastcgi", ListenTarget>> = {};
   let options: HttpOptions | undefined;
@@ -46,14 +48,14 @@ async function assigned({ cores, logs, servers }: Assignment): Promise<void> {
       listeners.push(await startFileServer({ options: server.options, log, listen: targetOf(server) }));
     else if (server.kind === "status") {
       const listen = targetOf(server);
-      const clients = cores.map((core) => connectCore(core));
+      const clients = cores.map((core) => connectCore(core, { credentials }));
       listeners.push(await startStatusServer({ options: server.options, cores: clients, readiness, log, listen }));
     } else {
       http[server.kind] = targetOf(server);
       options = server.options;
     }
   if (options !== undefined) {
-    const clients = cores.map((core) => connectCore(core));
+    const clients = cores.map((core) => connectCore(core, { credentials }));
     const pools = [...new Set([options.pool, ...options.routes.map(({ pool }) => pool)])];
     const dispatch = createDispatchClient(clients, { pools, log });
     const reloadEvents = clients.map(({ events }) => events);
