@@ -47,6 +47,7 @@ export async function startServer({ http, pools = {}, files = {}, links = {}, wo
   const child = spawn(process.execPath, [join(ROOT, "dist", "cli", "main.js"), "serve"], {
     cwd: directory,
     stdio: ["ignore", "ignore", "pipe"],
+    env: { ...process.env, RRCTL_END_WITH_PARENT: "1" },
   });
   const exited = new Promise((resolve) => child.once("exit", resolve));
   const firstResponse = port ? firstOk(`http://127.0.0.1:${port}/`, startedAtMs) : Promise.resolve(undefined);

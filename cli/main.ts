@@ -1,4 +1,5 @@
 #!/usr/bin/env node
+import "../src/life/no-debugger.ts";
 import { systemErrorCode } from "../src/errors.ts";
 import { VERSION } from "../src/version.ts";
 import { runProgram } from "./program.ts";

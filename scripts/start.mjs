@@ -13,8 +13,12 @@ const HTTP_PORT = 8080;
 const HOST = "127.0.0.1";
 const PORTS_TRIED = 100;
 const READY_WITHIN_MS = 60_000;
-/** A terminal and npm both hand on one Ctrl-C; the server must not take that for the second one, "at once". */
-const SAME_KEY_PRESS_MS = 500;
+const PARENT_LOOK_EVERY_MS = 500;
+/** How often a signal may reach this process for one wish: a terminal and npm both hand on one Ctrl-C. */
+const SAME_WISH_MS = 500;
+
+// Before anything else: Node's own answer to this signal is a debugger that every user of the machine can reach.
+process.on("SIGUSR1", () => {});
 
 async function main() {
   setUp({ php: true });
@@ -28,10 +32,15 @@ async function main() {
       ...["serve", "-w", DEMO],
       ...["-o", `http.address=${HOST}:${httpPort}`, "-o", `control.listen=tcp://${HOST}:${controlPort}`],
     ],
-    // A process group of its own: signals reach it through this process only, each once.
-    { stdio: ["ignore", "inherit", "inherit"], detached: process.platform !== "win32" },
+    {
+      stdio: ["ignore", "inherit", "inherit"],
+      // A process group of its own: signals reach it through this process only, each once.
+      detached: process.platform !== "win32",
+      env: { ...process.env, RRCTL_END_WITH_PARENT: "1" },
+    },
   );
   forwardSignals(server);
+  endWithParent(server);
   const exited = new Promise((resolve) => {
     server.once("error", () => resolve(1));
     server.once("exit", (code) => resolve(code ?? 1));
@@ -69,15 +78,26 @@ function portArgument(name) {
 }
 
 function forwardSignals(child) {
-  let lastAtMs = Number.NEGATIVE_INFINITY;
-  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"])
+  const lastAtMs = new Map();
+  for (const signal of ["SIGINT", "SIGTERM", "SIGQUIT", "SIGHUP", "SIGUSR1", "SIGUSR2"])
     process.on(signal, () => {
       const nowMs = performance.now();
-      if (nowMs - lastAtMs < SAME_KEY_PRESS_MS) return;
-      lastAtMs = nowMs;
-      // To the server a closed terminal is a reason to end as any other.
-      child.kill(signal === "SIGHUP" ? "SIGTERM" : signal);
+      if (nowMs - (lastAtMs.get(signal) ?? Number.NEGATIVE_INFINITY) < SAME_WISH_MS) return;
+      lastAtMs.set(signal, nowMs);
+      child.kill(signal);
     });
+}
+
+/** npm hands SIGTERM to the shell between, which dies of it without a word: nobody is there to serve for then. */
+function endWithParent(child) {
+  const parent = process.ppid;
+  if (process.env.npm_lifecycle_event === undefined || parent <= 1) return;
+  const timer = setInterval(() => {
+    if (process.ppid === parent) return;
+    clearInterval(timer);
+    child.kill("SIGTERM");
+  }, PARENT_LOOK_EVERY_MS);
+  timer.unref();
 }
 
 /** Settles with true at the first answer, with false if none came in time. */

@@ -12,8 +12,10 @@ import type { LoadedConfiguration } from "./config/load.ts";
 import { plainConfiguration } from "./config/write.ts";
 import { ControlAddresses } from "./control-addresses.ts";
 import { Dispatcher } from "./dispatch/dispatcher.ts";
+import { RrError } from "./errors.ts";
 import { EventLog } from "./events/event-log.ts";
 import { FrontendGroup, SERVER_KINDS } from "./frontends/frontend-group.ts";
+import type { LogOutput } from "./log/log-output.ts";
 import type { Log } from "./log.ts";
 import { Pool } from "./pool/pool.ts";
 import { socketRightsFor } from "./process/identity.ts";
@@ -29,6 +31,8 @@ export interface CoreOptions {
   /** The environment that workers get, before what the configuration adds. */
   readonly baseEnv: Readonly<Record<string, string | undefined>>;
   readonly log: Log;
+  /** Where its lines go: troubles of these places become events. */
+  readonly logOutput?: Pick<LogOutput, "listen" | "reopen">;
   /** Arguments of Node that start a frontend. */
   readonly frontendArguments: readonly string[];
   /** False: HTTP is served by frontends elsewhere; only `status` is served here. */
@@ -48,6 +52,9 @@ export class Core {
   readonly #removeRuntimeDirectory = () => rmSync(this.#runtimeDirectory, { recursive: true, force: true });
   readonly #spool: Spool;
   #starting: Promise<void> | undefined;
+  #resetting = false;
+  /** The signal that asked while a reset was under way. */
+  #resetAgain: string | undefined;
   #api: ApiServer | undefined;
   #addresses: ControlAddresses | undefined;
   /** Where the frontends of this server find it. */
@@ -60,6 +67,18 @@ export class Core {
     this.#options = options;
     const { configuration } = options.loaded;
     this.#events = new EventLog(configuration.control.eventsKept);
+    options.logOutput?.listen({
+      failing: ({ place, problem }) =>
+        this.#events.record("log.failing", {
+          message: `the log cannot be written to ${place}: ${problem}`,
+          attributes: { place },
+        }),
+      recovered: ({ place }, lost) =>
+        this.#events.record("log.recovered", {
+          message: `the log is written to ${place} again; ${lost} lines were dropped`,
+          attributes: { place, lost },
+        }),
+    });
     this.#pools = configuration.pools.map(
       (pool) =>
         new Pool(pool, { clock: systemClock, log: options.log, events: this.#events, baseEnv: options.baseEnv }),
@@ -141,6 +160,12 @@ export class Core {
     }
   }
 
+  /** Opens all files of the log anew, here and in the frontends. */
+  reopenLogs(): void {
+    this.#options.logOutput?.reopen();
+    this.frontends.reopenLogs();
+  }
+
   /** Takes nothing new, lets running calls finish, ends all processes: each part by the moment that the plan gives it. */
   async stop(plan: EndPlan): Promise<void> {
     const { accept, cut, gone } = plan;
@@ -162,6 +187,33 @@ export class Core {
     await gone.race(Promise.all([this.#starting?.catch(() => {}), this.#spool.close(), reloaderClosed]));
     process.off("exit", this.#removeRuntimeDirectory);
     this.#removeRuntimeDirectory();
+  }
+
+  /** A signal asked for a new generation in all pools. Never rejects: what fails is an event, and in the log. */
+  async resetPools(signal: string): Promise<void> {
+    const { log } = this.#options;
+    const { state } = this.#control;
+    const isPossible = state === "serving";
+    const message = isPossible
+      ? `${signal}: all pools are reset`
+      : `${signal}: pools are not reset, the server is ${state}`;
+    log.info({ signal }, message);
+    this.#events.record("server.signalled", { message, attributes: { signal } });
+    if (!isPossible) return;
+    // Signals that come while pools are reset lead to one more reset, as the code may have changed once more.
+    if (this.#resetting) {
+      this.#resetAgain = signal;
+      return;
+    }
+    this.#resetting = true;
+    const results = await Promise.allSettled(this.#pools.map((pool) => pool.reset()));
+    this.#resetting = false;
+    for (const result of results) {
+      if (result.status === "rejected") log.error({ signal }, RrError.from(result.reason).message);
+    }
+    const again = this.#resetAgain;
+    this.#resetAgain = undefined;
+    if (again !== undefined) await this.resetPools(again);
   }
 
   async #openApi(): Promise<void> {

@@ -54,6 +54,11 @@ export class FrontendHost {
     }
   }
 
+  /** The frontends open the files of the log anew. */
+  reopenLogs(): void {
+    this.group.reopenLogs();
+  }
+
   /** Fails checks of readiness, waits for load balancers to see it, lets what runs finish, ends the processes. */
   async stop(plan: EndPlan): Promise<void> {
     this.group.drain();

@@ -1,16 +1,17 @@
-import { once } from "node:events";
 import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { setFlagsFromString } from "node:v8";
-import { Deadline } from "./async/deadline.ts";
-import { type EndPlan, planEnd } from "./async/end-plan.ts";
 import { loadConfiguration } from "./config/load.ts";
 import { Core } from "./core.ts";
-import { RrError } from "./errors.ts";
 import { FrontendHost } from "./frontend-host.ts";
 import type { FrontendGroup } from "./frontends/frontend-group.ts";
 import type { ServerKind } from "./frontends/frontend-supervisor.ts";
-import { createLog, type Log } from "./log.ts";
+import { handleCrashes } from "./life/crash.ts";
+import { endsWithParent, watchParent } from "./life/parent.ts";
+import { handleSignals } from "./life/signals.ts";
+import { StopRequest } from "./life/stop-request.ts";
+import { LogOutput } from "./log/log-output.ts";
+import { terminalColours } from "./log/terminal-colours.ts";
 import { watchOrphans } from "./process/orphans.ts";
 import { VERSION } from "./version.ts";
 
@@ -33,39 +34,51 @@ export interface ServeFrontendsOptions extends ServeOptions {
   credentials: unknown;
 }
 
-/** Signals that end the server: politely the first time, at once the second time. */
-const STOP_SIGNALS = ["SIGINT", "SIGTERM", "SIGQUIT"] as const;
+/** How long the end waits for lines of the log that a reader or a disk has no room for. */
+const LOG_FLUSH_MS = 300;
 
 /**
  * Runs a server until it is told to end. Settles with the exit code of the process; rejects with an RrError if the
  * server cannot start, and all its processes are gone then.
  */
 export async function serve({ withFrontends, ...options }: ServeOptions & { withFrontends: boolean }): Promise<number> {
-  const { loaded, log, stop } = prepare(options);
+  const { loaded, output, stop } = prepare(options);
+  const { log } = output;
   const core = new Core({
     loaded,
     baseEnv: loaded.env,
     log,
+    logOutput: output,
     frontendArguments: frontendArguments(),
     withFrontends,
     onShutdown: (timeoutMs) => stop.request(timeoutMs),
   });
-  if (await stop.comesFirst(core.start(stop.signal))) log.info({}, "the start is broken off");
-  else if (!options.silent) {
-    const { controlAddresses, configFile } = core.control;
-    const control = controlAddresses.map((address) => ({
-      name: "control",
-      address,
-      hint: "(gRPC: rrctl, grpcurl, buf curl)",
-    }));
-    banner(configFile, [...frontendAddresses(core.frontends), ...control]);
+  handleSignals({
+    end: (signal) => stop.signalled(signal),
+    reset: (signal) => void core.resetPools(signal),
+    reopenLogs: () => core.reopenLogs(),
+  });
+  try {
+    if (await stop.comesFirst(core.start(stop.signal))) log.info({}, "the start is broken off");
+    else if (!options.silent) {
+      const { controlAddresses, configFile } = core.control;
+      const control = controlAddresses.map((address) => ({
+        name: "control",
+        address,
+        hint: "(gRPC: rrctl, grpcurl, buf curl)",
+      }));
+      output.print(banner(configFile, [...frontendAddresses(core.frontends), ...control]));
+    }
+    return await stop.end((plan) => core.stop(plan));
+  } finally {
+    await output.flush(LOG_FLUSH_MS);
   }
-  return await stop.end((plan) => core.stop(plan));
 }
 
 /** The same for frontends alone. */
 export async function serveFrontends({ cores, credentials, ...options }: ServeFrontendsOptions): Promise<number> {
-  const { loaded, log, stop } = prepare(options);
+  const { loaded, output, stop } = prepare(options);
+  const { log } = output;
   const host = new FrontendHost({
     loaded,
     cores,
@@ -74,12 +87,25 @@ export async function serveFrontends({ cores, credentials, ...options }: ServeFr
     log,
     frontendArguments: frontendArguments(),
   });
-  if (await stop.comesFirst(host.start(stop.signal))) log.info({}, "the start is broken off");
-  else if (!options.silent) {
-    const addresses = cores.map((address) => ({ name: "core", address, hint: "" }));
-    banner(loaded.configuration.configFile ?? "", [...frontendAddresses(host.group), ...addresses]);
+  handleSignals({
+    end: (signal) => stop.signalled(signal),
+    reset: (signal) => log.info({ signal }, "no pools are here to be reset: send the signal to the cores"),
+    reopenLogs: () => {
+      output.reopen();
+      host.reopenLogs();
+    },
+  });
+  try {
+    if (await stop.comesFirst(host.start(stop.signal))) log.info({}, "the start is broken off");
+    else if (!options.silent) {
+      const addresses = cores.map((address) => ({ name: "core", address, hint: "" }));
+      const { configFile } = loaded.configuration;
+      output.print(banner(configFile ?? "", [...frontendAddresses(host.group), ...addresses]));
+    }
+    return await stop.end((plan) => host.stop(plan));
+  } finally {
+    await output.flush(LOG_FLUSH_MS);
   }
-  return await stop.end((plan) => host.stop(plan));
 }
 
 function prepare(options: ServeOptions) {
@@ -93,75 +119,27 @@ function prepare(options: ServeOptions) {
     workingDirectory: options.workingDirectory,
   });
   const { logs } = loaded.configuration;
-  const log = createLog(logs);
+  outliveReaders();
+  const output = new LogOutput(logs, { colours: terminalColours(options.env) });
+  process.on("exit", () => output.end());
+  const { log } = output;
   for (const warning of loaded.warnings) log.warn({ channel: "config" }, warning.text);
   watchOrphans(log);
-  return { loaded, log, stop: new StopRequest(loaded.configuration, log) };
+  const stop = new StopRequest(loaded.configuration, log, (code) => process.exit(code));
+  handleCrashes((thrown) => stop.crashed(thrown));
+  if (endsWithParent(options.env))
+    watchParent(() => {
+      log.info({ event: "process.orphaned" }, "the program that started this one is gone: ending as by SIGTERM");
+      stop.request();
+    });
+  return { loaded, output, stop };
 }
 
-interface StopTimes {
-  readonly gracePeriodMs: number;
-  readonly drainDelayMs: number;
-}
-
-/** What killed processes take to be seen as gone. */
-const LATE_MS = 500;
-
-/** Once someone wants the server to end: who, by a signal or a call, and how long it may take. */
-class StopRequest {
-  readonly #times: StopTimes;
-  readonly #log: Log;
-  readonly #asked = new AbortController();
-  /** Of the first request: there is one deadline, whatever follows. */
-  #plan: EndPlan | undefined;
-
-  constructor(times: StopTimes, log: Log) {
-    this.#times = times;
-    this.#log = log;
-    for (const signal of STOP_SIGNALS) process.on(signal, () => this.#signalled(signal));
-  }
-
-  /** Aborts when somebody has asked. */
-  get signal(): AbortSignal {
-    return this.#asked.signal;
-  }
-
-  /** Begins the one period in which everything ends. */
-  request(timeoutMs: number | undefined): void {
-    if (this.#plan) return;
-    this.#plan = planEnd(timeoutMs ?? this.#times.gracePeriodMs, this.#times.drainDelayMs);
-    this.#asked.abort(new RrError("CANCELLED", "the server was asked to end while it started"));
-  }
-
-  /** True if a start was broken off by the request; false if it is done. Rejects if it failed. */
-  async comesFirst(start: Promise<void>): Promise<boolean> {
-    try {
-      await start;
-      return false;
-    } catch (thrown) {
-      if (!this.signal.aborted) throw thrown;
-      return true;
-    }
-  }
-
-  /** Waits for the request and ends everything in its time. Settles with the exit code. */
-  async end(stop: (plan: EndPlan) => Promise<void>): Promise<number> {
-    if (!this.signal.aborted) await once(this.signal, "abort");
-    const plan = this.#plan!;
-    const stopped = stop(plan).then(() => true);
-    const ended = (await plan.gone.race(stopped)) ?? (await Deadline.after(LATE_MS).race(stopped));
-    if (ended) this.#log.info({}, "stopped");
-    else this.#log.error({}, "something did not end in time: the process ends without it");
-    return 0;
-  }
-
-  #signalled(signal: NodeJS.Signals): void {
-    if (this.#plan) {
-      this.#log.warn({ signal }, "asked to end a second time: ending at once");
-      process.exit(1);
-    }
-    this.#log.info({ signal }, `asked to end: running calls have ${this.#times.gracePeriodMs / 1000} s`);
-    this.request(undefined);
+/** That somebody who read standard output or error has left is no reason to end a server. */
+function outliveReaders(): void {
+  for (const stream of [process.stdout, process.stderr]) {
+    stream.removeAllListeners("error");
+    stream.on("error", () => {});
   }
 }
 
@@ -204,7 +182,7 @@ function frontendAddresses(group: FrontendGroup): BannerLine[] {
   ];
 }
 
-function banner(configFile: string, addresses: readonly BannerLine[]): void {
+function banner(configFile: string, addresses: readonly BannerLine[]): string {
   const lines = addresses.map(({ name, address, hint }) => `  ${name.padEnd(8)} ${address}   ${hint}`.trimEnd());
-  process.stderr.write(["", `  rrctl ${VERSION} serves ${configFile}`, ...lines, "", ""].join("\n"));
+  return ["", `  rrctl ${VERSION} serves ${configFile}`, ...lines, "", ""].join("\n");
 }

@@ -13,7 +13,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   errors: [],
   clock: [],
   async: ["clock"],
-  log: [],
+  log: ["errors", "clock", "async"],
   version: [],
   "id-map": [],
   net: ["errors", "clock", "log", "async"],
@@ -38,13 +38,14 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   frontends: ["acme", "config", "events", "process", ...BASE],
   client: ["gen", "grpc", "id-map", ...BASE],
   // The frontend process. It is told what to do in the supervisor's message, whose type it needs.
-  http: ["gen", "grpc", "client", "config", "frontends", ...BASE],
+  http: ["life", "gen", "grpc", "client", "config", "frontends", ...BASE],
+  life: [...BASE],
   "control-addresses": ["access", "presence", "api", "config", ...BASE],
   core: ["control-addresses", "access", "api", "rpc", "reload", "frontends", "version", ...CORE_PARTS, ...BASE],
   "frontend-host": ["config", "events", "frontends", ...BASE],
-  main: ["core", "frontend-host", "frontends", "config", "process", "version", ...BASE],
+  main: ["life", "core", "frontend-host", "frontends", "config", "process", "version", ...BASE],
   // `rrctl serve` is the server itself.
-  cli: ["gen", "grpc", "client", "config", "access", "presence", "main", "version", ...BASE],
+  cli: ["life", "gen", "grpc", "client", "config", "access", "presence", "main", "version", ...BASE],
 };
 
 /** Modules of other areas that an area may take only this much of: names, not the whole folder. */
@@ -55,6 +56,7 @@ const ONLY: readonly { from: string; area: string; modules: readonly string[]; w
     modules: ["src/frontends/frontend-supervisor.ts"],
     why: "types of the messages between the core and a frontend",
   },
+  { from: "cli", area: "life", modules: ["src/life/no-debugger.ts"], why: "what must hold from the first moment" },
   { from: "cli", area: "main", modules: ["src/main.ts"], why: "serve" },
 ];
 
@@ -152,8 +154,7 @@ describe("Architecture", () => {
     {
       what: "only main files read the environment",
       pattern: /process\.env\b/,
-      // NO_COLOR belongs to whoever writes to a terminal.
-      allowed: [/(^|\/)main\.ts$/, /^src\/log\.ts$/],
+      allowed: [/(^|\/)main\.ts$/],
     },
     { what: "only main files end the process", pattern: /process\.exit(Code)?\b/, allowed: [/(^|\/)main\.ts$/] },
     {

@@ -4,7 +4,7 @@
 
 "$@" &
 program=$!
-for signal in TERM INT QUIT HUP; do
+for signal in TERM INT QUIT HUP USR1 USR2; do
   # shellcheck disable=SC2064 # The number is known now.
   trap "kill -$signal $program 2>/dev/null" $signal
 done

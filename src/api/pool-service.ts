@@ -13,6 +13,7 @@ import type {
 import type { Dispatcher } from "../dispatch/dispatcher.ts";
 import type { Implementation } from "../grpc/service-definition.ts";
 import { preciseDuration, toPool } from "./convert.ts";
+import { whenGone } from "./gone-workers.ts";
 import { atIntervals } from "./intervals.ts";
 
 const DEFAULT_INTERVAL_MS = 1000;
@@ -25,14 +26,14 @@ export function poolService(dispatcher: Dispatcher, stopping: AbortSignal) {
     async getPool({ pool }: GetPoolRequest) {
       return { pool: toPool(dispatcher.pool(pool)) };
     },
-    async scalePool({ pool: name, workers }: ScalePoolRequest) {
+    async scalePool({ pool: name, workers }: ScalePoolRequest, { signal }: CallContext) {
       const pool = dispatcher.pool(name);
-      await pool.scale(workers);
+      await whenGone(await pool.scale(workers, signal), signal);
       return { pool: toPool(pool) };
     },
-    async resetPool({ pool: name }: ResetPoolRequest) {
+    async resetPool({ pool: name }: ResetPoolRequest, { signal }: CallContext) {
       const pool = dispatcher.pool(name);
-      const { bootTimeMs } = await pool.reset();
+      const { bootTimeMs } = await pool.reset(signal);
       return { pool: toPool(pool), bootTime: preciseDuration(bootTimeMs) };
     },
     async pausePool({ pool: name }: PausePoolRequest) {
@@ -40,9 +41,9 @@ export function poolService(dispatcher: Dispatcher, stopping: AbortSignal) {
       pool.pause();
       return { pool: toPool(pool) };
     },
-    async resumePool({ pool: name }: ResumePoolRequest) {
+    async resumePool({ pool: name }: ResumePoolRequest, { signal }: CallContext) {
       const pool = dispatcher.pool(name);
-      await pool.resume();
+      await pool.resume(signal);
       return { pool: toPool(pool) };
     },
     async *watchPools({ interval }: WatchPoolsRequest, context: CallContext) {

@@ -1,3 +1,4 @@
+import type { CallContext } from "nice-grpc-common";
 import type {
   AddWorkerRequest,
   GetWorkerRequest,
@@ -14,6 +15,7 @@ import type { Pool } from "../pool/pool.ts";
 import type { Worker } from "../worker/worker.ts";
 import { toPool, toWorker } from "./convert.ts";
 import { CpuMeter } from "./cpu-meter.ts";
+import { whenGone } from "./gone-workers.ts";
 
 export function workerService(dispatcher: Dispatcher) {
   const cpu = new CpuMeter();
@@ -42,24 +44,24 @@ export function workerService(dispatcher: Dispatcher) {
       const { pool, worker } = find(pid);
       return { worker: describe(pool, worker) };
     },
-    async addWorker({ pool: name }: AddWorkerRequest) {
+    async addWorker({ pool: name }: AddWorkerRequest, { signal }: CallContext) {
       const pool = dispatcher.pool(name);
-      await pool.addWorker();
+      await pool.addWorker(signal);
       return { pool: toPool(pool) };
     },
-    async removeWorker({ pool: name, pid }: RemoveWorkerRequest) {
+    async removeWorker({ pool: name, pid }: RemoveWorkerRequest, { signal }: CallContext) {
       const found = pid === 0 ? undefined : find(pid);
       const pool = found?.pool ?? dispatcher.pool(name);
       if (found && name !== "" && found.pool !== dispatcher.pool(name))
         throw new RrError("INVALID_REQUEST", `worker ${pid} belongs to pool "${found.pool.name}", not to "${name}"`, {
           violations: [{ field: "pool", description: `worker ${pid} belongs to "${found.pool.name}"` }],
         });
-      await pool.removeWorker(found?.worker);
+      await whenGone(await pool.removeWorker(found?.worker, signal), signal);
       return { pool: toPool(pool) };
     },
-    async restartWorker({ pid }: RestartWorkerRequest) {
+    async restartWorker({ pid }: RestartWorkerRequest, { signal }: CallContext) {
       const { pool, worker } = find(pid);
-      const successor = await pool.restartWorker(worker);
+      const successor = await pool.restartWorker(worker, signal);
       return { worker: describe(pool, successor) };
     },
     async killWorker({ pid }: KillWorkerRequest) {

@@ -123,6 +123,8 @@ export interface PoolOptions {
   readonly destroyTimeoutMs: number;
   /** Longest wait for running calls of the old generation after a reset. */
   readonly resetTimeoutMs: number;
+  /** Longest wait for the running call of a worker that is to go for another reason. */
+  readonly retireTimeoutMs: number;
   /** Longest wait for a worker to end a stream that nobody reads any more. */
   readonly streamTimeoutMs: number;
   /** Time between the steps of the stop ladder: stop message, SIGTERM, SIGKILL. */

@@ -76,6 +76,7 @@ function resolvePool(
     bootTimeoutMs: milliseconds(pool.bootTimeout),
     destroyTimeoutMs: milliseconds(pool.destroyTimeout),
     resetTimeoutMs: milliseconds(pool.resetTimeout),
+    retireTimeoutMs: milliseconds(pool.retireTimeout),
     streamTimeoutMs: milliseconds(pool.streamTimeout),
     stopGraceMs: milliseconds(pool.stopGrace),
     frameBytesMax: Number(pool.maxFrameSize),

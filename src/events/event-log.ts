@@ -16,12 +16,18 @@ export const EVENT_TYPES = {
     severity: "warning",
     meaning: "a socket of the server was removed from the file system; it is made again if that can be done",
   },
+  "server.signalled": { severity: "info", meaning: "a signal asked for a reset of all pools" },
   "frontend.started": { severity: "info", meaning: "an HTTP frontend takes connections" },
   "frontend.exited": { severity: "error", meaning: "an HTTP frontend ended by itself and is started again" },
   "certificate.ordered": { severity: "info", meaning: "an authority gave a new certificate (ACME)" },
   "certificate.failed": {
     severity: "error",
     meaning: "no certificate could be obtained (ACME); it is tried again, and the one there is stays in use",
+  },
+  "log.failing": { severity: "error", meaning: "lines of the log cannot be written somewhere; the server goes on" },
+  "log.recovered": {
+    severity: "warning",
+    meaning: "the log is written there again; tells how many lines were dropped",
   },
   "pool.started": { severity: "info", meaning: "the first workers of a pool are ready" },
   "pool.reset": { severity: "info", meaning: "a new generation of workers took over" },
@@ -37,8 +43,16 @@ export const EVENT_TYPES = {
   "reload.failed": { severity: "error", meaning: "a changed file left a pool with its old code" },
   "pool.scaled": { severity: "info", meaning: "a pool has another number of workers" },
   "pool.scale_failed": { severity: "error", meaning: "workers that a pool should grow by could not boot" },
+  "pool.restart_failed": {
+    severity: "error",
+    meaning: "a worker was to be restarted, and its successor could not boot; it goes on",
+  },
   "pool.paused": { severity: "warning", meaning: "a pool refuses calls until it is resumed" },
   "pool.resumed": { severity: "info", meaning: "a paused pool takes calls again" },
+  "pool.resume_failed": {
+    severity: "error",
+    meaning: "a paused pool without workers was to be resumed, and they could not boot; it stays paused",
+  },
   "pool.failing": { severity: "error", meaning: "a pool has no worker left because they fail to boot" },
   "pool.recovered": { severity: "info", meaning: "a failing pool has workers again" },
   "pool.queue_full": {

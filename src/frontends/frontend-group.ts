@@ -95,6 +95,10 @@ export class FrontendGroup {
     this.#supervisor?.drain();
   }
 
+  reopenLogs(): void {
+    this.#supervisor?.reopenLogs();
+  }
+
   /** Takes no connections from now on, lets what runs finish, ends the processes. */
   async stop(plan: EndPlan): Promise<void> {
     // First: as long as anyone holds the socket the kernel takes connections, and nobody would answer them.

@@ -34,6 +34,8 @@ export interface ServerAssignment {
 export interface FrontendMessages {
   /** To the frontend: fail checks of readiness from now on. */
   readonly drain: { readonly type: "drain" };
+  /** To the frontend: open the files of the log anew. */
+  readonly reopenLogs: { readonly type: "reopen_logs" };
   /** To the frontend: stop taking connections, finish what runs within the time, exit. */
   readonly close: { readonly type: "close"; readonly timeoutMs: number };
   /** From the frontend: it takes connections. */
@@ -98,6 +100,11 @@ export class FrontendSupervisor {
   /** Checks of readiness fail from now on, so that load balancers turn away. */
   drain(): void {
     for (const { process } of this.#places) process?.send({ type: "drain" });
+  }
+
+  /** All open the files of the log anew. */
+  reopenLogs(): void {
+    for (const { process } of this.#places) process?.send({ type: "reopen_logs" });
   }
 
   /** Lets all finish what runs; kills those that are not gone in time. */

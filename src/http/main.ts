@@ -1,9 +1,15 @@
+import "../life/no-debugger.ts";
 import { connectCore } from "../client/core-client.ts";
 import type { CoreCredentials } from "../client/core-credentials.ts";
 import { createDispatchClient } from "../client/dispatch-client.ts";
 import type { FileServerOptions, HttpOptions, LogOptions, StatusOptions } from "../config/options.ts";
 import { RrError } from "../errors.ts";
-import { createLog } from "../log.ts";
+import { handleCrashes } from "../life/crash.ts";
+import { ignoreSignals } from "../life/signals.ts";
+import { EXIT_BUG } from "../life/stop-request.ts";
+import { LogOutput } from "../log/log-output.ts";
+import { terminalColours } from "../log/terminal-colours.ts";
+import type { Log } from "../log.ts";
 import type { Address } from "../net/address.ts";
 import { startFileServer } from "./file-server.ts";
 import type { Listener, ListenTarget } from "./listener.ts";
@@ -33,14 +39,24 @@ type ServerAssignment = Place &
     | { kind: "status"; options: StatusOptions }
   );
 
-type Message = Assignment | { type: "drain" } | { type: "close"; timeoutMs: number };
+type Message = Assignment | { type: "drain" } | { type: "reopen_logs" } | { type: "close"; timeoutMs: number };
 
 const listeners: Listener[] = [];
+let processLog: Log | undefined;
+let exitCode = 0;
+/** After a bug of our own: connections wait for the next frontend meanwhile. */
+const AFTER_BUG_MS = 2_000;
 /** Set when the end is near, so that checks fail before connections do. */
 const readiness = { ending: false };
+let output: LogOutput | undefined;
+/** How long the end waits for lines of the log that a reader or a disk has no room for. */
+const LOG_FLUSH_MS = 500;
 
 async function assigned({ cores, credentials, logs, servers }: Assignment): Promise<void> {
-  const log = createLog(logs).child({ channel: "http" });
+  output = new LogOutput(logs, { colours: terminalColours(process.env) });
+  process.on("exit", () => output?.end());
+  const log = output.log.child({ channel: "http" });
+  processLog = log;
   const http: Partial<Record<"http" | "https" | "fastcgi", ListenTarget>> = {};
   let options: HttpOptions | undefined;
   for (const server of servers)
@@ -72,12 +88,32 @@ function targetOf({ listenFd, address }: Place): ListenTarget {
 
 async function close(timeoutMs: number): Promise<void> {
   await Promise.all(listeners.map((listener) => listener.close(timeoutMs)));
-  process.exit(0);
+  await output?.flush(LOG_FLUSH_MS);
+  process.exit(exitCode);
 }
+
+/** Nobody knows what state this process is in: what runs gets a short time, and the core starts another one. */
+function crashed(thrown: unknown): void {
+  const { message, stack } = thrown instanceof Error ? thrown : { message: String(thrown), stack: undefined };
+  const text = `a bug of the frontend, not of yours, ends it: ${message}`;
+  if (processLog) processLog.error({ event: "process.crashed", stack }, text);
+  else process.stderr.write(`${stack ?? text}\n`);
+  if (exitCode === EXIT_BUG) return;
+  exitCode = EXIT_BUG;
+  setTimeout(() => process.exit(EXIT_BUG), AFTER_BUG_MS + 500).unref();
+  void close(AFTER_BUG_MS);
+}
+
+// That somebody who read them has left is no reason to end.
+for (const stream of [process.stdout, process.stderr]) stream.on("error", () => {});
 
 process.on("message", (message: Message) => {
   if (message.type === "drain") {
     readiness.ending = true;
+    return;
+  }
+  if (message.type === "reopen_logs") {
+    output?.reopen();
     return;
   }
   const done = message.type === "assignment" ? assigned(message) : close(message.timeoutMs);
@@ -90,5 +126,6 @@ process.on("message", (message: Message) => {
 });
 // Without a core there is nothing to serve, and whoever started the core expects all its processes to be gone.
 process.on("disconnect", () => process.exit(0));
-// A terminal sends its signals to the whole group; the core decides when to end.
-for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => {});
+// The core decides when to end, and passes on what signals ask for.
+ignoreSignals();
+handleCrashes(crashed);

@@ -1,3 +1,4 @@
+import type { Clock, StopTimer } from "../clock.ts";
 import type { DynamicAllocatorOptions } from "../config/options.ts";
 
 /** Calls that still wait after this time show that the workers are too few. */
@@ -15,13 +16,15 @@ export interface AllocatorTarget {
  */
 export class DynamicAllocator {
   readonly #options: DynamicAllocatorOptions;
+  readonly #clock: Clock;
   readonly #target: AllocatorTarget;
   #extraWorkers = 0;
-  #growTimer: NodeJS.Timeout | undefined;
-  #shrinkTimer: NodeJS.Timeout | undefined;
+  #stopGrowTimer: StopTimer | undefined;
+  #stopShrinkTimer: StopTimer | undefined;
 
-  constructor(options: DynamicAllocatorOptions, target: AllocatorTarget) {
+  constructor(options: DynamicAllocatorOptions, clock: Clock, target: AllocatorTarget) {
     this.#options = options;
+    this.#clock = clock;
     this.#target = target;
   }
 
@@ -30,16 +33,16 @@ export class DynamicAllocator {
   }
 
   callQueued(): void {
-    this.#growTimer ??= setTimeout(() => this.#growIfNeeded(), WAIT_BEFORE_GROWTH_MS);
+    this.#stopGrowTimer ??= this.#clock.after(WAIT_BEFORE_GROWTH_MS, () => this.#growIfNeeded());
   }
 
   close(): void {
-    clearTimeout(this.#growTimer);
-    clearTimeout(this.#shrinkTimer);
+    this.#stopGrowTimer?.();
+    this.#stopShrinkTimer?.();
   }
 
   #growIfNeeded(): void {
-    this.#growTimer = undefined;
+    this.#stopGrowTimer = undefined;
     if (this.#target.queueLength() === 0) return;
     this.#armShrink();
     const grown = Math.min(this.#extraWorkers + this.#options.spawnRate, this.#options.maxWorkers);
@@ -51,11 +54,10 @@ export class DynamicAllocator {
   }
 
   #armShrink(): void {
-    clearTimeout(this.#shrinkTimer);
-    this.#shrinkTimer = setTimeout(() => {
+    this.#stopShrinkTimer?.();
+    this.#stopShrinkTimer = this.#clock.after(this.#options.idleTimeoutMs, () => {
       this.#extraWorkers = 0;
       this.#target.changed(0, false);
-    }, this.#options.idleTimeoutMs);
-    this.#shrinkTimer.unref();
+    });
   }
 }

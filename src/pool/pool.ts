@@ -6,20 +6,24 @@ import { type ErrorReason, RrError } from "../errors.ts";
 import type { EventLog } from "../events/event-log.ts";
 import type { Log } from "../log.ts";
 import type { Worker } from "../worker/worker.ts";
+import type { OpenWorkerProcesses } from "../worker/worker-process.ts";
 import { Call, type CallOptions, type CallOwner, type CallSink } from "./call.ts";
+import { CallQueue } from "./call-queue.ts";
 import { DynamicAllocator } from "./dynamic-allocator.ts";
 import { PoolFigures } from "./pool-figures.ts";
+import { PoolOperations } from "./pool-operations.ts";
 import { PoolReporter } from "./pool-reporter.ts";
-import { WaitQueue } from "./wait-queue.ts";
+import { type PoolState, poolTransition, rulesOf } from "./pool-state.ts";
+import { crashLoop, refusalOf } from "./refusal.ts";
 import { Workforce, type WorkforceOwner } from "./workforce.ts";
-
-export type PoolState = "booting" | "serving" | "paused" | "failing" | "draining" | "stopped";
 
 export interface PoolDependencies {
   readonly clock: Clock;
   readonly log: Log;
   readonly events: EventLog;
   readonly baseEnv: Readonly<Record<string, string | undefined>>;
+  /** What starts its processes; children of this process if undefined. */
+  readonly openProcesses?: OpenWorkerProcesses;
 }
 
 /** Workers that may begin a call, one after the other. */
@@ -29,7 +33,7 @@ const RERUNS_MAX = 10;
 /** What PHP ends with after an uncaught exception or fatal error: the application's own doing, and it would do it again. */
 const PHP_FATAL_EXIT_CODE = "255";
 
-/** A pool: calls find a worker or wait for one, and operators steer it. `Workforce` keeps the workers. */
+/** A pool: calls find a worker or wait for one. `Workforce` keeps the workers, `PoolOperations` changes them. */
 export class Pool implements CallOwner, WorkforceOwner {
   readonly options: PoolOptions;
   readonly figures = new PoolFigures();
@@ -38,27 +42,21 @@ export class Pool implements CallOwner, WorkforceOwner {
   readonly #clock: Clock;
   readonly #reporter: PoolReporter;
   readonly #workforce: Workforce;
+  readonly #operations: PoolOperations;
   readonly #allocator: DynamicAllocator | undefined;
-  readonly #queue: WaitQueue<Call>;
-  #queueTimer: NodeJS.Timeout | undefined;
-  #lifecycle: "starting" | "running" | "draining" | "stopped" = "starting";
-  #paused = false;
+  readonly #queue: CallQueue<Call>;
+  #state: PoolState = "booting";
   /** Calls that were taken and do not wait in the queue. */
   #callsRunning = 0;
   #debugWorkers = 0;
-  /** Resets, scaling and the like run one after another. */
-  #operation: Promise<unknown> = Promise.resolve();
   readonly #idleWaiters = new Waiters();
+  readonly #debugBoots = new AbortController();
 
-  constructor(options: PoolOptions, { clock, log, events, baseEnv }: PoolDependencies) {
+  constructor(options: PoolOptions, { clock, log, events, baseEnv, openProcesses }: PoolDependencies) {
     this.options = options;
     this.#clock = clock;
-    this.#reporter = new PoolReporter(
-      options.name,
-      log.child({ channel: "server", pool: options.name }),
-      events,
-      clock,
-    );
+    const channel = log.child({ channel: "server", pool: options.name });
+    this.#reporter = new PoolReporter(options.name, channel, events, clock);
     this.#workforce = new Workforce({
       options,
       clock,
@@ -66,11 +64,24 @@ export class Pool implements CallOwner, WorkforceOwner {
       reporter: this.#reporter,
       figures: this.figures,
       owner: this,
+      openProcesses,
     });
-    this.#queue = new WaitQueue(options.maxQueueLength);
+    this.#operations = new PoolOperations({
+      options,
+      clock,
+      reporter: this.#reporter,
+      workforce: this.#workforce,
+      pool: this,
+    });
+    this.#queue = new CallQueue({
+      lengthMax: options.maxQueueLength,
+      waitMs: options.queueWaitMs,
+      clock,
+      expired: (calls) => this.#waitedTooLong(calls),
+    });
     this.createdAtMs = clock.wallMs();
     if (options.dynamicAllocator && !options.debug)
-      this.#allocator = new DynamicAllocator(options.dynamicAllocator, {
+      this.#allocator = new DynamicAllocator(options.dynamicAllocator, clock, {
         queueLength: () => this.#queue.length,
         changed: (extra, grew) => this.#allocatorChanged(extra, grew),
       });
@@ -81,11 +92,7 @@ export class Pool implements CallOwner, WorkforceOwner {
   }
 
   get state(): PoolState {
-    if (this.#lifecycle === "stopped" || this.#lifecycle === "draining") return this.#lifecycle;
-    if (this.#paused) return "paused";
-    if (this.options.debug) return this.#lifecycle === "starting" ? "booting" : "serving";
-    if (this.#workforce.liveCount > 0) return "serving";
-    return this.#workforce.failure ? "failing" : "booting";
+    return this.#state;
   }
 
   get stateReason(): string {
@@ -170,33 +177,23 @@ export class Pool implements CallOwner, WorkforceOwner {
     return new RrError("INVALID_REQUEST", "the payload is empty: give it a context or a body", { metadata });
   }
 
+  /** Why it takes no call now. */
   #refusal(): RrError | undefined {
-    const { name } = this;
-    const metadata = { pool: name };
-    if (this.#lifecycle === "draining" || this.#lifecycle === "stopped")
-      return new RrError("DRAINING", `pool "${name}" is stopping and takes no new calls`, {
-        metadata,
-        retryAfterMs: 1000,
-      });
-    if (this.#paused)
-      return new RrError("POOL_PAUSED", `pool "${name}" is paused: resume it with "rrctl resume ${name}"`, {
-        metadata,
-        retryAfterMs: 5000,
-      });
-    const { failure } = this.#workforce;
-    if (failure) return this.#crashLoop(failure.error, failure.retryAfterMs);
-    if (this.#workforce.anyReady || !this.#queue.full) return undefined;
-    const waiting = `${this.#queue.length} calls wait for a worker of pool "${name}"`;
-    this.#reporter.flood("pool.queue_full", "QUEUE_FULL", `${waiting}: further ones are refused`);
-    return new RrError("QUEUE_FULL", `${waiting}, more are not allowed (pool.max_queue_size)`, {
-      metadata,
-      retryAfterMs: 1000,
-    });
+    const refusal = this.#unreportedRefusal();
+    if (refusal?.reason === "QUEUE_FULL")
+      this.#reporter.flood("pool.queue_full", "QUEUE_FULL", `${refusal.message}: further ones are refused`);
+    return refusal;
   }
 
-  #crashLoop(error: RrError, retryAfterMs: number): RrError {
-    const message = `pool "${this.name}" has no workers because they fail to boot: ${error.message}`;
-    return new RrError("CRASH_LOOP", message, { metadata: { pool: this.name }, retryAfterMs });
+  #unreportedRefusal(): RrError | undefined {
+    return refusalOf({
+      pool: this.name,
+      state: this.#state,
+      failure: this.#workforce.failure,
+      workerReady: this.#workforce.anyReady,
+      queueLength: this.#queue.length,
+      queueFull: this.#queue.full,
+    });
   }
 
   #run(call: Call, worker: Worker): void {
@@ -208,33 +205,31 @@ export class Pool implements CallOwner, WorkforceOwner {
   }
 
   #enqueue(call: Call): void {
-    const { queueWaitMs } = this.options;
-    this.#queue.push(call, this.#clock.monotonicMs() + queueWaitMs);
-    this.#queueTimer ??= setTimeout(() => this.#expireQueue(), queueWaitMs);
+    this.#queue.push(call);
     this.#allocator?.callQueued();
   }
 
-  #expireQueue(): void {
-    this.#queueTimer = undefined;
+  #waitedTooLong(calls: readonly Call[]): void {
     const { queueWaitMs } = this.options;
-    const nowMs = this.#clock.monotonicMs();
-    const expired = this.#queue.takeExpired(nowMs);
     const message = `no worker of pool "${this.name}" became free within ${queueWaitMs} ms (pool.allocate_timeout)`;
-    if (expired.length > 0)
-      this.#reporter.flood("pool.queue_timeout", "QUEUE_WAIT_EXCEEDED", `${message}: ${expired.length} calls gave up`);
-    for (const call of expired) {
+    this.#reporter.flood("pool.queue_timeout", "QUEUE_WAIT_EXCEEDED", `${message}: ${calls.length} calls gave up`);
+    for (const call of calls) {
       this.figures.countFailure("QUEUE_WAIT_EXCEEDED");
       const metadata = { pool: this.name };
       this.#failUnqueued(call, new RrError("QUEUE_WAIT_EXCEEDED", message, { metadata, retryAfterMs: 1000 }));
     }
-    const nextMs = this.#queue.nextDeadlineMs;
-    if (nextMs !== undefined) this.#queueTimer = setTimeout(() => this.#expireQueue(), Math.max(1, nextMs - nowMs));
   }
 
   /** Fails a call that is not in the queue and on no worker. */
   #failUnqueued(call: Call, error: RrError): void {
     this.#callsRunning++;
     call.fail(error);
+  }
+
+  /** What made the pool refuse calls holds for those that wait, too. */
+  #refuseQueued(): void {
+    const error = this.#unreportedRefusal();
+    if (error) this.#failQueued(error);
   }
 
   #failQueued(error: RrError): void {
@@ -248,13 +243,14 @@ export class Pool implements CallOwner, WorkforceOwner {
   async #runInFreshWorker(call: Call): Promise<void> {
     this.#debugWorkers++;
     try {
-      const worker = await this.#workforce.boot(this.generation);
+      const worker = await this.#workforce.boot(this.generation, this.#debugBoots.signal);
       this.#workforce.track(worker);
       if (call.ended) void worker.stop("debug");
       else this.#run(call, worker);
       await worker.exited;
     } catch (thrown) {
-      call.fail(RrError.from(thrown));
+      const error = RrError.from(thrown);
+      call.fail((error.reason === "CANCELLED" ? this.#unreportedRefusal() : undefined) ?? error);
     } finally {
       this.#debugWorkers--;
       const next = this.#queue.shift();
@@ -277,7 +273,7 @@ export class Pool implements CallOwner, WorkforceOwner {
   callFailed(call: Call, error: RrError, answered: boolean): void {
     const died = error.reason === "WORKER_EXITED" && error.metadata.exit_code !== PHP_FATAL_EXIT_CODE;
     if (died && call.idempotent && !answered && call.attempts < Math.min(ATTEMPTS_MAX, call.attemptsMax)) {
-      if (this.#lifecycle === "stopped") return call.fail(this.#cutOff(error));
+      if (this.#state === "stopped") return call.fail(this.#cutOff(error));
       this.figures.retries++;
       this.#reporter.callRetried(call, error);
       call.retried();
@@ -330,8 +326,13 @@ export class Pool implements CallOwner, WorkforceOwner {
     return true;
   }
 
+  conditionChanged(): void {
+    if (rulesOf(this.#state).followsWorkers) this.#moveTo(this.#workforce.condition);
+  }
+
   workforceFailing(error: RrError): void {
-    this.#failQueued(this.#crashLoop(error, 0));
+    this.conditionChanged();
+    this.#failQueued(crashLoop(this.name, error, 0));
   }
 
   #allocatorChanged(extraWorkers: number, grew: boolean): void {
@@ -341,131 +342,77 @@ export class Pool implements CallOwner, WorkforceOwner {
     this.#workforce.setExtra(extraWorkers);
   }
 
-  // Operations.
+  // Operations. Each takes a signal that gives it up; what that means is said at `PoolOperations`.
 
   /** Boots the first workers. Rejects with the reason of the first one that fails; nothing runs then. */
-  async start(): Promise<void> {
-    await this.#workforce.open();
-    this.#lifecycle = "running";
-    const message = `pool "${this.name}" serves with ${this.workers.length} workers`;
-    this.#reporter.event("pool.started", { message });
+  start(): Promise<void> {
+    return this.#operations.start(async () => {
+      await this.#workforce.open();
+      this.#reporter.event("pool.started", {
+        message: `pool "${this.name}" serves with ${this.workers.length} workers`,
+      });
+    });
   }
 
   /** Replaces all workers. Says how long the new ones took. The old ones serve on if it fails. */
-  reset(): Promise<{ bootTimeMs: number }> {
-    return this.#exclusive("pool.reset_failed", async () => {
-      const startedAtMs = this.#clock.monotonicMs();
-      const generation = this.generation + 1;
-      const successors = await this.#workforce.bootMany(this.workersWanted, generation);
-      const retired = this.#workforce.succeed(generation, successors);
-      this.#killLater(retired, this.options.resetTimeoutMs);
-      const bootTimeMs = this.#clock.monotonicMs() - startedAtMs;
-      const fields = { generation, boot_ms: Math.round(bootTimeMs) };
-      const message = `generation ${generation} of pool "${this.name}" serves`;
-      this.#reporter.log.info(fields, message);
-      this.#reporter.event("pool.reset", { message, attributes: fields });
-      return { bootTimeMs };
-    });
+  reset(signal?: AbortSignal): Promise<{ bootTimeMs: number }> {
+    return this.#operations.reset(signal);
   }
 
-  /** Sets the number of workers. Throws INVALID_REQUEST with the allowed range. */
-  scale(workers: number): Promise<void> {
-    this.#checkScale(workers);
-    return this.#exclusive("pool.scale_failed", async () => {
-      const before = this.#workforce.wanted;
-      if (workers > before)
-        for (const worker of await this.#workforce.bootMany(workers - before, this.generation))
-          this.#workforce.admit(worker);
-      this.#workforce.setWanted(workers);
-      this.#reportScale(before, workers);
-    });
+  /**
+   * Sets the number of workers. Rejects with INVALID_REQUEST and the allowed range. Settles when new ones are ready, with
+   * those that go, which finish their call first within `retireTimeoutMs`: the number is reached when they have ended.
+   */
+  scale(workers: number, signal?: AbortSignal): Promise<readonly Worker[]> {
+    return this.#operations.scale(workers, signal);
   }
 
-  #checkScale(workers: number): void {
-    const { name } = this;
-    const min = this.#paused ? 0 : 1;
-    const max = this.options.numWorkersMax;
-    if (this.options.debug)
-      throw new RrError(
-        "FAILED_PRECONDITION",
-        `pool "${name}" is in debug mode: every call gets a worker of its own, there is nothing to scale`,
-      );
-    if (workers >= min && workers <= max) return;
-    const zero = workers === 0 ? `; 0 is only allowed for a paused pool ("rrctl pause ${name}")` : "";
-    const description = `expected ${min} to ${max}, got ${workers}${zero}`;
-    throw new RrError("INVALID_REQUEST", `pool "${name}" cannot have ${workers} workers: ${description}`, {
-      metadata: { pool: name, min, max },
-      violations: [{ field: "workers", description }],
-    });
+  addWorker(signal?: AbortSignal): Promise<void> {
+    return this.#operations.addWorker(signal);
   }
 
-  #reportScale(before: number, workers: number): void {
-    if (workers === before) return;
-    const message = `pool "${this.name}" was scaled from ${before} to ${workers} workers`;
-    const fields = { from: before, to: workers };
-    this.#reporter.log.info(fields, message);
-    this.#reporter.event("pool.scaled", { message, attributes: fields });
-  }
-
-  addWorker(): Promise<void> {
-    return this.scale(this.#workforce.wanted + 1);
-  }
-
-  /** Removes a worker after its call: the given one, or the one that is missed least. Never the last. */
-  async removeWorker(worker: Worker | undefined): Promise<void> {
-    const before = this.#workforce.wanted;
-    if (before <= 1)
-      throw new RrError(
-        "FAILED_PRECONDITION",
-        `pool "${this.name}" has ${before === 1 ? "only one worker" : "no workers"}, and the last one is not removed: pause the pool instead`,
-        {
-          metadata: { pool: this.name },
-        },
-      );
-    if (worker?.leaving !== "") return this.scale(before - 1);
-    this.#workforce.retire(worker, "scale");
-    this.#workforce.setWanted(before - 1);
-    this.#reportScale(before, before - 1);
+  /** Removes a worker after its call: the given one, or the one that is missed least. Never the last. As `scale`. */
+  removeWorker(worker: Worker | undefined, signal?: AbortSignal): Promise<readonly Worker[]> {
+    return this.#operations.removeWorker(worker, signal);
   }
 
   /** Boots a successor, then ends the worker after its call. */
-  restartWorker(worker: Worker): Promise<Worker> {
-    return this.#exclusive("pool.scale_failed", async () => {
-      const [successor] = await this.#workforce.bootMany(1, this.generation);
-      this.#workforce.admit(successor!);
-      this.#workforce.retire(worker, "restart");
-      this.#workforce.maintain();
-      return successor!;
-    });
+  restartWorker(worker: Worker, signal?: AbortSignal): Promise<Worker> {
+    return this.#operations.restartWorker(worker, signal);
   }
 
+  /** At once, its call with it. */
   killWorker(worker: Worker): void {
-    worker.kill(
-      new RrError("WORKER_EXITED", `worker ${worker.pid} of pool "${this.name}" was killed by an operator`, {
-        metadata: { pool: this.name, pid: worker.pid, signal: "SIGKILL" },
-      }),
-    );
+    this.#operations.killWorker(worker);
   }
 
-  /** Refuses calls, the waiting ones included, until resumed. Running ones finish. */
+  /**
+   * Refuses calls, the waiting ones included, until resumed. Running ones finish. Needs no turn, and what was asked for
+   * before to resume the pool is void.
+   */
   pause(): void {
-    if (this.#paused) return;
-    this.#paused = true;
+    if (this.#state === "draining" || this.#state === "stopped")
+      throw new RrError("DRAINING", `pool "${this.name}" is ${this.#state} and cannot be paused`);
+    this.#operations.paused();
+    if (this.#state === "paused") return;
+    this.#moveTo("paused");
     this.#reporter.event("pool.paused", { message: `pool "${this.name}" was paused` });
-    if (this.#queue.length > 0) this.#failQueued(this.#refusal()!);
+    this.#refuseQueued();
   }
 
   /** A pool that was scaled to 0 comes back with its configured number. */
-  async resume(): Promise<void> {
-    if (!this.#paused) return;
-    if (this.#workforce.wanted === 0 && !this.options.debug) await this.scale(Math.max(1, this.options.numWorkers));
-    this.#paused = false;
+  resume(signal?: AbortSignal): Promise<void> {
+    return this.#operations.resume(signal);
+  }
+
+  unpause(): void {
+    this.#moveTo(this.#workforce.condition);
     this.#reporter.event("pool.resumed", { message: `pool "${this.name}" takes calls again` });
   }
 
   /** Takes nothing new; what waits and runs goes on. */
   drain(): void {
-    if (this.#lifecycle === "running") this.#lifecycle = "draining";
+    if (this.#state !== "stopped") this.#moveTo("draining");
   }
 
   /** Settles when no call waits or runs, or when the moment has come. */
@@ -482,45 +429,19 @@ export class Pool implements CallOwner, WorkforceOwner {
    * @param cut how long calls are waited for, `pool.destroy_timeout` at most
    */
   async stop(deadline: Deadline, cut = deadline): Promise<void> {
-    if (this.#lifecycle !== "stopped") this.#lifecycle = "draining";
+    this.drain();
+    const operationsEnded = this.#operations.close();
     this.#workforce.stopBoots();
     await this.whenIdle(cut.within(this.options.destroyTimeoutMs));
-    this.#lifecycle = "stopped";
-    clearTimeout(this.#queueTimer);
+    this.#moveTo("stopped");
+    this.#debugBoots.abort();
+    this.#queue.close();
     this.#allocator?.close();
-    if (this.#queue.length > 0) this.#failQueued(this.#refusal()!);
-    await this.#workforce.close(deadline);
+    this.#refuseQueued();
+    await Promise.all([deadline.race(operationsEnded), this.#workforce.close(deadline)]);
   }
 
-  #killLater(workers: readonly Worker[], delayMs: number): void {
-    if (workers.length === 0) return;
-    const timer = setTimeout(() => {
-      for (const worker of workers) {
-        const message = `worker ${worker.pid} of pool "${this.name}" was killed: its call outlasted the reset by ${delayMs} ms (pool.reset_timeout)`;
-        worker.kill(new RrError("WORKER_EXITED", message, { metadata: { pool: this.name, pid: worker.pid } }));
-      }
-    }, delayMs);
-    timer.unref();
-    void Promise.all(workers.map((worker) => worker.exited)).then(() => clearTimeout(timer));
-  }
-
-  /** Runs operations one after another; a failure is an event of the given type. */
-  #exclusive<Result>(
-    failure: "pool.reset_failed" | "pool.scale_failed",
-    operation: () => Promise<Result>,
-  ): Promise<Result> {
-    const run = this.#operation.then(async () => {
-      if (this.#lifecycle !== "running")
-        throw new RrError("DRAINING", `pool "${this.name}" is ${this.state}: nothing can be changed now`);
-      try {
-        return await operation();
-      } catch (thrown) {
-        const { reason, message } = RrError.from(thrown);
-        this.#reporter.event(failure, { reason, message });
-        throw thrown;
-      }
-    });
-    this.#operation = run.catch(() => {});
-    return run;
+  #moveTo(state: PoolState): void {
+    this.#state = poolTransition(this.#state, state);
   }
 }

@@ -1,29 +1,30 @@
 import { availableParallelism } from "node:os";
 import type { Deadline } from "../async/deadline.ts";
-import type { Clock } from "../clock.ts";
+import type { Clock, StopTimer } from "../clock.ts";
 import type { PoolOptions } from "../config/options.ts";
 import { RrError } from "../errors.ts";
 import { goridge1 } from "../goridge/goridge1.ts";
 import { goridge3 } from "../goridge/goridge3.ts";
 import type { ExitStatus } from "../process/child-process.ts";
-import { socketRightsFor } from "../process/identity.ts";
-import { readMemoryBytes } from "../process/resources.ts";
-import { SocketListener } from "../relay/socket-listener.ts";
 import { describeExit } from "../worker/exit-explanation.ts";
 import { Worker } from "../worker/worker.ts";
 import type { WorkerEnvironment, WorkerObserver } from "../worker/worker-environment.ts";
+import { type OpenWorkerProcesses, openWorkerProcesses } from "../worker/worker-process.ts";
+import { BootBackoff } from "./boot-backoff.ts";
 import { ConcurrencyLimit } from "./concurrency-limit.ts";
 import type { PoolFigures } from "./pool-figures.ts";
 import type { PoolReporter } from "./pool-reporter.ts";
-import { FAILURES_TO_FAILING, respawnDelayMs, YOUNG_WORKER_MS } from "./respawn.ts";
-import { executionsMaxWithJitter, nearsExecutionsMax, replacementReason } from "./supervision.ts";
-
-/** A worker's memory is looked at after a call, but not more often than this. */
-const MEMORY_READ_INTERVAL_MS = 200;
+import type { WorkforceCondition } from "./pool-state.ts";
+import { FAILURES_TO_FAILING, YOUNG_WORKER_MS } from "./respawn.ts";
+import { RetirementDeadlines } from "./retirement-deadlines.ts";
+import { executionsMaxWithJitter, nearsExecutionsMax } from "./supervision.ts";
+import { WorkerSupervisor } from "./worker-supervisor.ts";
 
 export interface WorkforceOwner {
   /** A worker could take a call. True: it got one. */
   workerAvailable(worker: Worker): boolean;
+  /** Told after every change that may have made it another one. */
+  conditionChanged(): void;
   /** No worker is left and none boots. */
   workforceFailing(error: RrError): void;
 }
@@ -35,6 +36,8 @@ export interface WorkforceDependencies {
   readonly reporter: PoolReporter;
   readonly figures: PoolFigures;
   readonly owner: WorkforceOwner;
+  /** What starts its processes; children of this process if undefined. */
+  readonly openProcesses: OpenWorkerProcesses | undefined;
 }
 
 /**
@@ -53,8 +56,13 @@ export class Workforce implements WorkerObserver {
   readonly #ready = new Set<Worker>();
   /** Workers that serve until their successor is ready, and why they go. */
   readonly #outgoing = new Map<Worker, string>();
+  readonly #retirements: RetirementDeadlines;
   readonly #bootLimit = new ConcurrencyLimit(Math.max(2, availableParallelism() * 2));
   readonly #stopBoots = new AbortController();
+  readonly #backoff: BootBackoff;
+  readonly #supervisor: WorkerSupervisor;
+  /** Workers of which it is not certain yet that they do not die at once. */
+  readonly #proofs = new Map<Worker, StopTimer>();
   #state: "closed" | "open" | "closing" = "closed";
   #wanted: number;
   #extra = 0;
@@ -63,16 +71,23 @@ export class Workforce implements WorkerObserver {
   #maintenanceBoots = 0;
   /** All boots under way. */
   #boots = 0;
-  #failuresInARow = 0;
   #failing = false;
-  #lastBootError: RrError | undefined;
-  #retryTimer: NodeJS.Timeout | undefined;
-  #retryAtMs = 0;
-  #superviseTimer: NodeJS.Timeout | undefined;
 
   constructor(dependencies: WorkforceDependencies) {
     this.#dependencies = dependencies;
-    this.#wanted = dependencies.options.debug ? 0 : dependencies.options.numWorkers;
+    const { options, clock } = dependencies;
+    this.#wanted = options.debug ? 0 : options.numWorkers;
+    this.#retirements = new RetirementDeadlines(options.name, clock);
+    this.#backoff = new BootBackoff(clock, () => {
+      // One at a time while it fails: if this one boots, the others follow.
+      if (this.#maintenanceBoots === 0) void this.#bootForMaintenance();
+    });
+    this.#supervisor = new WorkerSupervisor(
+      options.supervisor,
+      clock,
+      () => this.#workers.values(),
+      (worker, reason) => this.#limitReached(worker, reason),
+    );
   }
 
   get workers(): readonly Worker[] {
@@ -104,8 +119,15 @@ export class Workforce implements WorkerObserver {
     return this.#ready.size > 0;
   }
 
+  get condition(): WorkforceCondition {
+    if (this.#dependencies.options.debug) return this.#state === "closed" ? "booting" : "serving";
+    if (this.#failing) return "failing";
+    for (const worker of this.#workers.values()) if (worker.leaving === "") return "serving";
+    return "booting";
+  }
+
   /** Workers that stay. */
-  get liveCount(): number {
+  get #liveCount(): number {
     let count = 0;
     for (const worker of this.#workers.values()) if (worker.leaving === "") count++;
     return count;
@@ -113,38 +135,43 @@ export class Workforce implements WorkerObserver {
 
   /** Set while there is no worker because they fail to boot. */
   get failure(): { error: RrError; retryAfterMs: number } | undefined {
-    if (!this.#failing) return undefined;
-    const retryAfterMs = Math.max(0, this.#retryAtMs - this.#dependencies.clock.monotonicMs());
-    return { error: this.#lastBootError!, retryAfterMs };
+    return this.#failing ? { error: this.#backoff.lastError!, retryAfterMs: this.#backoff.remainingMs } : undefined;
   }
 
   /** Boots the first workers. Rejects with the reason of the first one that fails; nothing runs then. */
   async open(): Promise<void> {
-    const { options, clock, baseEnv, reporter } = this.#dependencies;
+    const { options, clock, baseEnv, reporter, openProcesses = openWorkerProcesses } = this.#dependencies;
     const { log } = reporter;
     const protocol = options.protocol === "goridge1" ? goridge1 : goridge3;
-    const socketListener =
-      options.relay.kind === "pipes"
-        ? undefined
-        : await SocketListener.open(options.relay, socketRightsFor(options), protocol, log);
-    this.#environment = { options, protocol, socketListener, clock, baseEnv, log };
-    const workers = await this.bootMany(this.#wanted, this.#generation).catch((error) => {
-      socketListener?.close();
-      throw error;
-    });
-    this.#state = "open";
-    for (const worker of workers) this.admit(worker);
-    this.#superviseTimer = setInterval(() => this.#supervise(), options.supervisor.watchTickMs);
-    this.#superviseTimer.unref();
+    const processes = await openProcesses({ options, baseEnv, protocol, log });
+    this.#environment = { options, protocol, processes, clock, log };
+    try {
+      const workers = await this.bootMany(this.#wanted, this.#generation, this.#stopBoots.signal);
+      if (this.#state === "closing") throw await this.#notNeeded(workers);
+      this.#state = "open";
+      for (const worker of workers) this.admit(worker);
+    } catch (thrown) {
+      processes.close();
+      throw thrown;
+    }
+    this.#supervisor.start();
     this.maintain();
+    this.#dependencies.owner.conditionChanged();
+  }
+
+  async #notNeeded(workers: readonly Worker[]): Promise<RrError> {
+    await Promise.all(workers.map((worker) => worker.stop("stop")));
+    return new RrError("CANCELLED", `pool "${this.#dependencies.options.name}" was stopped while it booted`);
   }
 
   /** Boots nothing any more. */
   stopBoots(): void {
     this.#state = "closing";
     this.#stopBoots.abort();
-    clearTimeout(this.#retryTimer);
-    clearInterval(this.#superviseTimer);
+    this.#backoff.close();
+    this.#supervisor.close();
+    for (const stopTimer of this.#proofs.values()) stopTimer();
+    this.#proofs.clear();
   }
 
   /** Ends all workers by then: idle ones politely, those that run a call at once. */
@@ -152,7 +179,7 @@ export class Workforce implements WorkerObserver {
     this.stopBoots();
     for (const worker of this.workers) if (worker.state === "working") worker.cutOff();
     await Promise.all(this.workers.map((worker) => worker.stop("stop", deadline)));
-    this.#environment?.socketListener?.close();
+    this.#environment?.processes.close();
   }
 
   // Taking and giving back.
@@ -176,12 +203,17 @@ export class Workforce implements WorkerObserver {
     if (worker.leaving !== "") {
       this.retire(worker, worker.leaving);
       this.maintain();
+      this.#dependencies.owner.conditionChanged();
       return;
     }
     if (worker.executions > 0) this.#bootsWork();
-    this.#superviseAfterCall(worker);
+    this.#supervisor.afterCall(worker);
     // Supervision may have found out that it is one too much.
     if (worker.leaving === "" && !this.#dependencies.owner.workerAvailable(worker)) this.#ready.add(worker);
+  }
+
+  becameUnusable(worker: Worker): void {
+    this.#ready.delete(worker);
   }
 
   // The number of workers.
@@ -189,6 +221,7 @@ export class Workforce implements WorkerObserver {
   setWanted(wanted: number): void {
     this.#wanted = wanted;
     this.maintain();
+    this.#dependencies.owner.conditionChanged();
   }
 
   setExtra(extra: number): void {
@@ -199,30 +232,19 @@ export class Workforce implements WorkerObserver {
   /** Boots what is missing and retires what is too much. */
   maintain(): void {
     if (this.#dependencies.options.debug || this.#state !== "open") return;
-    const live = this.liveCount;
+    const live = this.#liveCount;
     // Outgoing workers whose successor is still booting are not too much yet.
     const pendingReplacements = Math.min(this.#outgoing.size, this.#maintenanceBoots);
     for (let surplus = live - this.wantedInAll - pendingReplacements; surplus > 0; surplus--) this.#retireOne();
     const missing = this.wantedInAll + this.#outgoing.size - live - this.#maintenanceBoots;
-    if (missing <= 0 || this.#retryTimer) return;
-    const delayMs = respawnDelayMs(this.#failuresInARow);
-    if (delayMs === 0) for (let count = 0; count < missing; count++) void this.#bootForMaintenance();
-    else this.#bootLater(delayMs);
-  }
-
-  #bootLater(delayMs: number): void {
-    this.#retryAtMs = this.#dependencies.clock.monotonicMs() + delayMs;
-    this.#retryTimer = setTimeout(() => {
-      this.#retryTimer = undefined;
-      // One at a time while it fails: if this one boots, the others follow.
-      if (this.#maintenanceBoots === 0) void this.#bootForMaintenance();
-    }, delayMs);
+    if (missing <= 0 || this.#backoff.pausing || this.#backoff.pause()) return;
+    for (let count = 0; count < missing; count++) void this.#bootForMaintenance();
   }
 
   async #bootForMaintenance(): Promise<void> {
     this.#maintenanceBoots++;
     try {
-      const worker = await this.boot(this.#generation);
+      const worker = await this.boot(this.#generation, this.#stopBoots.signal);
       this.#maintenanceBoots--;
       if (this.#state !== "open" || worker.generation !== this.#generation) void worker.stop("outdated");
       else this.admit(worker);
@@ -238,15 +260,16 @@ export class Workforce implements WorkerObserver {
     this.maintain();
   }
 
-  /** Boots a worker without admitting it. */
-  async boot(generation: number): Promise<Worker> {
+  /** Boots a worker without admitting it. Rejects with CANCELLED when the signal aborts; nothing of it runs then. */
+  async boot(generation: number, signal: AbortSignal): Promise<Worker> {
     const { options, figures, clock, reporter } = this.#dependencies;
     this.#boots++;
     try {
       return await this.#bootLimit.run(async () => {
+        if (signal.aborted) throw new RrError("CANCELLED", "a worker was not needed any more before it was started");
         const executionsMax = executionsMaxWithJitter(options.maxJobs, Math.random());
         const identity = { generation, executionsMax };
-        const worker = await Worker.boot(this.#environment, this, identity, this.#stopBoots.signal);
+        const worker = await Worker.boot(this.#environment, this, identity, signal);
         figures.workersStarted++;
         figures.bootTime.record(worker.bootTimeMs, clock.monotonicMs());
         return worker;
@@ -264,27 +287,39 @@ export class Workforce implements WorkerObserver {
     }
   }
 
-  /** Boots some without admitting them. All or nothing: if one fails the others are ended and its error is thrown. */
-  async bootMany(count: number, generation: number): Promise<Worker[]> {
-    const boots = await Promise.allSettled(Array.from({ length: count }, () => this.boot(generation)));
-    const workers = boots.flatMap((boot) => (boot.status === "fulfilled" ? [boot.value] : []));
-    const failed = boots.find((boot) => boot.status === "rejected");
-    if (!failed) return workers;
+  /**
+   * Boots some without admitting them. All or nothing: if one fails, or the signal aborts, the others are ended and the
+   * first error is thrown.
+   */
+  async bootMany(count: number, generation: number, signal: AbortSignal): Promise<Worker[]> {
+    const failed = new AbortController();
+    const either = AbortSignal.any([signal, this.#stopBoots.signal, failed.signal]);
+    let firstError: unknown;
+    const boots = Array.from({ length: count }, () =>
+      this.boot(generation, either).catch((thrown) => {
+        firstError ??= thrown;
+        failed.abort();
+        return undefined;
+      }),
+    );
+    const workers = (await Promise.all(boots)).filter((worker) => worker !== undefined);
+    if (firstError === undefined && !either.aborted) return workers;
     await Promise.all(workers.map((worker) => worker.stop("boot_failed")));
-    throw failed.reason;
+    throw firstError ?? new RrError("CANCELLED", "the workers were not needed any more when they were ready");
   }
 
   /** Takes a booted worker in, unless it has ended meanwhile. */
   admit(worker: Worker): void {
     if (worker.state !== "ready") return;
-    const { reporter } = this.#dependencies;
-    if (this.#failuresInARow > 0) this.#provesItselfByLiving(worker);
+    const { reporter, owner } = this.#dependencies;
+    if (this.#backoff.failuresInARow > 0) this.#provesItselfByLiving(worker);
     if (this.#failing) {
       this.#failing = false;
       reporter.event("pool.recovered", { message: "the pool has workers again" });
     }
     this.track(worker);
     reporter.workerReady(worker);
+    owner.conditionChanged();
     this.becameIdle(worker);
   }
 
@@ -293,22 +328,23 @@ export class Workforce implements WorkerObserver {
     this.#workers.set(worker.pid, worker);
   }
 
-  /** Admits a new generation and retires the old one. Returns the retired ones. */
-  succeed(generation: number, successors: readonly Worker[]): readonly Worker[] {
+  /** Admits a new generation and retires the old one, which has so long for its calls. */
+  succeed(generation: number, successors: readonly Worker[], retireTimeoutMs: number): void {
     const retired = this.workers;
     this.#generation = generation;
     for (const worker of successors) this.admit(worker);
-    for (const worker of retired) this.retire(worker, "reset");
+    for (const worker of retired) this.retire(worker, "reset", retireTimeoutMs);
     this.maintain();
-    return retired;
+    this.#dependencies.owner.conditionChanged();
   }
 
-  /** Lets a worker end after its call, if it runs one. */
-  retire(worker: Worker, reason: string): void {
+  /** Lets a worker end after its call, if it runs one; one that does not end that in time is killed. */
+  retire(worker: Worker, reason: string, timeoutMs: number = this.#dependencies.options.retireTimeoutMs): void {
     this.#outgoing.delete(worker);
     this.#ready.delete(worker);
     worker.leaving = reason;
     if (worker.state === "ready") void worker.stop(reason);
+    else if (worker.state === "working") this.#retirements.add(worker, timeoutMs);
   }
 
   /** Boots a successor; the worker goes when that is ready. */
@@ -316,6 +352,12 @@ export class Workforce implements WorkerObserver {
     if (worker.leaving !== "" || this.#outgoing.has(worker)) return;
     this.#outgoing.set(worker, reason);
     this.maintain();
+  }
+
+  #limitReached(worker: Worker, reason: string): void {
+    if (worker.leaving !== "" || this.#outgoing.has(worker)) return;
+    this.#dependencies.reporter.limitReached(worker, reason);
+    this.replace(worker, reason);
   }
 
   /** Retires the worker that is missed least: one on its way out, an idle one, any. */
@@ -329,17 +371,17 @@ export class Workforce implements WorkerObserver {
 
   /** Ready is not enough: one that then dies at once would be started again without a pause, for ever. */
   #provesItselfByLiving(worker: Worker): void {
-    setTimeout(() => {
-      if (worker.state !== "exited") this.#bootsWork();
-    }, YOUNG_WORKER_MS).unref();
+    const lived = () => {
+      this.#proofs.delete(worker);
+      this.#bootsWork();
+    };
+    this.#proofs.set(worker, this.#dependencies.clock.after(YOUNG_WORKER_MS, lived));
   }
 
   /** A worker finished a call, or lived for a while: what is missing need not wait any longer. */
   #bootsWork(): void {
-    if (this.#failuresInARow === 0) return;
-    this.#failuresInARow = 0;
-    clearTimeout(this.#retryTimer);
-    this.#retryTimer = undefined;
+    if (this.#backoff.failuresInARow === 0) return;
+    this.#backoff.succeeded();
     this.maintain();
   }
 
@@ -350,9 +392,8 @@ export class Workforce implements WorkerObserver {
   }
 
   #countBootFailure(error: RrError): void {
-    this.#failuresInARow++;
-    this.#lastBootError = error;
-    if (this.#failing || this.#failuresInARow < FAILURES_TO_FAILING || this.liveCount > 0) return;
+    this.#backoff.failed(error);
+    if (this.#failing || this.#backoff.failuresInARow < FAILURES_TO_FAILING || this.#liveCount > 0) return;
     this.#failing = true;
     this.#dependencies.reporter.event("pool.failing", { reason: "CRASH_LOOP", message: error.message });
     this.#dependencies.owner.workforceFailing(error);
@@ -361,10 +402,13 @@ export class Workforce implements WorkerObserver {
   // What workers tell.
 
   exited(worker: Worker, exit: ExitStatus): void {
-    const { clock, figures, reporter } = this.#dependencies;
+    const { clock, figures, reporter, owner } = this.#dependencies;
     this.#workers.delete(worker.pid);
     this.#ready.delete(worker);
     this.#outgoing.delete(worker);
+    this.#retirements.remove(worker);
+    this.#proofs.get(worker)?.();
+    this.#proofs.delete(worker);
     const error = worker.exitError(exit);
     const reason = worker.leaving || error.reason;
     figures.countEnded(reason);
@@ -376,6 +420,7 @@ export class Workforce implements WorkerObserver {
     if (worker.leaving === "" && neverCalled && readyMs < YOUNG_WORKER_MS)
       this.#countBootFailure(this.#diedIdle(worker, exit));
     this.maintain();
+    owner.conditionChanged();
   }
 
   strayOutput(worker: Worker, text: string): void {
@@ -385,37 +430,4 @@ export class Workforce implements WorkerObserver {
   surplusAnswer(worker: Worker, text: string, keep: boolean): void {
     this.#dependencies.reporter.surplusAnswer(worker, text, keep);
   }
-
-  // Supervision.
-
-  #superviseAfterCall(worker: Worker): void {
-    const { ttlMs, workerMemoryBytesMax } = this.#dependencies.options.supervisor;
-    if (ttlMs === 0 && workerMemoryBytesMax === 0) return;
-    const nowMs = this.#dependencies.clock.monotonicMs();
-    if (workerMemoryBytesMax > 0 && nowMs - worker.memoryReadAtMs >= MEMORY_READ_INTERVAL_MS) readMemory(worker, nowMs);
-    this.#superviseWorker(worker, nowMs, undefined);
-  }
-
-  #supervise(): void {
-    const nowMs = this.#dependencies.clock.monotonicMs();
-    for (const worker of this.#workers.values()) {
-      readMemory(worker, nowMs);
-      const idle = worker.state === "ready" && worker.lastUsedAtMs !== undefined;
-      this.#superviseWorker(worker, nowMs, idle ? nowMs - worker.lastUsedAtMs! : undefined);
-    }
-  }
-
-  #superviseWorker(worker: Worker, nowMs: number, idleMs: number | undefined): void {
-    const { options, reporter } = this.#dependencies;
-    const snapshot = { ageMs: nowMs - worker.startedAtMs, idleMs, memoryBytes: worker.memoryBytes };
-    const reason = replacementReason(snapshot, options.supervisor);
-    if (!reason || worker.leaving !== "" || this.#outgoing.has(worker)) return;
-    reporter.limitReached(worker, reason);
-    this.replace(worker, reason);
-  }
-}
-
-function readMemory(worker: Worker, nowMs: number): void {
-  worker.memoryBytes = readMemoryBytes(worker.pid);
-  worker.memoryReadAtMs = nowMs;
 }

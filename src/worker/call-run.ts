@@ -1,3 +1,4 @@
+import type { Clock, StopTimer } from "../clock.ts";
 import type { ErrorReason, RrError } from "../errors.ts";
 import { type BodySource, isStopRequest, type WorkerProtocol, type WorkerReply } from "../goridge/worker-protocol.ts";
 import type { Execution, ReplyPart } from "./execution.ts";
@@ -8,6 +9,7 @@ export interface RunOwner {
   readonly pid: number;
   readonly channel: WorkerChannel;
   readonly protocol: WorkerProtocol;
+  readonly clock: Clock;
   /** Longest wait for the end of a stream whose caller has left. */
   readonly streamTimeoutMs: number;
   /** The worker goes on answering: its time starts anew. */
@@ -39,7 +41,7 @@ export class CallRun {
   #streamStopSent = false;
   /** Nobody wants the rest of the reply. */
   #abandoned = false;
-  #abandonTimer: NodeJS.Timeout | undefined;
+  #stopAbandonTimer: StopTimer | undefined;
   #over = false;
 
   constructor(execution: Execution, owner: RunOwner) {
@@ -121,7 +123,7 @@ export class CallRun {
   /** The worker has nothing more to do with the call, or is gone. */
   end(): void {
     this.#over = true;
-    clearTimeout(this.#abandonTimer);
+    this.#stopAbandonTimer?.();
     this.#execution.released();
   }
 
@@ -151,11 +153,11 @@ export class CallRun {
     if (this.#streamStopSent) return;
     this.#streamStopSent = true;
     this.#pongOwed = false;
-    const { channel, protocol, streamTimeoutMs } = this.#owner;
+    const { channel, protocol, clock, streamTimeoutMs } = this.#owner;
     if (protocol.streamStop) channel.write([protocol.streamStop]);
-    this.#abandonTimer = setTimeout(() => {
+    this.#stopAbandonTimer = clock.after(streamTimeoutMs, () => {
       const text = `went on with its stream for ${streamTimeoutMs} ms after its caller had left (pool.stream_timeout)`;
       this.#owner.broke("WORKER_EXITED", text);
-    }, streamTimeoutMs);
+    });
   }
 }

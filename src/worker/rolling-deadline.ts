@@ -1,4 +1,4 @@
-import type { Clock } from "../clock.ts";
+import type { Clock, StopTimer } from "../clock.ts";
 
 /**
  * A deadline that is set anew with every call. One timer serves them all: when it fires it looks at the time and sleeps
@@ -9,7 +9,7 @@ export class RollingDeadline {
   readonly #clock: Clock;
   readonly #expired: () => void;
   #deadlineMs = Number.POSITIVE_INFINITY;
-  #timer: NodeJS.Timeout | undefined;
+  #stopTimer: StopTimer | undefined;
 
   /** `limitMs` 0: never. */
   constructor(limitMs: number, clock: Clock, expired: () => void) {
@@ -22,7 +22,7 @@ export class RollingDeadline {
   start(): void {
     if (this.#limitMs === 0) return;
     this.#deadlineMs = this.#clock.monotonicMs() + this.#limitMs;
-    this.#timer ??= setTimeout(() => this.#look(), this.#limitMs);
+    this.#stopTimer ??= this.#clock.after(this.#limitMs, () => this.#look());
   }
 
   /** Until the next start. */
@@ -32,16 +32,16 @@ export class RollingDeadline {
 
   close(): void {
     this.stop();
-    clearTimeout(this.#timer);
-    this.#timer = undefined;
+    this.#stopTimer?.();
+    this.#stopTimer = undefined;
   }
 
   #look(): void {
-    this.#timer = undefined;
+    this.#stopTimer = undefined;
     if (this.#deadlineMs === Number.POSITIVE_INFINITY) return;
     const leftMs = this.#deadlineMs - this.#clock.monotonicMs();
     // Timers fire up to a millisecond early.
-    if (leftMs > 0.5) this.#timer = setTimeout(() => this.#look(), leftMs);
+    if (leftMs > 0.5) this.#stopTimer = this.#clock.after(leftMs, () => this.#look());
     else {
       this.stop();
       this.#expired();

@@ -1,3 +1,4 @@
+import type { Clock } from "../clock.ts";
 import type { WorkerMessageReader } from "../goridge/worker-protocol.ts";
 import type { Relay } from "../relay/relay.ts";
 
@@ -17,14 +18,16 @@ export interface ChannelListener {
 /** The way to one worker: its relay, once there is one, and the messages on it. */
 export class WorkerChannel {
   readonly #reader: WorkerMessageReader;
+  readonly #clock: Clock;
   readonly #listener: ChannelListener;
   #relay: Relay | undefined;
   #open = false;
   #paused = false;
   #readToEnd: (() => void) | undefined;
 
-  constructor(reader: WorkerMessageReader, listener: ChannelListener) {
+  constructor(reader: WorkerMessageReader, clock: Clock, listener: ChannelListener) {
     this.#reader = reader;
+    this.#clock = clock;
     this.#listener = listener;
   }
 
@@ -77,12 +80,12 @@ export class WorkerChannel {
   readToEnd(): Promise<void> {
     return new Promise((resolve) => {
       const giveUp = () => {
-        if (this.#paused) timer.refresh();
+        if (this.#paused) stopTimer = this.#clock.after(READ_AFTER_EXIT_MS, giveUp);
         else resolve();
       };
-      const timer = setTimeout(giveUp, READ_AFTER_EXIT_MS);
+      let stopTimer = this.#clock.after(READ_AFTER_EXIT_MS, giveUp);
       this.#readToEnd = () => {
-        clearTimeout(timer);
+        stopTimer();
         resolve();
       };
     });

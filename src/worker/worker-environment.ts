@@ -3,17 +3,14 @@ import type { PoolOptions } from "../config/options.ts";
 import type { WorkerProtocol } from "../goridge/worker-protocol.ts";
 import type { Log } from "../log.ts";
 import type { ExitStatus } from "../process/child-process.ts";
-import type { SocketListener } from "../relay/socket-listener.ts";
 import type { Worker } from "./worker.ts";
+import type { WorkerProcesses } from "./worker-process.ts";
 
 /** What a pool gives all its workers. */
 export interface WorkerEnvironment {
   readonly options: PoolOptions;
-  /** The environment that `options.env` is added to. */
-  readonly baseEnv: Readonly<Record<string, string | undefined>>;
   readonly protocol: WorkerProtocol;
-  /** For unix and tcp relays. */
-  readonly socketListener: SocketListener | undefined;
+  readonly processes: WorkerProcesses;
   readonly clock: Clock;
   readonly log: Log;
 }
@@ -22,6 +19,8 @@ export interface WorkerEnvironment {
 export interface WorkerObserver {
   /** The call is over and the worker could take another one. */
   becameIdle(worker: Worker): void;
+  /** It can take no call any more, and will be gone soon. */
+  becameUnusable(worker: Worker): void;
   /** The process is gone. */
   exited(worker: Worker, exit: ExitStatus): void;
   /** It printed text between its answers. */

@@ -1,16 +1,18 @@
-import type { Deadline } from "../async/deadline.ts";
+import { Deadline } from "../async/deadline.ts";
 import { type ErrorReason, RrError } from "../errors.ts";
 import type { WorkerMessageListener, WorkerProtocol, WorkerReply } from "../goridge/worker-protocol.ts";
-import { ChildProcess, type ExitStatus } from "../process/child-process.ts";
-import { StreamRelay } from "../relay/stream-relay.ts";
-import { explainBootFailure } from "./boot-failure.ts";
+import type { ExitStatus } from "../process/child-process.ts";
+import type { Relay } from "../relay/relay.ts";
 import { CallRun, type RunOwner } from "./call-run.ts";
 import type { Execution } from "./execution.ts";
 import { explainExit } from "./exit-explanation.ts";
 import { printable } from "./printable.ts";
+import { type GuardedWorker, ReplyGuard } from "./reply-guard.ts";
 import { RollingDeadline } from "./rolling-deadline.ts";
+import { type BootingWorker, WorkerBoot } from "./worker-boot.ts";
 import { WorkerChannel } from "./worker-channel.ts";
 import type { WorkerEnvironment, WorkerObserver } from "./worker-environment.ts";
+import type { WorkerProcess } from "./worker-process.ts";
 import { transition, type WorkerState } from "./worker-state.ts";
 
 /** After the channel of a worker closed, its process has this long to end by itself. */
@@ -22,7 +24,7 @@ const STRAY_TEXT_MAX = 4096;
 const NO_BYTES: Buffer = Buffer.alloc(0);
 
 /** One PHP process: boot, calls one at a time, stop. */
-export class Worker implements WorkerMessageListener, RunOwner {
+export class Worker implements WorkerMessageListener, RunOwner, GuardedWorker, BootingWorker {
   readonly pid: number;
   readonly generation: number;
   readonly startedAtMs: number;
@@ -44,23 +46,17 @@ export class Worker implements WorkerMessageListener, RunOwner {
   readonly channel: WorkerChannel;
   readonly #environment: WorkerEnvironment;
   readonly #observer: WorkerObserver;
-  readonly #child: ChildProcess;
+  readonly #process: WorkerProcess;
+  readonly #boot: WorkerBoot;
+  readonly #guard = new ReplyGuard(this);
   #state: WorkerState = "booting";
   /** While it is working. */
   #run: CallRun | undefined;
   /** In debug mode: what PHP printed during the call. */
   #strayText = "";
   #lastRequestId = "";
-  /** An error of which it is not certain yet that it answers the present call. */
-  #heldError: string | undefined;
-  /** How often it was asked who it is and has not said so yet. */
-  #introductionsDue = 0;
   #idleToReport = false;
   readonly #execDeadline: RollingDeadline;
-  /** Text on the channel before the worker was ready: PHP reports a missing script there. */
-  #bootText = "";
-  #bootTimedOut = false;
-  #becameReady: () => void = () => {};
   /** The process is gone, what it wrote last is being read. */
   #gone = false;
   /** Why the server killed it. */
@@ -69,13 +65,14 @@ export class Worker implements WorkerMessageListener, RunOwner {
   private constructor(
     environment: WorkerEnvironment,
     observer: WorkerObserver,
-    child: ChildProcess,
+    process: WorkerProcess,
     identity: { generation: number; startedAtMs: number; executionsMax: number },
   ) {
     this.#environment = environment;
     this.#observer = observer;
-    this.#child = child;
-    this.pid = child.pid;
+    this.#process = process;
+    this.#boot = new WorkerBoot(environment, process);
+    this.pid = process.pid;
     this.generation = identity.generation;
     this.startedAtMs = identity.startedAtMs;
     this.executionsMax = identity.executionsMax;
@@ -83,11 +80,11 @@ export class Worker implements WorkerMessageListener, RunOwner {
       this.#execTimedOut(),
     );
     const reader = environment.protocol.createReader(this, environment.options.frameBytesMax);
-    this.channel = new WorkerChannel(reader, {
+    this.channel = new WorkerChannel(reader, environment.clock, {
       afterRead: () => this.#afterRead(),
       closed: () => this.#channelClosed(),
     });
-    void child.exited.then((exit) => this.#ended(exit));
+    void process.exited.then((exit) => this.#ended(exit));
   }
 
   /**
@@ -100,23 +97,15 @@ export class Worker implements WorkerMessageListener, RunOwner {
     identity: { generation: number; executionsMax: number },
     signal: AbortSignal,
   ): Promise<Worker> {
-    const { options, clock, log, socketListener } = environment;
+    const { clock, log, processes } = environment;
     const startedAtMs = clock.monotonicMs();
     let worker: Worker | undefined;
-    const child = await ChildProcess.start({
-      command: options.command,
-      workingDirectory: options.workingDirectory,
-      env: { ...environment.baseEnv, ...options.env },
-      user: options.user,
-      group: options.group,
-      stdio: socketListener ? "log" : "channel",
-      onLine: (line, stream) => {
-        const requestId = worker?.requestIdOfOutput;
-        const fields = { pid: worker?.pid, ...(requestId && { request_id: requestId }) };
-        log.info(stream === "stdout" ? { ...fields, stream } : fields, line);
-      },
+    const process = await processes.start((line, stream) => {
+      const requestId = worker?.requestIdOfOutput;
+      const fields = { pid: worker?.pid, ...(requestId && { request_id: requestId }) };
+      log.info(stream === "stdout" ? { ...fields, stream } : fields, line);
     });
-    worker = new Worker(environment, observer, child, { ...identity, startedAtMs });
+    worker = new Worker(environment, observer, process, { ...identity, startedAtMs });
     await worker.#becomeReady(signal);
     return worker;
   }
@@ -139,7 +128,7 @@ export class Worker implements WorkerMessageListener, RunOwner {
   }
 
   get exited(): Promise<ExitStatus> {
-    return this.#child.exited;
+    return this.#process.exited;
   }
 
   /** Runs a call. The worker must be ready. */
@@ -182,7 +171,7 @@ export class Worker implements WorkerMessageListener, RunOwner {
         { pid: this.pid },
         `worker ${this.pid} did not end within ${Math.round(politeMs)} ms of the stop message: sending SIGTERM`,
       );
-      this.#child.signal("SIGTERM");
+      this.#process.signal("SIGTERM");
       if (await this.#goneWithin(Math.min(stopGraceMs, deadline?.remainingMs ?? stopGraceMs))) return;
       this.#killLate();
     } else this.kill(this.#problem("WORKER_EXITED", `was killed: ${reason}`));
@@ -209,7 +198,7 @@ export class Worker implements WorkerMessageListener, RunOwner {
     this.#killError = error;
     this.leaving ||= error.reason;
     this.#state = transition(this.#state, "killed");
-    this.#child.signal("SIGKILL");
+    this.#process.signal("SIGKILL");
     // It may have ended by itself already, and what it wrote last waits for a caller who does not take it.
     this.channel.giveUpReading();
   }
@@ -218,6 +207,10 @@ export class Worker implements WorkerMessageListener, RunOwner {
 
   get protocol(): WorkerProtocol {
     return this.#environment.protocol;
+  }
+
+  get clock(): WorkerEnvironment["clock"] {
+    return this.#environment.clock;
   }
 
   get streamTimeoutMs(): number {
@@ -232,6 +225,7 @@ export class Worker implements WorkerMessageListener, RunOwner {
     this.#lastRequestId = this.requestId;
     this.#run!.end();
     this.#run = undefined;
+    this.#guard.answered();
     this.executions++;
     this.lastUsedAtMs = this.#environment.clock.monotonicMs();
     this.#execDeadline.stop();
@@ -256,65 +250,35 @@ export class Worker implements WorkerMessageListener, RunOwner {
 
   introduced(): void {
     if (this.#state === "booting") return this.#becameReady();
-    if (this.#introductionsDue === 0) return this.violation("it introduced itself a second time", NO_BYTES);
-    this.#introductionsDue--;
-    const certain = this.#introductionsDue === 0 && this.#heldError !== undefined;
-    if (certain && this.#state === "working") this.#failExecution();
+    const meaning = this.#guard.introduced();
+    if (meaning === "unasked") this.violation("it introduced itself a second time", NO_BYTES);
+    else if (meaning === "certain" && this.#state === "working") this.#failExecution();
   }
 
   reply(reply: WorkerReply): void {
     if (this.#state === "booting") return this.violation("it answered before it was asked", reply.body);
-    if (this.#state !== "working") return this.#surplus(printable(reply.body), false);
+    if (this.#state !== "working") return this.#surplusReply(printable(reply.body));
     if (this.#run!.feeding) return this.violation("it answered before it had read its request", reply.body);
-    this.#dropHeldError();
-    this.#run!.reply(reply);
+    this.#guard.replied();
+    // The guard may have had enough.
+    if (this.#state === "working") this.#run!.reply(reply);
   }
 
   replyContinues(data: Buffer, missingBytes: number): void {
     if (this.#state === "working") this.#run!.replyContinues(data, missingBytes);
   }
 
-  /**
-   * The sample worker of the original's manual answers a request that failed and then reports an error on top. If that
-   * error arrives after the next request was sent, it looks like its answer, and from then on every caller would get
-   * the answer of the one before. So an error is held until the worker, asked who it is, says so: a worker that is
-   * still busy with the request answers that first.
-   */
   error(text: string): void {
-    if (this.#state !== "working") return this.#surplus(text, true);
+    if (this.#state === "ready") this.#guard.surplusError(text);
+    // A stopping worker may say a last word (the PHP TCP worker does).
+    if (this.#state !== "working") return;
     if (this.#run!.feeding) return this.violation("it failed before it had read its request", Buffer.from(text));
-    this.#dropHeldError();
-    this.#heldError = text;
-    this.#introductionsDue++;
-    this.channel.write([this.protocol.encodePid(process.pid)]);
-  }
-
-  /** Another answer followed it, so it belonged to the call before. */
-  #dropHeldError(): void {
-    if (this.#heldError === undefined) return;
-    this.#observer.surplusAnswer(this, this.#heldError, true);
-    this.#heldError = undefined;
-  }
-
-  #failExecution(): void {
-    const run = this.#run!;
-    const error = this.#applicationError();
-    this.#heldError = undefined;
-    this.finished();
-    run.fail(error);
-  }
-
-  #applicationError(): RrError {
-    const metadata = { pool: this.#environment.options.name, pid: this.pid, ...this.#strayOutput() };
-    return new RrError("WORKER_ERROR", this.#heldError || "the application answered with an empty error", { metadata });
+    this.#guard.error(text);
   }
 
   stray(bytes: Buffer): void {
     // Before it is ready it may be the reason why it will not be: the explanation of the failed boot quotes it.
-    if (this.#state === "booting") {
-      this.#bootText += printable(bytes);
-      return;
-    }
+    if (this.#state === "booting") return this.#boot.printed(bytes);
     const text = printable(bytes);
     this.#observer.strayOutput(this, text);
     // Error pages of debug mode show it: it is where a forgotten var_dump() and PHP's own messages end up.
@@ -322,67 +286,63 @@ export class Worker implements WorkerMessageListener, RunOwner {
   }
 
   violation(problem: string, bytes: Buffer): void {
-    if (this.#state === "booting") {
-      // Not worth an error of its own: what it printed is the cause, and the explanation of the failed boot quotes it.
-      this.#bootText += printable(bytes);
-      this.#child.signal("SIGKILL");
-      return;
-    }
+    if (this.#state === "booting") return this.#boot.violation(bytes);
     const shown = printable(bytes);
     this.kill(this.#problem("PROTOCOL_VIOLATION", `broke the protocol: ${problem}: ${shown}`, { bytes: shown }));
   }
 
-  async #becomeReady(signal: AbortSignal): Promise<void> {
-    const { options, socketListener } = this.#environment;
-    const abort = () => this.kill(this.#problem("CANCELLED", "was not needed any more before it was ready"));
-    const timer = setTimeout(() => {
-      this.#bootTimedOut = true;
-      this.#child.signal("SIGKILL");
-    }, options.bootTimeoutMs);
-    signal.addEventListener("abort", abort, { once: true });
-    if (signal.aborted) abort();
-    try {
-      const ready = new Promise<void>((resolve) => {
-        this.#becameReady = () => {
-          this.bootTimeMs = this.#environment.clock.monotonicMs() - this.startedAtMs;
-          this.#state = transition(this.#state, "ready");
-          if (this.#bootText !== "") this.#observer.strayOutput(this, this.#bootText);
-          resolve();
-        };
-      });
-      if (socketListener) {
-        void socketListener.expect(this.pid).then((relay) => {
-          if (this.#state !== "booting") return relay.destroy();
-          this.channel.attach(relay);
-          this.#becameReady();
-        });
-      } else {
-        const pipes = new StreamRelay(this.#child.stdout, this.#child.stdin);
-        this.channel.attach(pipes);
-        pipes.write([this.protocol.encodePid(process.pid)]);
-      }
-      await Promise.race([ready, this.#child.exited]);
-      if (this.#state === "ready") return;
-      throw this.#bootError(await this.#child.exited);
-    } finally {
-      clearTimeout(timer);
-      signal.removeEventListener("abort", abort);
-      socketListener?.forget(this.pid);
-    }
+  // What its guard tells.
+
+  askWhoItIs(): void {
+    this.channel.write([this.protocol.encodePid(process.pid)]);
   }
 
-  #bootError(exit: ExitStatus): RrError {
-    if (this.#killError) return this.#killError;
-    const { options } = this.#environment;
-    return explainBootFailure({
-      pool: options.name,
-      command: options.command,
-      workingDirectory: options.workingDirectory,
-      exit: this.#bootTimedOut ? undefined : exit,
-      bootTimeoutMs: options.bootTimeoutMs,
-      lastOutput: [this.#bootText, this.#child.lastOutput].filter((text) => text !== "").join("\n"),
-      relay: options.relay.kind,
-    });
+  errorDropped(text: string): void {
+    this.#observer.surplusAnswer(this, text, true);
+  }
+
+  errorFlood(text: string): void {
+    this.#observer.surplusAnswer(this, text, false);
+    this.kill(this.#problem("PROTOCOL_VIOLATION", "reported one error after the other although nothing was asked"));
+  }
+
+  // Its boot.
+
+  attach(relay: Relay): void {
+    this.channel.attach(relay);
+    // On a socket it has introduced itself already.
+    if (relay !== this.#process.pipes) this.#becameReady();
+  }
+
+  notNeeded(): void {
+    this.kill(this.#problem("CANCELLED", "was not needed any more before it was ready"));
+  }
+
+  #becameReady(): void {
+    if (this.#state !== "booting") return;
+    this.bootTimeMs = this.#environment.clock.monotonicMs() - this.startedAtMs;
+    this.#state = transition(this.#state, "ready");
+    if (this.#boot.text !== "") this.#observer.strayOutput(this, this.#boot.text);
+    this.#boot.ready();
+  }
+
+  async #becomeReady(signal: AbortSignal): Promise<void> {
+    await this.#boot.wait(this, signal);
+    if (this.#state === "ready") return;
+    const exit = await this.exited;
+    throw this.#killError ?? this.#boot.failure(exit);
+  }
+
+  #failExecution(): void {
+    const run = this.#run!;
+    const error = this.#applicationError(this.#guard.heldError!);
+    this.finished();
+    run.fail(error);
+  }
+
+  #applicationError(text: string): RrError {
+    const metadata = { pool: this.#environment.options.name, pid: this.pid, ...this.#strayOutput() };
+    return new RrError("WORKER_ERROR", text || "the application answered with an empty error", { metadata });
   }
 
   #afterRead(): void {
@@ -392,11 +352,9 @@ export class Worker implements WorkerMessageListener, RunOwner {
     if (this.#state === "ready" && !this.#gone) this.#observer.becameIdle(this);
   }
 
-  #surplus(text: string, isError: boolean): void {
-    // A stopping worker may say a last word (the PHP TCP worker does).
+  #surplusReply(text: string): void {
     if (this.#state !== "ready") return;
-    this.#observer.surplusAnswer(this, text, isError);
-    if (isError) return;
+    this.#observer.surplusAnswer(this, text, false);
     const danger = "answered although nothing was asked: its next answers could reach the wrong caller";
     this.kill(this.#problem("PROTOCOL_VIOLATION", danger));
   }
@@ -415,10 +373,15 @@ export class Worker implements WorkerMessageListener, RunOwner {
   /** The other end closed: the process is ending, or will be made to. */
   #channelClosed(): void {
     if (this.#gone) return;
-    setTimeout(() => {
+    const stopTimer = this.#environment.clock.after(EXIT_AFTER_CLOSE_MS, () => {
       if (this.#state !== "exited")
         this.kill(this.#problem("PROTOCOL_VIOLATION", "closed its channel but did not end"));
-    }, EXIT_AFTER_CLOSE_MS).unref();
+    });
+    void this.exited.then(stopTimer);
+    if (this.#state !== "ready") return;
+    // How it ends says why, so it is not killed at once; but it must not be given a call.
+    this.#state = transition(this.#state, "stopping");
+    this.#observer.becameUnusable(this);
   }
 
   /** The process is gone. Its last answer, or the text that explains a failed boot, may still be on its way. */
@@ -432,7 +395,8 @@ export class Worker implements WorkerMessageListener, RunOwner {
     // Text that no answer followed is reported while it is known whose it was.
     this.channel.end();
     const run = this.#run;
-    const error = this.#heldError === undefined ? this.exitError(exit) : this.#applicationError();
+    const held = this.#guard.heldError;
+    const error = held === undefined ? this.exitError(exit) : this.#applicationError(held);
     const wasReady = this.bootTimeMs > 0;
     this.#run = undefined;
     this.#state = transition(this.#state, "exited");
@@ -455,14 +419,14 @@ export class Worker implements WorkerMessageListener, RunOwner {
       pool: this.#environment.options.name,
       pid: this.pid,
       exit,
-      lastOutput: this.#child.lastOutput,
+      lastOutput: this.#process.lastOutput,
     });
   }
 
   /** What PHP said besides its answer, for error pages: in debug mode all of a worker's output is that of its one call. */
   #strayOutput(): { stray_output?: string; last_output?: string } {
     if (!this.#environment.options.debug) return {};
-    const lastOutput = this.#child.lastOutput.slice(-STRAY_TEXT_MAX);
+    const lastOutput = this.#process.lastOutput.slice(-STRAY_TEXT_MAX);
     return {
       ...(this.#strayText !== "" && { stray_output: this.#strayText }),
       ...(lastOutput !== "" && { last_output: lastOutput }),
@@ -476,13 +440,7 @@ export class Worker implements WorkerMessageListener, RunOwner {
     return new RrError(reason, `worker ${this.pid} of pool "${name}" ${text}`, { metadata });
   }
 
-  #goneWithin(limitMs: number): Promise<boolean> {
-    return new Promise((resolve) => {
-      const timer = setTimeout(() => resolve(false), limitMs);
-      void this.exited.then(() => {
-        clearTimeout(timer);
-        resolve(true);
-      });
-    });
+  async #goneWithin(limitMs: number): Promise<boolean> {
+    return (await Deadline.after(limitMs, this.#environment.clock).race(this.exited)) !== undefined;
   }
 }

@@ -34,6 +34,7 @@ export function poolOptions(overrides: PoolOverrides = {}): PoolOptions {
     bootTimeoutMs: 5_000,
     destroyTimeoutMs: 5_000,
     resetTimeoutMs: 5_000,
+    retireTimeoutMs: 5_000,
     streamTimeoutMs: 2_000,
     stopGraceMs: 2_000,
     frameBytesMax: 1 << 28,

@@ -17,6 +17,8 @@ export interface ServerConfig {
   script?: string;
   command?: string | string[];
   relay?: string;
+  /** More of the section `server`. */
+  server?: Record<string, unknown>;
   /** `null`: without an http section. */
   http?: Record<string, unknown> | null;
   pool?: Record<string, unknown>;
@@ -26,6 +28,7 @@ export interface ServerConfig {
   status?: Record<string, unknown>;
   endure?: Record<string, unknown>;
   reload?: Record<string, unknown>;
+  rpc?: Record<string, unknown>;
   /** tcp://host:port of the gRPC API; by default a port that the system chooses. */
   controlListen?: string;
 }
@@ -45,6 +48,7 @@ function configFile({
   script = "worker.php",
   command,
   relay,
+  server,
   http = {},
   pool,
   pools,
@@ -53,17 +57,19 @@ function configFile({
   status,
   endure,
   reload,
+  rpc,
   controlListen = "tcp://127.0.0.1:0",
 }: ServerConfig): string {
   return JSON.stringify({
     version: "3",
-    server: { command: command ?? `php ${phpFixture(script)}`, ...(relay && { relay }) },
+    server: { command: command ?? `php ${phpFixture(script)}`, ...(relay && { relay }), ...server },
     ...(http && { http: { address: "127.0.0.1:0", ...http, pool: { num_workers: 2, ...pool } } }),
     ...(pools && { pools }),
     ...(fileserver && { fileserver }),
     ...(status && { status }),
     ...(endure && { endure }),
     ...(reload && { reload }),
+    ...(rpc && { rpc }),
     control: { listen: controlListen },
     logs: { mode: "production", encoding: "json", level: "debug", ...logs },
   });
@@ -107,6 +113,8 @@ export class ServerProcess {
     const child = spawn(command[0]!, command.slice(1), {
       cwd: directory,
       stdio: ["ignore", "ignore", "pipe"],
+      // Whoever kills a test run does not want its servers to stay.
+      env: { ...process.env, RRCTL_END_WITH_PARENT: "1" },
     });
     const server = new ServerProcess(directory, child);
     running.add(server);

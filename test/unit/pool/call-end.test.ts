@@ -8,9 +8,9 @@ import { ManualClock } from "../../support/manual-clock.ts";
 import { poolOptions } from "../../support/pool-options.ts";
 
 /** A pool that nobody started: calls wait for workers that never come. */
-function waitingPool() {
+function waitingPool({ queueWaitMs = 10_000 } = {}) {
   const clock = new ManualClock();
-  const pool = new Pool(poolOptions({ name: "http", maxQueueLength: 1 }), {
+  const pool = new Pool(poolOptions({ name: "http", maxQueueLength: 1, queueWaitMs }), {
     clock,
     log: silentLog,
     events: new EventLog(10),
@@ -59,7 +59,7 @@ describe("The end of a call", () => {
   });
 
   it("may be longer away than a timer of Node can wait", () => {
-    const { clock, pool, told, dispatch } = waitingPool();
+    const { clock, pool, told, dispatch } = waitingPool({ queueWaitMs: 2 ** 33 });
     dispatch({ timeoutMs: 2 ** 32 - 1 });
     clock.advance(2 ** 31);
     expect(told).to.deep.equal([]);

@@ -321,7 +321,9 @@ export const WatchPoolsResponseSchema: GenMessage<WatchPoolsResponse> = /*@__PUR
   messageDesc(file_roadrunner_pool_v1_pool_service, 13);
 
 /**
- * Reads and steers pools. Unless a method says otherwise: an empty pool name means the only pool, if there is just one
+ * Reads and steers pools. A change that is asked for while another one runs waits for its turn and is checked then. A
+ * call that its caller cancels changes nothing, unless it has changed everything already: workers are booted first and
+ * swapped at once. Unless a method says otherwise: an empty pool name means the only pool, if there is just one
  * (INVALID_ARGUMENT naming them otherwise); an unknown one is NOT_FOUND.
  *
  * @generated from service roadrunner.pool.v1.PoolService
@@ -349,7 +351,8 @@ export const PoolService: GenService<{
   },
   /**
    * Sets how many workers a pool has. New workers boot beside the others, surplus ones finish their call. Answers when
-   * the number is reached. FAILED_PRECONDITION with the reason if new workers cannot boot.
+   * the number is reached: new workers are ready, surplus ones have ended, which pool.retire_timeout limits; they end even
+   * if the caller cancels. FAILED_PRECONDITION with the reason if new workers cannot boot.
    *
    * @generated from rpc roadrunner.pool.v1.PoolService.ScalePool
    */
@@ -371,7 +374,8 @@ export const PoolService: GenService<{
     output: typeof ResetPoolResponseSchema;
   },
   /**
-   * Refuses new calls until resumed. Running calls finish; waiting ones are refused.
+   * Refuses new calls until resumed. Running calls finish; waiting ones are refused. Takes effect at once, whatever else
+   * is under way; a resume that was asked for before it fails with FAILED_PRECONDITION.
    *
    * @generated from rpc roadrunner.pool.v1.PoolService.PausePool
    */

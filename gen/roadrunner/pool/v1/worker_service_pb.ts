@@ -336,7 +336,8 @@ export const WorkerService: GenService<{
     output: typeof AddWorkerResponseSchema;
   },
   /**
-   * Takes one worker from a pool after its call; the same as scaling it down by one. The last worker is never removed
+   * Takes one worker from a pool after its call; the same as scaling it down by one: it answers when the worker has ended,
+   * which pool.retire_timeout limits. The last worker is never removed
    * (FAILED_PRECONDITION).
    *
    * @generated from rpc roadrunner.pool.v1.WorkerService.RemoveWorker
