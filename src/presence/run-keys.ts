@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { realpathSync, statSync } from "node:fs";
-import { basename, dirname, resolve } from "node:path";
+import { basename, dirname, isAbsolute, relative, resolve } from "node:path";
 
 /**
  * Names under which the server of a configuration is noted down, and looked for, the surest first: by the file's real path;
@@ -12,7 +12,9 @@ import { basename, dirname, resolve } from "node:path";
  */
 export function runKeys(file: string, workingDirectory: string, shownDirectory: string | undefined): string[][] {
   const path = resolve(workingDirectory, file);
-  const shown = [path, ...(shownDirectory === undefined ? [] : [resolve(shownDirectory, file)])];
+  const below = relative(workingDirectory, path);
+  const isBelow = shownDirectory !== undefined && !below.startsWith("..") && !isAbsolute(below);
+  const shown = isBelow ? [path, resolve(shownDirectory, below)] : [path];
   const real = realPath(path);
   const inode = inodeOf(dirname(real));
   const folder = inode === undefined ? [] : [keyOf("folder", `${inode}/${basename(real)}`)];
