@@ -11,7 +11,7 @@ import { StatsService } from "../../gen/roadrunner/stats/v1/stats_service_pb.ts"
 import { CALLER_METADATA } from "../grpc/caller-metadata.ts";
 import { type ClientOf, serviceDefinition } from "../grpc/service-definition.ts";
 import { fromClientError } from "../grpc/status.ts";
-import { type CoreCredentials, channelCredentials } from "./core-credentials.ts";
+import { type CoreCredentials, channelCredentials, channelNaming } from "./core-credentials.ts";
 
 /** Typed clients of all services of one core. Every method rejects with an RrError. */
 export interface CoreClient {
@@ -54,6 +54,7 @@ export function connectCore(address: string, options: ConnectOptions = {}): Core
   const maxMessageBytes = options.maxMessageBytes ?? DEFAULT_MAX_MESSAGE_BYTES;
   const { credentials = {}, caller } = options;
   const channel = createChannel(grpcTarget(address), channelCredentials(address, credentials), {
+    ...channelNaming(address, credentials),
     "grpc.max_receive_message_length": maxMessageBytes,
     "grpc.max_send_message_length": maxMessageBytes,
     // A host that vanishes says nothing: calls on it fail, or go elsewhere, after so long.
