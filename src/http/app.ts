@@ -10,6 +10,7 @@ import { sendBodiless } from "./files/send-file.ts";
 import { type HeadProblem, headProblem } from "./head-rules.ts";
 import { inTurn } from "./listener.ts";
 import { type Answer, type Chain, type FrontendEnv, type Middleware, runSteps, type Step } from "./middleware.ts";
+import { normalHost, normalTarget } from "./request-fields.ts";
 import { RequestScope } from "./request-scope.ts";
 import type { ResponseFilter } from "./response-filter.ts";
 import { StreamRequest } from "./stream-request.ts";
@@ -25,18 +26,7 @@ export function createRequestHandler(
   chain: Chain,
   outermost?: ResponseFilter,
 ): (incoming: IncomingMessage, outgoing: ServerResponse) => void {
-  const app = createApp(services, chain.inner);
-  // node-server calls back before it returns, with the two objects that it was given: the scope need not be looked for.
-  let entering: RequestScope | undefined;
-  const listener = getRequestListener(
-    (request) => {
-      const scope = entering!;
-      const response = app.fetch(request, scope);
-      if (scope.taken) return TAKEN;
-      return response instanceof Promise ? response.then((late) => send(scope, late)) : send(scope, response);
-    },
-    { hostname: "localhost" },
-  );
+  const onward = chain.inner.length === 0 ? directly(services) : throughHono(services, chain.inner);
   const { headersMax } = services.options;
   const { browserReload } = services;
   const handle = (incoming: IncomingMessage, outgoing: ServerResponse, capture: BodyCapture | undefined) => {
@@ -49,14 +39,10 @@ export function createRequestHandler(
     if (problem !== undefined) return refuse(scope, problem, services.options);
     // The server is meant, not an application: Go's answers alike.
     if (incoming.url === "*") return sendBodiless(responseSink(scope), 200, []);
-    const onward = () => {
-      entering = scope;
-      void listener(incoming, outgoing);
-    };
-    if (chain.steps.length === 0) return onward();
+    if (chain.steps.length === 0) return onward(scope);
     const answered = (write: Answer) => write(responseSink(scope));
     const failed = (error: Error) => failureAnswer(services, scope, error)?.(responseSink(scope));
-    runSteps(chain.steps, scope, onward, answered, failed);
+    runSteps(chain.steps, scope, () => onward(scope), answered, failed);
   };
   const mayReadBodies = chain.inner.length > 0;
   return (incoming, outgoing) => {
@@ -65,6 +51,41 @@ export function createRequestHandler(
         ? new BodyCapture(incoming, outgoing, services.options.maxRequestBytes)
         : undefined;
     inTurn(outgoing, () => handle(incoming, outgoing, capture));
+  };
+}
+
+/** Without middleware of a user's own nobody needs Hono's objects: they would cost a tenth of the time. */
+function directly(services: ExchangeServices): (scope: RequestScope) => void {
+  return (scope) => {
+    scope.taken = true;
+    try {
+      new Exchange(services, scope, responseSink(scope)).start();
+    } catch (thrown) {
+      failureAnswer(services, scope, thrown as Error)?.(responseSink(scope));
+    }
+  };
+}
+
+function throughHono(services: ExchangeServices, chain: Chain["inner"]): (scope: RequestScope) => void {
+  const app = createApp(services, chain);
+  // node-server calls back before it returns, with the two objects that it was given: the scope need not be looked for.
+  let entering: RequestScope | undefined;
+  const listener = getRequestListener(
+    (request) => {
+      const scope = entering!;
+      const response = app.fetch(request, scope);
+      if (scope.taken) return TAKEN;
+      return response instanceof Promise ? response.then((late) => send(scope, late)) : send(scope, response);
+    },
+    { hostname: "localhost" },
+  );
+  return (scope) => {
+    const { incoming, outgoing } = scope;
+    // node-server would refuse other spellings of the same.
+    if (incoming.headers.host?.endsWith(":")) incoming.headers.host = normalHost(incoming.headers.host);
+    if (incoming.url?.startsWith("/") === false) incoming.url = normalTarget(incoming.url);
+    entering = scope;
+    void listener(incoming, outgoing);
   };
 }
 

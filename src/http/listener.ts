@@ -1,4 +1,4 @@
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import { type AddressInfo, createServer as createNetServer, type Server as NetServer, type Socket } from "node:net";
 import { createServer as createTlsServer, type Server as TlsServer } from "node:tls";
 import { ACME_TLS } from "../config/acme-folder.ts";
@@ -7,7 +7,7 @@ import type { Log } from "../log.ts";
 import { type Address, hostPort } from "../net/address.ts";
 import { listenProblem } from "../net/listen-problem.ts";
 import { AcceptedSockets } from "./accepted-sockets.ts";
-import { LINGER_MS, rawErrorResponse } from "./error-response.ts";
+import { createHttp1Server } from "./http1/http1-server.ts";
 import { Http2Connections } from "./http2/http2-server.ts";
 import { sniffHttp2 } from "./http2/preface.ts";
 import type { FrontendStatistics } from "./statistics.ts";
@@ -79,16 +79,11 @@ export interface Listener {
  */
 export async function openListener(settings: ListenerSettings): Promise<Listener> {
   const { handle, statistics, log, state } = settings;
-  // Connections that have not sent a request yet. Node does not count them as idle.
-  const unused = new Set<Socket>();
   const serve = (incoming: IncomingMessage, outgoing: ServerResponse): void => {
-    if (unused.size > 0) unused.delete(incoming.socket);
     if (state.draining) outgoing.shouldKeepAlive = false;
     handle(incoming, outgoing);
   };
-  const http1 = createLimitedServer(settings.limits, serve);
-  http1.on("checkContinue", serve);
-  http1.on("checkExpectation", serve);
+  const { server: http1, unused } = createHttp1Server(settings.limits, serve, statistics, log);
   const http2 =
     settings.http2 && new Http2Connections({ ...settings.limits, ...settings.http2 }, asStreamHandler(handle), log);
   const server = acceptor(settings, http1, http2, (socket) => accepted?.decided(socket));
@@ -100,22 +95,8 @@ export async function openListener(settings: ListenerSettings): Promise<Listener
       statistics.openConnections--;
     });
   });
-  // Without a listener Node breaks the connection off without an answer. No proxy is asked here.
-  http1.on("connect", (_incoming, socket) => {
-    statistics.badRequests++;
-    socket.on("error", () => socket.destroy());
-    socket.end(rawErrorResponse(405, ["Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"]));
-  });
-  http1.on("connection", (socket) => {
-    unused.add(socket);
-    socket.once("close", () => unused.delete(socket));
-  });
   server.on("drop", () => {
     statistics.refusedConnections++;
-  });
-  http1.on("clientError", (error, socket) => {
-    statistics.badRequests++;
-    answerUnparsable(error, socket as Socket, log);
   });
   await listen(server, settings);
   // Accepting may fail now and then, for want of descriptors for example; the server goes on.
@@ -228,27 +209,6 @@ function destroyAll(sockets: Iterable<Socket>): void {
   for (const socket of sockets) socket.destroy();
 }
 
-function createLimitedServer(
-  limits: ListenerLimits,
-  serve: (incoming: IncomingMessage, outgoing: ServerResponse) => void,
-): Server {
-  // Node wants the shorter one to be that of the head.
-  const shortestMs = Math.min(limits.headerTimeoutMs, limits.requestTimeoutMs || Number.POSITIVE_INFINITY);
-  const server = createServer(
-    {
-      maxHeaderSize: limits.maxHeaderBytes,
-      headersTimeout: shortestMs,
-      requestTimeout: limits.requestTimeoutMs,
-      connectionsCheckingInterval: Math.max(50, Math.min(5_000, shortestMs / 4)),
-      keepAliveTimeout: limits.keepAliveTimeoutMs,
-    },
-    serve,
-  );
-  // Node would drop headers beyond a number without a word; `headProblem` counts them.
-  server.maxHeadersCount = 0;
-  return server;
-}
-
 export function listen(
   server: NetServer,
   { target, addressKey }: Pick<ListenerSettings, "target" | "addressKey">,
@@ -283,41 +243,3 @@ function addressOf(server: NetServer): { host: string; port: number } {
 export function shown({ host, port }: { host: string; port: number }): string {
   return hostPort(host, port);
 }
-
-/** A connection that no request can be read from any more. */
-function answerUnparsable(error: Error, socket: Socket, log: Log): void {
-  const code = systemErrorCode(error) ?? "";
-  log.debug({ event: "http.bad_request", code, remote_address: socket.remoteAddress }, error.message);
-  // What Node asks too: with the head of a response under way, a second one would end up in its body.
-  const current = (socket as Socket & { _httpMessage?: ServerResponse })._httpMessage;
-  // The request that is being answered was fine, and what follows it is not: that one has its response, and then it ends.
-  if (socket.writable && code !== "ECONNRESET" && current?.req.complete) {
-    if (current.headersSent) current.once("finish", () => socket.destroySoon());
-    else current.shouldKeepAlive = false;
-    return;
-  }
-  if (!socket.writable || code === "ECONNRESET" || current?.headersSent) {
-    socket.destroy();
-    return;
-  }
-  socket.end(rawErrorResponse(unparsableStatus(error, code)));
-  // See `endAfterLinger` for why the rest is read first.
-  const timer = setTimeout(() => socket.destroy(), LINGER_MS);
-  socket.once("close", () => clearTimeout(timer));
-  socket.once("end", () => socket.destroy());
-  socket.resume();
-}
-
-function unparsableStatus(error: Error, code: string): number {
-  const { rawPacket } = error as { rawPacket?: Buffer };
-  // A line that ends in a wrong way has a wrong version, too, as far as the parser is concerned.
-  if (code === "HPE_INVALID_VERSION" && OTHER_VERSION.test(rawPacket?.toString("latin1") ?? "")) return 505;
-  return UNPARSABLE_STATUS[code] ?? 400;
-}
-
-const OTHER_VERSION = /^[A-Z]+ \S+ HTTP\/(?!1\.[01]\r)\d\.\d\r\n/m;
-const UNPARSABLE_STATUS: Partial<Record<string, number>> = {
-  HPE_HEADER_OVERFLOW: 431,
-  ERR_HTTP_REQUEST_TIMEOUT: 408,
-  HPE_CHUNK_EXTENSIONS_OVERFLOW: 413,
-};

@@ -2,6 +2,7 @@ import type { IncomingMessage } from "node:http";
 import type { Readable } from "node:stream";
 import { RrError } from "../errors.ts";
 import { FORM_LIMITS, parseForm, treeJson } from "./form-tree.ts";
+import { CHUNK_ANNOUNCED } from "./http1/gate.ts";
 import { StreamRequest } from "./stream-request.ts";
 
 /**
@@ -136,6 +137,7 @@ export function receiveBody(
     clearTimeout(idle);
     incoming.off("data", onData);
     incoming.off("end", onEnd);
+    incoming.off(CHUNK_ANNOUNCED, onChunk);
   };
   const fail = (error: RrError, status?: number): void => {
     stop();
@@ -161,8 +163,13 @@ export function receiveBody(
     if (streaming) receiver.more(EMPTY_BODY, true);
     else receiver.whole(joined(collected));
   };
+  // What a chunk says of its size is as good as a length: nobody waits for the bytes.
+  const onChunk = (bytes: number): void => {
+    if (receivedBytes + bytes > maxBytes) fail(tooLarge(maxBytes));
+  };
   incoming.on("data", onData);
   incoming.on("end", onEnd);
+  incoming.on(CHUNK_ANNOUNCED, onChunk);
   return {
     resume: () => {
       held = false;

@@ -124,8 +124,18 @@ function unquote(value: string): string {
 
 /** A proxy's client may name the whole uri in the request line; everyone else names the path. */
 function absoluteUri(target: string, host: string, encrypted: boolean): string {
-  if (target.charCodeAt(0) !== SLASH && ABSOLUTE.test(target)) return target;
-  return (encrypted ? "https://" : "http://") + host + target;
+  if (target.charCodeAt(0) !== SLASH && ABSOLUTE.test(target)) return normalTarget(target);
+  return (encrypted ? "https://" : "http://") + normalHost(host) + target;
+}
+
+/** Schemes have no case (RFC 3986, 3.1), but not all libraries know that. */
+export function normalTarget(target: string): string {
+  return target.replace(/^https?:/i, (scheme) => scheme.toLowerCase());
+}
+
+/** An empty port is allowed (RFC 3986, 3.2.3), and means none. */
+export function normalHost(host: string): string {
+  return host.endsWith(":") ? host.slice(0, -1) : host;
 }
 
 /** HTTP/1.0 needs no Host header, but a uri needs a host. */

@@ -97,7 +97,7 @@ export async function startFrontend(settings: FrontendSettings): Promise<Fronten
       opened(await openFastCgiListener({ target, limits, handle, statistics, log }), "FastCGI");
     }
     if (settings.listen !== undefined) {
-      const redirected = tls?.redirect ? redirectHandler(services, () => tlsPort) : plainHandler;
+      const redirected = tls?.redirect ? redirectHandler(services, () => tlsPort, options.headersMax) : plainHandler;
       const handle =
         tls?.acme === undefined ? redirected : challengeHandler(tls.acme.cacheDirectory, services, redirected);
       const { listen: target } = settings;

@@ -6,6 +6,7 @@ import { ServerState } from "../../gen/roadrunner/server/v1/server_service_pb.ts
 import type { CoreClient } from "../client/core-client.ts";
 import type { StatusOptions } from "../config/options.ts";
 import type { Log } from "../log.ts";
+import { refuseBadHead } from "./head-rules.ts";
 import { type Listener, type ListenTarget, openListener, shown } from "./listener.ts";
 import { FrontendStatistics } from "./statistics.ts";
 
@@ -22,6 +23,7 @@ export interface StatusServerSettings {
 /** Whoever checks asks for little, and often on one connection. */
 const LIMITS = {
   maxHeaderBytes: 16 * 1024,
+  headersMax: 256,
   maxConnections: 0,
   headerTimeoutMs: 10_000,
   requestTimeoutMs: 10_000,
@@ -134,11 +136,14 @@ export async function startStatusServer(settings: StatusServerSettings): Promise
     return context.json([], unavailable);
   });
   const state = { draining: false };
+  const answer = getRequestListener(app.fetch);
   const { address, close } = await openListener({
     target: listen,
     addressKey: "status.address",
     limits: LIMITS,
-    handle: getRequestListener(app.fetch),
+    handle: (incoming, outgoing) => {
+      if (!refuseBadHead(incoming, outgoing, LIMITS.headersMax)) void answer(incoming, outgoing);
+    },
     statistics: new FrontendStatistics(),
     log,
     state,

@@ -1,3 +1,4 @@
+import { escapeHighBytes, TOKEN } from "../http1/request-line.ts";
 import type { StreamRequestHead } from "../stream-request.ts";
 
 /**
@@ -7,7 +8,7 @@ import type { StreamRequestHead } from "../stream-request.ts";
  */
 export function requestHeadOf(params: ReadonlyMap<string, string>): StreamRequestHead {
   const method = params.get("REQUEST_METHOD");
-  if (method === undefined || !/^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/.test(method))
+  if (method === undefined || !TOKEN.test(method))
     throw new Error("REQUEST_METHOD is missing: the web server has to send its usual parameters");
   const rawHeaders: string[] = [];
   let host: string | undefined;
@@ -26,7 +27,7 @@ export function requestHeadOf(params: ReadonlyMap<string, string>): StreamReques
   return {
     httpVersion: /^HTTP\/(\d\.\d)$/.exec(params.get("SERVER_PROTOCOL") ?? "")?.[1] ?? "1.1",
     method,
-    url: targetOf(params),
+    url: escapeHighBytes(targetOf(params)),
     rawHeaders,
     connection: {
       remoteAddress: params.get("REMOTE_ADDR") ?? "",

@@ -1,6 +1,7 @@
 import { constants, createServer, type ServerHttp2Session, type ServerHttp2Stream } from "node:http2";
 import type { Duplex } from "node:stream";
 import type { Log } from "../../log.ts";
+import { escapeHighBytes } from "../http1/request-line.ts";
 import type { StreamHandler } from "../listener.ts";
 import { type ConnectionInfo, StreamRequest } from "../stream-request.ts";
 import { Http2Response } from "./http2-response.ts";
@@ -150,7 +151,7 @@ function headOf(pairs: readonly string[]): {
     const value = pairs[at + 1]!;
     bytes += name.length + value.length;
     if (name === ":method") method = value;
-    else if (name === ":path") path = value;
+    else if (name === ":path") path = escapeHighBytes(value);
     else if (name === ":authority") {
       hasAuthority = true;
       rawHeaders.push("Host", value);

@@ -304,15 +304,27 @@ describe("frontend", () => {
 
     it("a body that grows too large after its call was opened ends the call, and the client reads why", async () => {
       const { dispatch, port } = await testFrontend({ maxRequestBytes: 500_000 });
-      const response = send(port, {
-        method: "POST",
-        headers: { "Transfer-Encoding": "chunked" },
-        body: Buffer.alloc(5_000_000),
-      });
+      const connection = new RawConnection(port).write(
+        "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n",
+      );
+      const chunk = `10000\r\n${"x".repeat(0x10000)}\r\n`;
+      connection.write(chunk.repeat(8));
       const call = await dispatch.next();
       await call.until(({ cancelled }) => cancelled);
-      expect((await response).status).to.equal(413);
+      expect(await connection.until("\r\n\r\n")).to.match(/^HTTP\/1.1 413 /);
       expect(call.complete).to.equal(false);
+      connection.socket.destroy();
+    });
+
+    it("a chunk that is announced as too large is answered with 413 before it is there", async () => {
+      const { dispatch, port } = await testFrontend({ maxRequestBytes: 500_000 });
+      for (const size of ["7A121", "FFFFFFFF", "FFFFFFFFFFFFFFFF"]) {
+        const head = "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n";
+        const connection = new RawConnection(port).write(`${head}${size}\r\nabc`);
+        expect(await connection.until("\r\n\r\n"), size).to.match(/^HTTP\/1.1 413 /);
+        connection.socket.destroy();
+      }
+      expect(dispatch.calls).to.have.length(0);
     });
 
     it("a body that does not come is answered with 408", async () => {

@@ -42,7 +42,22 @@ describe("rules of heads", () => {
 
   it("refuse hosts that are none, and two, also after the same host was seen", () => {
     expect(status("/", [["Host", "x"]])).to.equal(undefined);
-    for (const host of ["x y", "x/y", "a@x", "x:y", "x:80:80", "[x", "<x>", "x\\y", "x?y", "x#y", "[::1]x"])
+    for (const host of [
+      "x y",
+      "x/y",
+      "a@x",
+      "x:y",
+      "x:65536",
+      "x:99999999999",
+      "[::1]:65536",
+      "x:80:80",
+      "[x",
+      "<x>",
+      "x\\y",
+      "x?y",
+      "x#y",
+      "[::1]x",
+    ])
       expect(status("/", [["Host", host]]), host).to.equal(400);
     for (const name of ["Host", "host", "HOST"])
       expect(
@@ -54,6 +69,26 @@ describe("rules of heads", () => {
         name,
       ).to.equal(400);
   });
+
+  for (const httpVersion of ["2.0", "1.1"])
+    it(`are for HTTP/2 and FastCGI what the parser of HTTP/1 has of its own (${httpVersion})`, () => {
+      const connection = { encrypted: false, remoteAddress: "127.0.0.1" } as StreamRequest["socket"];
+      const statusOf = (method: string, url: string, name = "a", value = "b") => {
+        const rawHeaders = ["host", "x", name, value];
+        const request = new StreamRequest(
+          { httpVersion, method, url, rawHeaders, connection, hasBody: false },
+          () => {},
+        );
+        return headProblem(request as unknown as IncomingMessage, 4)?.status;
+      };
+      expect(statusOf("FOO", "/%C3%A9", "x-a", "b\tc\xe9")).to.equal(undefined);
+      for (const method of ["", "A B", "(", "A\xe9", "A".repeat(65)])
+        expect(statusOf(method, "/"), method).to.equal(400);
+      for (const url of ["/a b", "/\0", "/\t", "/\x7f", "/\r\n"]) expect(statusOf("GET", url), url).to.equal(400);
+      for (const value of ["\0", "a\r\nb", "\n", "\x1b", "\x7f"])
+        expect(statusOf("GET", "/", "a", value), JSON.stringify(value)).to.equal(400);
+      for (const name of ["", "a b", "a:", "\xe9"]) expect(statusOf("GET", "/", name), name).to.equal(400);
+    });
 
   it("refuse targets that are neither path nor uri", () => {
     for (const url of [

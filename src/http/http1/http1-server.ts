@@ -1,0 +1,121 @@
+import { createServer, type Server, type ServerResponse } from "node:http";
+import type { Socket } from "node:net";
+import { systemErrorCode } from "../../errors.ts";
+import type { Log } from "../../log.ts";
+import { LINGER_MS, rawErrorResponse } from "../error-response.ts";
+import type { ListenerLimits, RequestHandler } from "../listener.ts";
+import type { FrontendStatistics } from "../statistics.ts";
+import { ConnectionGate } from "./gate.ts";
+
+/** A server of HTTP/1, for connections that it accepts itself and for those that it is given. */
+export interface Http1Server {
+  readonly server: Server;
+  /** Connections that have not sent a request yet. Node does not count them as idle. */
+  readonly unused: ReadonlySet<Socket>;
+}
+
+const GATE = Symbol("gate");
+type GatedSocket = Socket & { [GATE]?: ConnectionGate };
+
+/** @param serve is called for every request, at once: see `inTurn` */
+export function createHttp1Server(
+  limits: ListenerLimits,
+  serve: RequestHandler,
+  statistics: FrontendStatistics,
+  log: Log,
+): Http1Server {
+  const unused = new Set<Socket>();
+  const server = createLimitedServer(limits, (incoming, outgoing) => {
+    const socket = incoming.socket as GatedSocket;
+    if (unused.size > 0) unused.delete(socket);
+    socket[GATE]?.requested(incoming, outgoing);
+    serve(incoming, outgoing);
+  });
+  const { maxHeaderBytes, headerTimeoutMs } = limits;
+  server.on("connection", (socket: GatedSocket) => {
+    unused.add(socket);
+    socket.once("close", () => unused.delete(socket));
+    const refuse = (status: number) => {
+      statistics.badRequests++;
+      log.debug({ event: "http.bad_request", status, remote_address: socket.remoteAddress }, "no request of HTTP/1");
+      refuseConnection(socket, status);
+    };
+    socket[GATE] = ConnectionGate.install(socket, { maxHeaderBytes, headerTimeoutMs, refuse });
+  });
+  // Without a listener Node breaks the connection off without an answer. No proxy is asked here.
+  server.on("connect", (_incoming, socket: GatedSocket) => {
+    statistics.badRequests++;
+    socket[GATE]?.end();
+    socket.on("error", () => socket.destroy());
+    socket.end(rawErrorResponse(405, ["Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"]));
+  });
+  server.on("clientError", (error, stream) => {
+    const socket = stream as GatedSocket;
+    const code = systemErrorCode(error) ?? "";
+    const touched = socket[GATE]?.touched ?? true;
+    socket[GATE]?.end();
+    // A browser connects in advance, and would take an answer to nothing for that to its next request.
+    if (code === "ERR_HTTP_REQUEST_TIMEOUT" && !touched) return socket.destroy();
+    statistics.badRequests++;
+    log.debug({ event: "http.bad_request", code, remote_address: socket.remoteAddress }, error.message);
+    if (code === "ECONNRESET") socket.destroy();
+    else refuseConnection(socket, unparsableStatus(error, code));
+  });
+  return { server, unused };
+}
+
+function createLimitedServer(limits: ListenerLimits, serve: RequestHandler): Server {
+  // Node wants the shorter one to be that of the head.
+  const shortestMs = Math.min(limits.headerTimeoutMs, limits.requestTimeoutMs || Number.POSITIVE_INFINITY);
+  const server = createServer(
+    {
+      maxHeaderSize: limits.maxHeaderBytes,
+      headersTimeout: shortestMs,
+      requestTimeout: limits.requestTimeoutMs,
+      connectionsCheckingInterval: Math.max(50, Math.min(5_000, shortestMs / 4)),
+      keepAliveTimeout: limits.keepAliveTimeoutMs,
+    },
+    serve,
+  );
+  // Node would drop headers beyond a number without a word; `headProblem` counts them.
+  server.maxHeadersCount = 0;
+  server.on("checkContinue", serve);
+  server.on("checkExpectation", serve);
+  return server;
+}
+
+/** Answers and ends a connection that no request can be read from any more. */
+function refuseConnection(socket: Socket, status: number): void {
+  // What Node asks too: with the head of a response under way, a second one would end up in its body.
+  const current = (socket as Socket & { _httpMessage?: ServerResponse })._httpMessage;
+  // The request that is being answered was fine, and what follows it is not: that one has its response, and then it ends.
+  if (socket.writable && current?.req.complete) {
+    if (current.headersSent) current.once("finish", () => socket.destroySoon());
+    else current.shouldKeepAlive = false;
+    return;
+  }
+  if (!socket.writable || current?.headersSent) {
+    socket.destroy();
+    return;
+  }
+  socket.end(rawErrorResponse(status));
+  // See `endAfterLinger` for why the rest is read first.
+  const timer = setTimeout(() => socket.destroy(), LINGER_MS);
+  socket.once("close", () => clearTimeout(timer));
+  socket.once("end", () => socket.destroy());
+  socket.resume();
+}
+
+function unparsableStatus(error: Error, code: string): number {
+  const { rawPacket } = error as { rawPacket?: Buffer };
+  // A line that ends in a wrong way has a wrong version, too, as far as the parser is concerned.
+  if (code === "HPE_INVALID_VERSION" && OTHER_VERSION.test(rawPacket?.toString("latin1") ?? "")) return 505;
+  return UNPARSABLE_STATUS[code] ?? 400;
+}
+
+const OTHER_VERSION = /^[A-Z]+ \S+ HTTP\/(?!1\.[01]\r)\d\.\d\r\n/m;
+const UNPARSABLE_STATUS: Partial<Record<string, number>> = {
+  HPE_HEADER_OVERFLOW: 431,
+  ERR_HTTP_REQUEST_TIMEOUT: 408,
+  HPE_CHUNK_EXTENSIONS_OVERFLOW: 413,
+};
