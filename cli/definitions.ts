@@ -139,6 +139,62 @@ export const COMMANDS: readonly CommandDefinition[] = [
     load: async () => (await import("./commands/frontend.ts")).run as Command<never>,
   },
   {
+    path: "wait",
+    group: "Server",
+    summary: "wait until the server is ready",
+    description:
+      "Ready means that it takes calls, as the check /ready and gRPC's health service say. A server that is not there yet " +
+      "is waited for, too.",
+    arguments: [{ ...POOL, variadic: true, description: "names of pools (default: the server with all of them)" }],
+    options: [
+      {
+        flags: "--for <state>",
+        description: "started: it has come to the end of its start; ready: it takes calls (default: ready)",
+        choices: ["started", "ready"],
+        values: ["started", "ready"],
+      },
+      { flags: "--timeout <duration>", description: "longest wait (default: 60s)" },
+    ],
+    examples: [
+      ["rrctl wait", "in a script, after `rrctl serve &`"],
+      ["rrctl wait http --timeout 10s", "for one pool"],
+      ["rrctl wait --for started", "whether or not it is drained or a pool is paused"],
+    ],
+    uses: "core",
+    timeoutMs: 86_400_000,
+    load: async () => (await import("./commands/wait.ts")).run as Command<never>,
+  },
+  {
+    path: "drain",
+    group: "Server",
+    summary: "let the server finish what runs and take nothing new",
+    description:
+      "The server stays up, /ready fails, and requests get 503 until `rrctl undrain`. Waits until no call runs, or for " +
+      "--timeout. Pools can be reset and scaled meanwhile.",
+    options: [
+      {
+        flags: "--timeout <duration>",
+        description: "longest wait for running requests (default: endure.grace_period)",
+      },
+    ],
+    examples: [
+      ["rrctl drain", "as before a deployment that must not run beside old code"],
+      ["rrctl drain --timeout 5s", "running requests go on after that, and nothing new is taken"],
+    ],
+    uses: "core",
+    timeoutMs: 86_400_000,
+    load: async () => (await import("./commands/drain.ts")).drain as Command<never>,
+  },
+  {
+    path: "undrain",
+    group: "Server",
+    summary: "let a drained server take calls again",
+    examples: [["rrctl undrain", "end a drain"]],
+    uses: "core",
+    timeoutMs: READ_TIMEOUT_MS,
+    load: async () => (await import("./commands/drain.ts")).undrain,
+  },
+  {
     path: "stop",
     group: "Server",
     summary: "stop the server after its running requests",

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { FRONTENDS_ENTRANCE } from "./api/entrance.ts";
 import { type ApiServer, createApiServer } from "./api/server.ts";
-import type { ServerControl, ServerStateName } from "./api/server-service.ts";
+import type { ServerControl } from "./api/server-service.ts";
 import { abortable } from "./async/abortable.ts";
 import { Deadline } from "./async/deadline.ts";
 import { type EndPlan, planEnd } from "./async/end-plan.ts";
@@ -15,6 +15,8 @@ import { Dispatcher } from "./dispatch/dispatcher.ts";
 import { RrError } from "./errors.ts";
 import { EventLog } from "./events/event-log.ts";
 import { FrontendGroup, SERVER_KINDS } from "./frontends/frontend-group.ts";
+import { type ServerHealth, serverHealth } from "./health/server-health.ts";
+import { ServerLife, type ServerStateName } from "./health/server-state.ts";
 import type { LogOutput } from "./log/log-output.ts";
 import type { Log } from "./log.ts";
 import { Pool } from "./pool/pool.ts";
@@ -47,11 +49,13 @@ export class Core {
   readonly #events: EventLog;
   readonly #pools: readonly Pool[];
   readonly #dispatcher: Dispatcher;
+  readonly #life = new ServerLife();
   readonly #control: MutableControl;
   readonly #runtimeDirectory: string;
   readonly #removeRuntimeDirectory = () => rmSync(this.#runtimeDirectory, { recursive: true, force: true });
   readonly #spool: Spool;
   #starting: Promise<void> | undefined;
+  #statusStarted: Promise<void> | undefined;
   #resetting = false;
   /** The signal that asked while a reset was under way. */
   #resetAgain: string | undefined;
@@ -97,7 +101,12 @@ export class Core {
       log: options.log,
       events: this.#events,
     });
-    this.#control = new MutableControl(configuration, options, this.#dispatcher, () => this.frontends.frontends);
+    this.#control = new MutableControl({
+      options,
+      life: this.#life,
+      dispatcher: this.#dispatcher,
+      frontends: this.frontends,
+    });
   }
 
   get control(): ServerControl {
@@ -123,28 +132,41 @@ export class Core {
     const { loaded, baseEnv, log } = this.#options;
     const { configuration } = loaded;
     const { onInit } = configuration;
-    const steps: (() => Promise<unknown> | undefined)[] = [
-      () => onInit && runInitHook(onInit, { workingDirectory: configuration.workingDirectory, baseEnv, log, signal }),
-      // Addresses first: a port in use shows before minutes of booting.
-      () => this.frontends.openSockets(),
-      () => this.#spool.clean(),
-      () => this.#openApi(),
-      () => this.#openRpc(),
-      () => this.#startPools(),
-      () => this.frontends.start([this.#privateAddress]),
+    const steps: [waitsFor: string, step: () => Promise<unknown> | undefined][] = [
+      // Addresses first: a port in use shows before minutes of booting, and who asks is told what is waited for.
+      ["its addresses", () => this.frontends.openSockets()],
+      ["the removal of what former servers left", () => this.#spool.clean()],
+      ["its addresses", () => this.#openApi()],
+      ["its addresses", () => this.#openRpc()],
+      ["its status address", () => this.#startStatus(onInit !== undefined)],
+      [
+        `the end of server.on_init "${onInit?.command.join(" ")}"`,
+        () => onInit && runInitHook(onInit, { workingDirectory: configuration.workingDirectory, baseEnv, log, signal }),
+      ],
+      ["the workers of its pools", () => this.#startPools()],
+      ["its HTTP frontends", () => this.frontends.start([this.#privateAddress])],
+      ["its status address", () => this.#statusStarted],
       // Not before the frontends are there: they answer what the authority asks.
-      () => this.#startReloader(),
+      ["the watch of its files", () => this.#startReloader()],
     ];
-    for (const step of steps) {
+    for (const [waitsFor, step] of steps) {
       signal.throwIfAborted();
+      this.#life.waitFor(waitsFor);
       await step();
     }
     signal.throwIfAborted();
     this.#control.httpAddresses.push(...this.frontends.addresses("http", "https", "fastcgi"));
-    this.#control.state = "serving";
+    if (this.#life.start().drained) this.#dispatcher.drain();
     const addresses = [...this.frontends.addresses(...SERVER_KINDS), ...this.#control.controlAddresses];
     const message = `serving: ${addresses.join(", ")}`;
     this.#events.record("server.started", { message });
+  }
+
+  /** Settles when checks are answered, or at once if nothing is to come after them: workers boot meanwhile. */
+  async #startStatus(comesFirst: boolean): Promise<void> {
+    this.#statusStarted = this.frontends.startStatus([this.#privateAddress]);
+    this.#statusStarted.catch(() => {});
+    if (comesFirst) await this.#statusStarted;
   }
 
   async #startReloader(): Promise<void> {
@@ -169,8 +191,8 @@ export class Core {
   /** Takes nothing new, lets running calls finish, ends all processes: each part by the moment that the plan gives it. */
   async stop(plan: EndPlan): Promise<void> {
     const { accept, cut, gone } = plan;
-    const wasServing = this.#control.state === "serving";
-    this.#control.state = "stopping";
+    const wasServing = this.#life.state === "serving";
+    this.#life.stop();
     const reloaderClosed = this.#reloader?.close();
     this.#events.record("server.draining", { message: "the server stops" });
     // Checks fail from now on. Load balancers get time to see that before connections are refused.
@@ -182,7 +204,8 @@ export class Core {
     this.#events.record("server.stopped", { message: "all workers have ended" });
     this.#rpc?.close();
     this.#addresses?.close();
-    await Promise.all([frontendsStopped, this.#api?.close(gone)]);
+    await Promise.all([frontendsStopped, this.frontends.stopStatus(plan)]);
+    await this.#api?.close(gone);
     // What the start had begun has nothing to do any more; it must not open anything later.
     await gone.race(Promise.all([this.#starting?.catch(() => {}), this.#spool.close(), reloaderClosed]));
     process.off("exit", this.#removeRuntimeDirectory);
@@ -192,7 +215,7 @@ export class Core {
   /** A signal asked for a new generation in all pools. Never rejects: what fails is an event, and in the log. */
   async resetPools(signal: string): Promise<void> {
     const { log } = this.#options;
-    const { state } = this.#control;
+    const { state } = this.#life;
     const isPossible = state === "serving";
     const message = isPossible
       ? `${signal}: all pools are reset`
@@ -273,6 +296,13 @@ export class Core {
   }
 }
 
+interface ControlParts {
+  readonly options: CoreOptions;
+  readonly life: ServerLife;
+  readonly dispatcher: Dispatcher;
+  readonly frontends: FrontendGroup;
+}
+
 class MutableControl implements ServerControl {
   readonly version = VERSION;
   readonly startedAtMs = Date.now();
@@ -281,37 +311,50 @@ class MutableControl implements ServerControl {
   readonly controlAddresses: string[] = [];
   readonly httpAddresses: string[] = [];
   readonly warnings: string[] = [];
-  state: ServerStateName = "starting";
   readonly #gracePeriodMs: number;
-  readonly #options: CoreOptions;
-  readonly #dispatcher: Dispatcher;
-  readonly #listFrontends: () => ServerControl["frontends"];
+  readonly #parts: ControlParts;
 
-  constructor(
-    configuration: LoadedConfiguration["configuration"],
-    options: CoreOptions,
-    dispatcher: Dispatcher,
-    listFrontends: () => ServerControl["frontends"],
-  ) {
+  constructor(parts: ControlParts) {
+    const { configuration } = parts.options.loaded;
     this.configFile = configuration.configFile ?? "";
     this.workingDirectory = configuration.workingDirectory;
     this.#gracePeriodMs = configuration.gracePeriodMs;
-    this.#options = options;
-    this.#dispatcher = dispatcher;
-    this.#listFrontends = listFrontends;
+    this.#parts = parts;
+  }
+
+  get state(): ServerStateName {
+    return this.#parts.life.state;
+  }
+
+  get health(): ServerHealth {
+    const { life, dispatcher } = this.#parts;
+    const { state, started, waitsFor } = life;
+    const pools = dispatcher.pools.map((pool) => {
+      const { name, stateReason, options, workersWanted } = pool;
+      const workers = pool.workers.filter((worker) => worker.state === "ready" || worker.state === "working").length;
+      return { name, state: pool.state, stateReason, debug: options.debug, workers, workersWanted };
+    });
+    return serverHealth({ state, started, waitsFor, frontendOutage: undefined, pools });
   }
 
   get frontends(): ServerControl["frontends"] {
-    return this.#listFrontends();
+    return this.#parts.frontends.frontends;
   }
 
   async drain(timeoutMs: number | undefined): Promise<void> {
-    if (this.state === "serving") this.state = "draining";
-    this.#dispatcher.drain();
-    await this.#dispatcher.whenIdle(Deadline.after(timeoutMs ?? this.#gracePeriodMs));
+    const { life, dispatcher } = this.#parts;
+    if (!life.drain()) return;
+    dispatcher.drain();
+    await dispatcher.whenIdle(Deadline.after(timeoutMs ?? this.#gracePeriodMs));
+  }
+
+  undrain(): void {
+    const { life, dispatcher } = this.#parts;
+    if (!life.undrain()) throw new RrError("DRAINING", "the server is stopping: it cannot take calls again");
+    dispatcher.undrain();
   }
 
   shutdown(timeoutMs: number | undefined): void {
-    this.#options.onShutdown(timeoutMs);
+    this.#parts.options.onShutdown(timeoutMs);
   }
 }

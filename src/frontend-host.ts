@@ -47,9 +47,11 @@ export class FrontendHost {
     try {
       await this.group.openSockets();
       signal.throwIfAborted();
-      await abortable(this.group.start(this.#options.cores), signal);
+      const { cores } = this.#options;
+      await abortable(this.group.startStatus(cores), signal);
+      await abortable(this.group.start(cores), signal);
     } catch (thrown) {
-      if (!signal.aborted) await this.group.stop(planEnd(0));
+      if (!signal.aborted) await this.#stopGroup(planEnd(0));
       throw thrown;
     }
   }
@@ -63,6 +65,11 @@ export class FrontendHost {
   async stop(plan: EndPlan): Promise<void> {
     this.group.drain();
     await plan.accept.elapsed();
+    await this.#stopGroup(plan);
+  }
+
+  async #stopGroup(plan: EndPlan): Promise<void> {
     await this.group.stop(plan);
+    await this.group.stopStatus(plan);
   }
 }

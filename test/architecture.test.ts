@@ -30,7 +30,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   worker: ["config", "goridge", "process", "relay", ...BASE],
   pool: ["config", "goridge", "process", "relay", "worker", "events", "stats", ...BASE],
   dispatch: ["config", "goridge", "worker", "pool", "events", ...BASE],
-  api: ["gen", "grpc", "version", "id-map", "access", ...CORE_PARTS, ...BASE],
+  health: [],
+  api: ["health", "gen", "grpc", "version", "id-map", "access", ...CORE_PARTS, ...BASE],
   acme: ["config", "version", "events", ...BASE],
   reload: ["config", "pool", "events", ...BASE],
   // The door for PHP opens onto the same functions as the gRPC services.
@@ -41,7 +42,11 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   http: ["life", "gen", "grpc", "client", "config", "frontends", ...BASE],
   life: [...BASE],
   "control-addresses": ["access", "presence", "api", "config", ...BASE],
-  core: ["control-addresses", "access", "api", "rpc", "reload", "frontends", "version", ...CORE_PARTS, ...BASE],
+  core: [
+    ...["control-addresses", "access", "health", "api", "rpc", "reload", "frontends", "version"],
+    ...CORE_PARTS,
+    ...BASE,
+  ],
   "frontend-host": ["config", "events", "frontends", ...BASE],
   main: ["life", "core", "frontend-host", "frontends", "config", "process", "version", ...BASE],
   // `rrctl serve` is the server itself.

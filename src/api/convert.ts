@@ -69,6 +69,7 @@ export function toPool(pool: Pool): MessageInitShape<typeof PoolSchema> {
     debug: options.debug,
     executions: BigInt(figures.executions),
     failures: counters(figures.failures),
+    bootFailures: counters(figures.bootFailures),
     retries: BigInt(figures.retries),
     workersStarted: BigInt(figures.workersStarted),
     workersEnded: counters(figures.workersEnded),

@@ -9,7 +9,6 @@ import type { Dispatcher } from "../dispatch/dispatcher.ts";
 import { RrError } from "../errors.ts";
 import type { Implementation } from "../grpc/service-definition.ts";
 import { resolveIdentity } from "../process/identity.ts";
-import type { Spool } from "../spool/spool.ts";
 import type { ReplyPart } from "../worker/execution.ts";
 import type { CallGate } from "./call-gate.ts";
 import { preciseDuration } from "./convert.ts";
@@ -20,20 +19,25 @@ import type { SessionServices } from "./stream-call.ts";
 export interface OpenStreams {
   /** Counted for the statistics. */
   dispatchStreams: number;
-  readonly gate: CallGate;
+}
+
+export interface DispatchParts {
+  readonly dispatcher: Dispatcher;
+  readonly messageBytesMax: number;
+  /** One for all who share its limits. */
+  readonly intake: SessionServices["intake"];
+  readonly streams: OpenStreams;
+  readonly stopping: AbortSignal;
 }
 
 export function dispatchService(
-  dispatcher: Dispatcher,
-  limits: { payloadBytesMax: number; messageBytesMax: number },
-  streams: OpenStreams,
-  stopping: AbortSignal,
-  spool: Spool,
+  { dispatcher, messageBytesMax, intake, streams, stopping }: DispatchParts,
+  gate: CallGate,
 ) {
   const services: SessionServices = {
     dispatcher,
-    gate: streams.gate,
-    intake: { payloadBytesMax: limits.payloadBytesMax, spool, heldBytes: 0 },
+    gate,
+    intake,
     fileOwner: (pool) => {
       const { user, group } = dispatcher.pool(pool).options;
       return resolveIdentity(user, group);
@@ -41,13 +45,11 @@ export function dispatchService(
   };
   return {
     async dispatch(request: DispatchRequest, context: CallContext) {
+      if (gate.closed) throw new RrError("DRAINING", "the server is stopping", { retryAfterMs: 1_000 });
       const startedAtMs = performance.now();
-      const { reply, pid, startedReplyAtMs } = await runUnary(
-        dispatcher,
-        request,
-        limits.messageBytesMax,
-        context.signal,
-      );
+      gate.entered();
+      const run = runUnary(dispatcher, request, messageBytesMax, context.signal).finally(() => gate.left());
+      const { reply, pid, startedReplyAtMs } = await run;
       return {
         payload: reply,
         pid,

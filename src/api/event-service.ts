@@ -59,12 +59,11 @@ function visible(matches: EventMatcher, context: CallContext): EventMatcher {
 function since(events: EventLog, revision: bigint): RecordedEvent[] {
   const kept = events.since(Number(revision));
   if (kept) return kept;
-  const [oldest] = events.all();
   throw new RrError(
     "REVISION_COMPACTED",
-    `events after revision ${revision} are no longer kept; the oldest is ${oldest?.revision}: list them and watch from there`,
+    `events after revision ${revision} are no longer kept; none is missing from ${events.completeFrom} on: list them and watch from there`,
     {
-      metadata: { oldest_revision: oldest?.revision },
+      metadata: { oldest_revision: events.completeFrom },
     },
   );
 }

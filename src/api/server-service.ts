@@ -1,17 +1,19 @@
 import { durationMs, timestampFromMs } from "@bufbuild/protobuf/wkt";
 import {
   type DrainRequest,
+  type GetHealthRequest,
   type GetServerInfoRequest,
   ProcessRole,
   type ServerService,
   ServerState,
   type ShutdownRequest,
+  type UndrainRequest,
 } from "../../gen/roadrunner/server/v1/server_service_pb.ts";
 import type { Dispatcher } from "../dispatch/dispatcher.ts";
 import type { Implementation } from "../grpc/service-definition.ts";
+import type { ServerHealth } from "../health/server-health.ts";
+import type { ServerStateName } from "../health/server-state.ts";
 import { readMemoryBytes } from "../process/resources.ts";
-
-export type ServerStateName = "starting" | "serving" | "draining" | "stopping";
 
 const SERVER_STATE: Record<ServerStateName, ServerState> = {
   starting: ServerState.STARTING,
@@ -19,6 +21,10 @@ const SERVER_STATE: Record<ServerStateName, ServerState> = {
   draining: ServerState.DRAINING,
   stopping: ServerState.STOPPING,
 };
+
+function toHealth({ state, ...health }: ServerHealth) {
+  return { ...health, state: SERVER_STATE[state] };
+}
 
 /** What the service needs to know and may do; the composition root provides it. */
 export interface ServerControl {
@@ -31,9 +37,12 @@ export interface ServerControl {
   readonly httpAddresses: readonly string[];
   /** What someone should look at; sentences. */
   readonly warnings: readonly string[];
+  readonly health: ServerHealth;
   readonly frontends: readonly { pid: number; startedAtMs: number; restarts: number }[];
   /** Takes nothing new; settles when nothing runs or the time is up. Undefined: the configured grace period. */
   drain(timeoutMs: number | undefined): Promise<void>;
+  /** Takes calls again. Throws DRAINING if the server ends. */
+  undrain(): void;
   /** Begins to end the server; does not wait. */
   shutdown(timeoutMs: number | undefined): void;
 }
@@ -61,7 +70,15 @@ export function serverService(control: ServerControl, dispatcher: Dispatcher) {
         pools: dispatcher.pools.map((pool) => pool.name),
         nodeVersion: process.version,
         warnings: [...control.warnings],
+        health: toHealth(control.health),
       };
+    },
+    async getHealth(_request: GetHealthRequest) {
+      return { health: toHealth(control.health) };
+    },
+    async undrain(_request: UndrainRequest) {
+      control.undrain();
+      return { state: SERVER_STATE[control.state] };
     },
     async drain({ timeout }: DrainRequest) {
       await control.drain(timeout && durationMs(timeout));

@@ -53,7 +53,7 @@ export interface ApiDependencies {
 }
 
 export interface ApiServer {
-  /** Refuses new calls and waits until then for those that have begun. */
+  /** Refuses new calls but for those of own frontends, and waits until then for all that have begun. */
   drain(deadline: Deadline): Promise<void>;
   /** Opens one more address for those whom its entrance lets in. Returns it with the port that was chosen. */
   listen(address: Address, entrance: Entrance): Promise<string>;
@@ -69,17 +69,23 @@ type GrpcServer = ReturnType<typeof createServer>;
 export function createApiServer(dependencies: ApiDependencies): ApiServer {
   const { dispatcher, events, control, loaded, messageBytesMax, payloadBytesMax, log } = dependencies;
   const stopping = new AbortController();
-  const streams: OpenStreams = { dispatchStreams: 0, gate: new CallGate() };
-  const limits = { payloadBytesMax, messageBytesMax };
+  const streams: OpenStreams = { dispatchStreams: 0 };
+  const intake = { payloadBytesMax, spool: dependencies.spool, heldBytes: 0 };
+  const dispatchParts = { dispatcher, messageBytesMax, intake, streams, stopping: stopping.signal };
+  const gates = { public: new CallGate(), own: new CallGate() };
+  const dispatch = {
+    public: dispatchService(dispatchParts, gates.public),
+    own: dispatchService(dispatchParts, gates.own),
+  };
   const implementations: readonly (readonly [GenService<GenServiceMethods>, unknown])[] = [
-    [DispatchService, dispatchService(dispatcher, limits, streams, stopping.signal, dependencies.spool)],
+    [DispatchService, dispatch.public],
     [PoolService, poolService(dispatcher, stopping.signal)],
     [WorkerService, workerService(dispatcher)],
     [ServerService, serverService(control, dispatcher)],
     [StatsService, statsService(dispatcher, streams, dependencies.frontendMemoryBytes, stopping.signal)],
     [EventService, eventService(events, stopping.signal)],
     [ConfigService, configService(loaded)],
-    [Health, healthService(dispatcher, () => control.state === "serving", stopping.signal)],
+    [Health, healthService(() => control.health, stopping.signal)],
   ] as never;
   const described = implementations.map(([service]) => service as unknown as DescService);
   const reflections = [ServerReflection, ServerReflectionAlpha] as unknown as readonly DescService[];
@@ -89,12 +95,17 @@ export function createApiServer(dependencies: ApiDependencies): ApiServer {
   const servers: GrpcServer[] = [];
   const kept: KeptSocket[] = [];
   /** Every address has a server of its own. Settles with the port. */
-  const bind = async (target: string, { door, credentials, interceptors = [] }: Entrance): Promise<number> => {
+  const bind = async (target: string, entrance: Entrance): Promise<number> => {
+    const { door, credentials, interceptors = [] } = entrance;
+    // Own frontends accept nothing new when the server ends, but may have accepted what has not come completely.
+    const gate = door.kind === "frontends" ? "own" : "public";
     const admit: Admission = (path, context) => gatekeeper.admit(door, path, context);
     const options = { ...channelOptions(messageBytesMax), interceptors: interceptors as never };
     const server = createServer(options).use(apiInterceptor(admit, validate, log));
-    for (const [service, implementation] of implementations)
-      server.add(serviceDefinition(service) as never, implementation as never);
+    for (const [service, implementation] of implementations) {
+      const behindGate = implementation === dispatch.public ? dispatch[gate] : implementation;
+      server.add(serviceDefinition(service) as never, behindGate as never);
+    }
     for (const service of reflections) server.add(serviceDefinition(service as never) as never, reflection as never);
     const port = await server.listen(target, credentials);
     servers.push(server);
@@ -116,8 +127,8 @@ export function createApiServer(dependencies: ApiDependencies): ApiServer {
       await Promise.all(kept.map((socket) => socket.restore()));
     },
     async drain(deadline) {
-      streams.gate.close();
-      await streams.gate.whenEmpty(deadline);
+      gates.public.close();
+      await Promise.all([gates.public.whenEmpty(deadline), gates.own.whenEmpty(deadline)]);
     },
     async close(deadline) {
       stopping.abort();

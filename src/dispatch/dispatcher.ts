@@ -80,6 +80,11 @@ export class Dispatcher {
     for (const pool of this.#pools.values()) pool.drain();
   }
 
+  /** Takes calls again in all pools. */
+  undrain(): void {
+    for (const pool of this.#pools.values()) pool.undrain();
+  }
+
   async whenIdle(deadline: Deadline): Promise<void> {
     await Promise.all([...this.#pools.values()].map((pool) => pool.whenIdle(deadline)));
   }

@@ -1,4 +1,7 @@
+import { FloodLimit } from "../async/flood-limit.ts";
 import { type Clock, systemClock } from "../clock.ts";
+import { beginningOf } from "../log/beginning.ts";
+import { EventRing } from "./event-ring.ts";
 
 export type EventSeverity = "info" | "warning" | "error";
 
@@ -75,6 +78,22 @@ export const EVENT_TYPES = {
 
 export type EventType = keyof typeof EVENT_TYPES;
 
+/** What applications and clients can cause as often as they like: after a few at once, one a second tells of the rest. */
+const FLOODS: ReadonlySet<EventType> = new Set<EventType>([
+  "worker.boot_failed",
+  "worker.error",
+  "worker.exited",
+  "worker.killed",
+  "worker.stray_output",
+  "worker.surplus_answer",
+  "call.retried",
+]);
+const FLOOD_LIMIT = { burst: 20, intervalMs: 1_000 };
+
+/** Texts in events come from anywhere, and thousands of events are kept. */
+const MESSAGE_BYTES_MAX = 4 * 1024;
+const ATTRIBUTE_BYTES_MAX = 1024;
+
 export interface RecordedEvent {
   readonly revision: number;
   readonly timeMs: number;
@@ -101,17 +120,18 @@ export interface EventDetails {
 
 /** The newest events, numbered, and those who watch them. */
 export class EventLog {
-  readonly #capacity: number;
   readonly #clock: Clock;
-  readonly #events: RecordedEvent[] = [];
-  /** Index of the oldest event once the ring is full. */
-  #oldest = 0;
+  readonly #ring: EventRing<RecordedEvent>;
+  readonly #floods: FloodLimit<{ type: EventType; details: EventDetails }>;
   #revision = 0;
   readonly #watchers = new Set<(event: RecordedEvent) => void>();
 
   constructor(capacity: number, clock: Clock = systemClock) {
-    this.#capacity = capacity;
     this.#clock = clock;
+    this.#ring = new EventRing(capacity);
+    this.#floods = new FloodLimit(clock, FLOOD_LIMIT, ({ type, details }, leftOut) =>
+      this.#add(type, leftOut === 0 ? details : withCount(details, leftOut)),
+    );
   }
 
   /** Revision of the newest event; 0 before the first. */
@@ -119,38 +139,42 @@ export class EventLog {
     return this.#revision;
   }
 
+  /** From this revision on none is missing. */
+  get completeFrom(): number {
+    return this.#ring.newestLost + 1;
+  }
+
   record(type: EventType, details: EventDetails): void {
-    const attributes: Record<string, string> = {};
-    for (const [key, value] of Object.entries(details.attributes ?? {}))
-      if (value !== undefined && value !== "") attributes[key] = String(value);
+    const kept = bounded(details);
+    if (FLOODS.has(type)) this.#floods.add(`${type} ${kept.pool ?? ""}`, { type, details: kept });
+    else this.#add(type, kept);
+  }
+
+  #add(type: EventType, { pool = "", pid = 0, reason = "", message, attributes, actor = "" }: EventDetails): void {
     const event: RecordedEvent = {
       revision: ++this.#revision,
       timeMs: this.#clock.wallMs(),
       type,
       severity: EVENT_TYPES[type].severity,
-      pool: details.pool ?? "",
-      pid: details.pid ?? 0,
-      reason: details.reason ?? "",
-      message: details.message,
-      attributes,
-      actor: details.actor ?? "",
+      pool,
+      pid,
+      reason,
+      message,
+      attributes: attributes as Record<string, string>,
+      actor,
     };
-    if (this.#events.length < this.#capacity) this.#events.push(event);
-    else {
-      this.#events[this.#oldest] = event;
-      this.#oldest = (this.#oldest + 1) % this.#capacity;
-    }
+    this.#ring.push(event);
     for (const watcher of this.#watchers) watcher(event);
   }
 
   /** Events after a revision, oldest first; undefined if some of them are no longer kept. */
   since(revision: number): RecordedEvent[] | undefined {
-    if (revision < this.#revision - this.#events.length) return undefined;
+    if (revision < this.#ring.newestLost) return undefined;
     return this.all().filter((event) => event.revision > revision);
   }
 
   all(): RecordedEvent[] {
-    return [...this.#events.slice(this.#oldest), ...this.#events.slice(0, this.#oldest)];
+    return this.#ring.all();
   }
 
   /** Calls back with every event from now on. Returns how to stop. */
@@ -158,4 +182,18 @@ export class EventLog {
     this.#watchers.add(watcher);
     return () => this.#watchers.delete(watcher);
   }
+}
+
+/** With texts of bounded size, and without attributes that say nothing. */
+function bounded(details: EventDetails): EventDetails {
+  const attributes: Record<string, string> = {};
+  for (const [key, value] of Object.entries(details.attributes ?? {}))
+    if (value !== undefined && value !== "") attributes[key] = beginningOf(String(value), ATTRIBUTE_BYTES_MAX);
+  return { ...details, message: beginningOf(details.message, MESSAGE_BYTES_MAX), attributes };
+}
+
+/** The last of a flood speaks for those that were left out. */
+function withCount(details: EventDetails, leftOut: number): EventDetails {
+  const message = `${details.message} (and ${leftOut} more of this kind before it)`;
+  return { ...details, message, attributes: { ...details.attributes, left_out: String(leftOut) } };
 }

@@ -34,6 +34,8 @@ const SCHEMES: Readonly<Record<ServerKind, string>> = {
 export class FrontendGroup {
   readonly #options: FrontendGroupOptions;
   readonly #sockets: { kind: ServerKind; options: unknown; socket: ListeningSocket }[] = [];
+  /** Serves checks, in a process of its own: it is there before there is anything to check, and while frontends are busy. */
+  #statusSupervisor: FrontendSupervisor | undefined;
   #supervisor: FrontendSupervisor | undefined;
   /** There if one of the sockets needs it. */
   #certificates: CertificateKeeper | undefined;
@@ -44,11 +46,15 @@ export class FrontendGroup {
 
   /** Processes that run. */
   get frontends(): FrontendSupervisor["frontends"] {
-    return this.#supervisor?.frontends ?? [];
+    return this.#supervisors.flatMap(({ frontends }) => frontends);
+  }
+
+  get #supervisors(): FrontendSupervisor[] {
+    return [this.#supervisor, this.#statusSupervisor].filter((one) => one !== undefined);
   }
 
   memoryBytes(): number {
-    return this.#supervisor?.memoryBytes() ?? 0;
+    return this.#supervisors.reduce((sum, supervisor) => sum + supervisor.memoryBytes(), 0);
   }
 
   /** Where things are served; empty before `openSockets`. */
@@ -73,37 +79,53 @@ export class FrontendGroup {
     await this.#certificates.prepare();
   }
 
+  /** Settles when checks are answered, if they are to be. Rejects as `start` does. */
+  async startStatus(cores: readonly string[]): Promise<void> {
+    this.#statusSupervisor = this.#supervisorOf(["status"], 1, cores);
+    await this.#statusSupervisor?.start();
+  }
+
   /** Settles when all processes take connections. Rejects if one ends before that. */
   async start(cores: readonly string[]): Promise<void> {
-    const { configuration, nodeArguments, baseEnv, log, events } = this.#options;
-    if (this.#sockets.length === 0) return;
-    this.#supervisor = new FrontendSupervisor({
-      count: configuration.http?.frontends ?? 1,
-      nodeArguments,
-      servers: this.#sockets,
-      assignment: { cores, credentials: this.#options.credentials, logs: configuration.logs },
-      baseEnv,
-      log,
-      events,
-    });
-    await this.#supervisor.start();
+    const count = this.#options.configuration.http?.frontends ?? 1;
+    this.#supervisor = this.#supervisorOf(["http", "https", "fastcgi", "fileserver"], count, cores);
+    await this.#supervisor?.start();
     this.#certificates?.start();
+  }
+
+  /** Undefined: nothing of these kinds is to be served. */
+  #supervisorOf(kinds: readonly ServerKind[], count: number, cores: readonly string[]): FrontendSupervisor | undefined {
+    const { configuration, nodeArguments, baseEnv, credentials, log, events } = this.#options;
+    const servers = this.#sockets.filter(({ kind }) => kinds.includes(kind));
+    if (servers.length === 0) return undefined;
+    const assignment = { cores, credentials, logs: configuration.logs };
+    return new FrontendSupervisor({ count, nodeArguments, servers, assignment, baseEnv, log, events });
   }
 
   /** Checks of readiness fail from now on. */
   drain(): void {
-    this.#supervisor?.drain();
+    for (const supervisor of this.#supervisors) supervisor.drain();
   }
 
   reopenLogs(): void {
-    this.#supervisor?.reopenLogs();
+    for (const supervisor of this.#supervisors) supervisor.reopenLogs();
   }
 
-  /** Takes no connections from now on, lets what runs finish, ends the processes. */
+  /** Takes no connections from now on, lets what runs finish, ends the processes; checks are still answered. */
   async stop(plan: EndPlan): Promise<void> {
     // First: as long as anyone holds the socket the kernel takes connections, and nobody would answer them.
-    for (const { socket } of this.#sockets) socket.close();
+    this.#closeSockets((kind) => kind !== "status");
     await Promise.all([this.#certificates?.close(), this.#supervisor?.stop(plan)]);
+  }
+
+  /** The last to go: until then checks are told what the server does. */
+  async stopStatus(plan: EndPlan): Promise<void> {
+    this.#closeSockets((kind) => kind === "status");
+    await this.#statusSupervisor?.stop(plan);
+  }
+
+  #closeSockets(which: (kind: ServerKind) => boolean): void {
+    for (const { kind, socket } of this.#sockets) if (which(kind)) socket.close();
   }
 }
 

@@ -128,4 +128,5 @@ process.on("message", (message: Message) => {
 process.on("disconnect", () => process.exit(0));
 // The core decides when to end, and passes on what signals ask for.
 ignoreSignals();
+process.on("SIGUSR1", () => output?.reopen());
 handleCrashes(crashed);

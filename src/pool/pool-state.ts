@@ -24,8 +24,12 @@ const POOL_STATES = {
     changeable: true,
     next: ["booting", "serving", "failing", "draining", "stopped"],
   },
-  /** It finishes what it has. */
-  draining: { followsWorkers: false, changeable: false, next: ["stopped"] },
+  /** It finishes what it has and takes nothing new, until that is undone, or for good. Its workers may be changed. */
+  draining: {
+    followsWorkers: false,
+    changeable: true,
+    next: ["booting", "serving", "failing", "paused", "stopped"],
+  },
   stopped: { followsWorkers: false, changeable: false, next: [] },
 } as const satisfies Record<string, StateRules>;
 

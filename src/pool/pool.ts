@@ -46,6 +46,9 @@ export class Pool implements CallOwner, WorkforceOwner {
   readonly #allocator: DynamicAllocator | undefined;
   readonly #queue: CallQueue<Call>;
   #state: PoolState = "booting";
+  #pausedBeforeDrain = false;
+  /** It is drained for good. */
+  #stopping = false;
   /** Calls that were taken and do not wait in the queue. */
   #callsRunning = 0;
   #debugWorkers = 0;
@@ -291,7 +294,7 @@ export class Pool implements CallOwner, WorkforceOwner {
 
   callWantsRerun(call: Call): void {
     if (call.attempts <= RERUNS_MAX) return this.#again(call);
-    const message = `${call.attempts} workers of pool "${this.name}" in a row asked to be replaced instead of answering`;
+    const message = `${call.attempts} workers of pool "${this.name}" in a row asked to be replaced, or closed their channel, instead of answering`;
     call.fail(new RrError("WORKER_EXITED", message, { metadata: { pool: this.name } }));
   }
 
@@ -412,7 +415,15 @@ export class Pool implements CallOwner, WorkforceOwner {
 
   /** Takes nothing new; what waits and runs goes on. */
   drain(): void {
-    if (this.#state !== "stopped") this.#moveTo("draining");
+    if (this.#state === "stopped" || this.#state === "draining") return;
+    this.#pausedBeforeDrain = this.#state === "paused";
+    this.#moveTo("draining");
+  }
+
+  /** Takes calls again as it did before the drain; a pool that was paused is paused still. */
+  undrain(): void {
+    if (this.#state !== "draining" || this.#stopping) return;
+    this.#moveTo(this.#pausedBeforeDrain ? "paused" : this.#workforce.condition);
   }
 
   /** Settles when no call waits or runs, or when the moment has come. */
@@ -429,6 +440,7 @@ export class Pool implements CallOwner, WorkforceOwner {
    * @param cut how long calls are waited for, `pool.destroy_timeout` at most
    */
   async stop(deadline: Deadline, cut = deadline): Promise<void> {
+    this.#stopping = true;
     this.drain();
     const operationsEnded = this.#operations.close();
     this.#workforce.stopBoots();

@@ -56,6 +56,8 @@ export class Workforce implements WorkerObserver {
   readonly #ready = new Set<Worker>();
   /** Workers that serve until their successor is ready, and why they go. */
   readonly #outgoing = new Map<Worker, string>();
+  /** Workers that are about to end by themselves. */
+  readonly #unusable = new Set<Worker>();
   readonly #retirements: RetirementDeadlines;
   readonly #bootLimit = new ConcurrencyLimit(Math.max(2, availableParallelism() * 2));
   readonly #stopBoots = new AbortController();
@@ -122,14 +124,18 @@ export class Workforce implements WorkerObserver {
   get condition(): WorkforceCondition {
     if (this.#dependencies.options.debug) return this.#state === "closed" ? "booting" : "serving";
     if (this.#failing) return "failing";
-    for (const worker of this.#workers.values()) if (worker.leaving === "") return "serving";
+    for (const worker of this.#workers.values()) if (this.#stays(worker)) return "serving";
     return "booting";
+  }
+
+  #stays(worker: Worker): boolean {
+    return worker.leaving === "" && !this.#unusable.has(worker);
   }
 
   /** Workers that stay. */
   get #liveCount(): number {
     let count = 0;
-    for (const worker of this.#workers.values()) if (worker.leaving === "") count++;
+    for (const worker of this.#workers.values()) if (this.#stays(worker)) count++;
     return count;
   }
 
@@ -214,6 +220,12 @@ export class Workforce implements WorkerObserver {
 
   becameUnusable(worker: Worker): void {
     this.#ready.delete(worker);
+    this.#outgoing.delete(worker);
+    // That it died young counts, and makes a pause before the next boot: so its successor waits until it has.
+    if (this.#isYoung(worker)) return;
+    this.#unusable.add(worker);
+    this.maintain();
+    this.#dependencies.owner.conditionChanged();
   }
 
   // The number of workers.
@@ -277,7 +289,7 @@ export class Workforce implements WorkerObserver {
     } catch (thrown) {
       const error = RrError.from(thrown);
       if (error.reason !== "CANCELLED") {
-        figures.countFailure(error.reason);
+        figures.countBootFailure(error.reason);
         // What fails while the pool opens is thrown to whoever opens it, who tells it once.
         reporter.bootFailed(error, this.#state === "closed");
       }
@@ -366,7 +378,7 @@ export class Workforce implements WorkerObserver {
     if (outgoing) return this.retire(outgoing[0], outgoing[1]);
     const idle = this.#ready.values().next();
     if (!idle.done) return this.retire(idle.value, "scale");
-    for (const worker of this.#workers.values()) if (worker.leaving === "") return this.retire(worker, "scale");
+    for (const worker of this.#workers.values()) if (this.#stays(worker)) return this.retire(worker, "scale");
   }
 
   /** Ready is not enough: one that then dies at once would be started again without a pause, for ever. */
@@ -383,6 +395,15 @@ export class Workforce implements WorkerObserver {
     if (this.#backoff.failuresInARow === 0) return;
     this.#backoff.succeeded();
     this.maintain();
+  }
+
+  /**
+   * One that dies at once, again and again, must not be started as fast as it dies. One that dies of its first call is
+   * another matter: it boots, and a page that crashes must not keep the others from being served.
+   */
+  #isYoung(worker: Worker): boolean {
+    const readyMs = this.#dependencies.clock.monotonicMs() - worker.startedAtMs - worker.bootTimeMs;
+    return worker.executionStartedAtMs === 0 && readyMs < YOUNG_WORKER_MS;
   }
 
   #diedIdle(worker: Worker, exit: ExitStatus): RrError {
@@ -402,10 +423,11 @@ export class Workforce implements WorkerObserver {
   // What workers tell.
 
   exited(worker: Worker, exit: ExitStatus): void {
-    const { clock, figures, reporter, owner } = this.#dependencies;
+    const { figures, reporter, owner } = this.#dependencies;
     this.#workers.delete(worker.pid);
     this.#ready.delete(worker);
     this.#outgoing.delete(worker);
+    this.#unusable.delete(worker);
     this.#retirements.remove(worker);
     this.#proofs.get(worker)?.();
     this.#proofs.delete(worker);
@@ -413,12 +435,7 @@ export class Workforce implements WorkerObserver {
     const reason = worker.leaving || error.reason;
     figures.countEnded(reason);
     reporter.workerExited(worker, exit, reason, error);
-    const readyMs = clock.monotonicMs() - worker.startedAtMs - worker.bootTimeMs;
-    const neverCalled = worker.executionStartedAtMs === 0;
-    // One that dies at once, again and again, must not be started as fast as it dies. One that dies of its first call
-    // is another matter: it boots, and a page that crashes must not keep the others from being served.
-    if (worker.leaving === "" && neverCalled && readyMs < YOUNG_WORKER_MS)
-      this.#countBootFailure(this.#diedIdle(worker, exit));
+    if (worker.leaving === "" && this.#isYoung(worker)) this.#countBootFailure(this.#diedIdle(worker, exit));
     this.maintain();
     owner.conditionChanged();
   }

@@ -2,7 +2,7 @@ import { type ChildProcess as NodeChildProcess, spawn } from "node:child_process
 import type { Readable, Writable } from "node:stream";
 import { RrError } from "../errors.ts";
 import { resolveIdentity } from "./identity.ts";
-import { LineSplitter } from "./line-splitter.ts";
+import { OutputReader } from "./output-reader.ts";
 import { type ChildPipe, closeChildEnds, openPipes, type PipeDirection } from "./pipes.ts";
 
 /** The only file that starts processes for good (short helpers aside): workers, frontends, hooks. */
@@ -33,8 +33,6 @@ export interface ExitStatus {
 }
 
 const LAST_LINES_KEPT = 20;
-/** How long output may still arrive after the exit: grandchildren may hold the pipe open for ever. */
-const OUTPUT_AFTER_EXIT_MS = 100;
 
 type Stdio = ChildProcessOptions["stdio"];
 
@@ -114,7 +112,7 @@ export class ChildProcess {
     child: NodeChildProcess,
     stdin: Writable | null,
     stdout: Readable | null,
-    outputs: Readable[],
+    outputs: OutputReader[],
     lastLines: string[],
   ) {
     this.pid = child.pid!;
@@ -125,7 +123,7 @@ export class ChildProcess {
     this.exited = new Promise((resolve) => {
       child.once("exit", (code, signal) => {
         const status = { code, signal };
-        void outputsRead(outputs).then(() => {
+        void Promise.all(outputs.map((output) => output.readToEnd())).then(() => {
           this.#exitStatus = status;
           resolve(status);
         });
@@ -155,16 +153,13 @@ export class ChildProcess {
     closeChildEnds(pipes);
     const [stdin, stdout, stderr] = parentEnds(options.stdio, child, pipes);
     const lastLines: string[] = [];
-    const outputs: Readable[] = [];
+    const outputs: OutputReader[] = [];
     const readLines = (output: Readable, stream: "stdout" | "stderr") => {
-      const splitter = new LineSplitter((line) => {
+      const onLine = (line: string) => {
         if (lastLines.push(line) > LAST_LINES_KEPT) lastLines.shift();
         options.onLine?.(line, stream);
-      });
-      output.on("data", (chunk: Buffer) => splitter.push(chunk));
-      output.on("close", () => splitter.flush());
-      output.on("error", () => {});
-      outputs.push(output);
+      };
+      outputs.push(new OutputReader(output, onLine));
     };
     if (stderr) readLines(stderr, "stderr");
     if (options.stdio === "log" && stdout) readLines(stdout, "stdout");
@@ -213,19 +208,6 @@ export class ChildProcess {
   signal(signal: "SIGTERM" | "SIGKILL"): void {
     signalGroup(this.pid, signal);
   }
-}
-
-async function outputsRead(outputs: readonly Readable[]): Promise<void> {
-  const open = outputs.filter((output) => !output.closed);
-  if (open.length === 0) return;
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<void>((resolve) => {
-    timer = setTimeout(resolve, OUTPUT_AFTER_EXIT_MS);
-  });
-  const read = Promise.all(open.map((output) => new Promise((resolve) => output.once("close", resolve))));
-  await Promise.race([read, late]);
-  clearTimeout(timer);
-  for (const output of open) output.destroy();
 }
 
 function notStarted(options: ChildProcessOptions, error: NodeJS.ErrnoException): RrError {

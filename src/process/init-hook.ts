@@ -1,7 +1,9 @@
+import { systemClock } from "../clock.ts";
 import type { OnInitOptions } from "../config/options.ts";
 import { RrError } from "../errors.ts";
 import type { Log } from "../log.ts";
 import { ChildProcess } from "./child-process.ts";
+import { OutputRecords } from "./output-records.ts";
 
 interface InitHookSurroundings {
   readonly workingDirectory: string;
@@ -20,13 +22,18 @@ export async function runInitHook(
   { workingDirectory, baseEnv, log, signal }: InitHookSurroundings,
 ): Promise<void> {
   const command = options.command.join(" ");
+  const hookRecords = () =>
+    new OutputRecords<string>(systemClock, ({ level, text }) =>
+      log[level]({ channel: "server", hook: "on_init" }, text),
+    );
+  const records = { stdout: hookRecords(), stderr: hookRecords() };
   const child = await ChildProcess.start({
     command: options.command,
     workingDirectory,
     env: { ...baseEnv, ...options.env },
     user: options.user,
     stdio: "log",
-    onLine: (line) => log.info({ channel: "server", hook: "on_init" }, line),
+    onLine: (line, stream) => records[stream].line(line, stream),
   });
   let timedOut = false;
   const timer = setTimeout(() => {
@@ -41,6 +48,7 @@ export async function runInitHook(
   signal.addEventListener("abort", abort, { once: true });
   if (signal.aborted) abort();
   const exit = await child.exited;
+  for (const one of Object.values(records)) one.flush();
   signal.removeEventListener("abort", abort);
   clearTimeout(timer);
   clearTimeout(killTimer);

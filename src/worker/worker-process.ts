@@ -3,6 +3,7 @@ import type { WorkerProtocol } from "../goridge/worker-protocol.ts";
 import type { Log } from "../log.ts";
 import { ChildProcess, type ExitStatus } from "../process/child-process.ts";
 import { socketRightsFor } from "../process/identity.ts";
+import { peerProof } from "../relay/peer-process.ts";
 import type { Relay } from "../relay/relay.ts";
 import { SocketListener } from "../relay/socket-listener.ts";
 import { StreamRelay } from "../relay/stream-relay.ts";
@@ -46,7 +47,7 @@ export const openWorkerProcesses: OpenWorkerProcesses = async ({ options, baseEn
   const listener =
     options.relay.kind === "pipes"
       ? undefined
-      : await SocketListener.open(options.relay, socketRightsFor(options), protocol, log);
+      : await SocketListener.open(options.relay, socketRightsFor(options), protocol, log, peerProof);
   return {
     start: async (onLine) => {
       const child = await ChildProcess.start({

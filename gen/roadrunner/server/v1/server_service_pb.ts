@@ -14,7 +14,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file roadrunner/server/v1/server_service.proto.
  */
 export const file_roadrunner_server_v1_server_service: GenFile = /*@__PURE__*/
-  fileDesc("Cilyb2FkcnVubmVyL3NlcnZlci92MS9zZXJ2ZXJfc2VydmljZS5wcm90bxIUcm9hZHJ1bm5lci5zZXJ2ZXIudjEipQEKDVNlcnZlclByb2Nlc3MSCwoDcGlkGAEgASgNEi8KBHJvbGUYAiABKA4yIS5yb2FkcnVubmVyLnNlcnZlci52MS5Qcm9jZXNzUm9sZRIuCgpzdGFydF90aW1lGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIUCgxtZW1vcnlfYnl0ZXMYBCABKAQSEAoIcmVzdGFydHMYBSABKA0iFgoUR2V0U2VydmVySW5mb1JlcXVlc3Qi3AIKFUdldFNlcnZlckluZm9SZXNwb25zZRIPCgd2ZXJzaW9uGAEgASgJEjAKBXN0YXRlGAIgASgOMiEucm9hZHJ1bm5lci5zZXJ2ZXIudjEuU2VydmVyU3RhdGUSLgoKc3RhcnRfdGltZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEwoLY29uZmlnX2ZpbGUYBCABKAkSGQoRd29ya2luZ19kaXJlY3RvcnkYBSABKAkSGQoRY29udHJvbF9hZGRyZXNzZXMYBiADKAkSFgoOaHR0cF9hZGRyZXNzZXMYByADKAkSNgoJcHJvY2Vzc2VzGAggAygLMiMucm9hZHJ1bm5lci5zZXJ2ZXIudjEuU2VydmVyUHJvY2VzcxINCgVwb29scxgJIAMoCRIUCgxub2RlX3ZlcnNpb24YCiABKAkSEAoId2FybmluZ3MYCyADKAkiSgoMRHJhaW5SZXF1ZXN0EjoKB3RpbWVvdXQYASABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25CDrpIC6oBCCIECICjBTIAIiYKDURyYWluUmVzcG9uc2USFQoNY2FsbHNfcnVubmluZxgBIAEoDSJNCg9TaHV0ZG93blJlcXVlc3QSOgoHdGltZW91dBgBIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkIOukgLqgEIIgQIgKMFMgAiHwoQU2h1dGRvd25SZXNwb25zZRILCgNwaWQYASABKA0qlgEKC1NlcnZlclN0YXRlEhwKGFNFUlZFUl9TVEFURV9VTlNQRUNJRklFRBAAEhkKFVNFUlZFUl9TVEFURV9TVEFSVElORxABEhgKFFNFUlZFUl9TVEFURV9TRVJWSU5HEAISGQoVU0VSVkVSX1NUQVRFX0RSQUlOSU5HEAMSGQoVU0VSVkVSX1NUQVRFX1NUT1BQSU5HEAQqYgoLUHJvY2Vzc1JvbGUSHAoYUFJPQ0VTU19ST0xFX1VOU1BFQ0lGSUVEEAASFQoRUFJPQ0VTU19ST0xFX0NPUkUQARIeChpQUk9DRVNTX1JPTEVfSFRUUF9GUk9OVEVORBACMsUCCg1TZXJ2ZXJTZXJ2aWNlEnUKDUdldFNlcnZlckluZm8SKi5yb2FkcnVubmVyLnNlcnZlci52MS5HZXRTZXJ2ZXJJbmZvUmVxdWVzdBorLnJvYWRydW5uZXIuc2VydmVyLnYxLkdldFNlcnZlckluZm9SZXNwb25zZSILkAIBiLUYAZC1GAESWQoFRHJhaW4SIi5yb2FkcnVubmVyLnNlcnZlci52MS5EcmFpblJlcXVlc3QaIy5yb2FkcnVubmVyLnNlcnZlci52MS5EcmFpblJlc3BvbnNlIgeQAgKItRgCEmIKCFNodXRkb3duEiUucm9hZHJ1bm5lci5zZXJ2ZXIudjEuU2h1dGRvd25SZXF1ZXN0GiYucm9hZHJ1bm5lci5zZXJ2ZXIudjEuU2h1dGRvd25SZXNwb25zZSIHkAICiLUYA2IGcHJvdG8z", [file_buf_validate_validate, file_google_protobuf_duration, file_google_protobuf_timestamp, file_roadrunner_auth_v1_role]);
+  fileDesc("Cilyb2FkcnVubmVyL3NlcnZlci92MS9zZXJ2ZXJfc2VydmljZS5wcm90bxIUcm9hZHJ1bm5lci5zZXJ2ZXIudjEipQEKDVNlcnZlclByb2Nlc3MSCwoDcGlkGAEgASgNEi8KBHJvbGUYAiABKA4yIS5yb2FkcnVubmVyLnNlcnZlci52MS5Qcm9jZXNzUm9sZRIuCgpzdGFydF90aW1lGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIUCgxtZW1vcnlfYnl0ZXMYBCABKAQSEAoIcmVzdGFydHMYBSABKA0iFgoUR2V0U2VydmVySW5mb1JlcXVlc3QikAMKFUdldFNlcnZlckluZm9SZXNwb25zZRIPCgd2ZXJzaW9uGAEgASgJEjAKBXN0YXRlGAIgASgOMiEucm9hZHJ1bm5lci5zZXJ2ZXIudjEuU2VydmVyU3RhdGUSLgoKc3RhcnRfdGltZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEwoLY29uZmlnX2ZpbGUYBCABKAkSGQoRd29ya2luZ19kaXJlY3RvcnkYBSABKAkSGQoRY29udHJvbF9hZGRyZXNzZXMYBiADKAkSFgoOaHR0cF9hZGRyZXNzZXMYByADKAkSNgoJcHJvY2Vzc2VzGAggAygLMiMucm9hZHJ1bm5lci5zZXJ2ZXIudjEuU2VydmVyUHJvY2VzcxINCgVwb29scxgJIAMoCRIUCgxub2RlX3ZlcnNpb24YCiABKAkSEAoId2FybmluZ3MYCyADKAkSMgoGaGVhbHRoGAwgASgLMiIucm9hZHJ1bm5lci5zZXJ2ZXIudjEuU2VydmVySGVhbHRoIj4KDEhlYWx0aFJlcG9ydBIPCgdoZWFsdGh5GAEgASgIEg0KBXJlYWR5GAIgASgIEg4KBnJlYXNvbhgDIAEoCSKVAgoMU2VydmVySGVhbHRoEjAKBXN0YXRlGAEgASgOMiEucm9hZHJ1bm5lci5zZXJ2ZXIudjEuU2VydmVyU3RhdGUSDwoHc3RhcnRlZBgCIAEoCBIyCgZzZXJ2ZXIYAyABKAsyIi5yb2FkcnVubmVyLnNlcnZlci52MS5IZWFsdGhSZXBvcnQSPAoFcG9vbHMYBCADKAsyLS5yb2FkcnVubmVyLnNlcnZlci52MS5TZXJ2ZXJIZWFsdGguUG9vbHNFbnRyeRpQCgpQb29sc0VudHJ5EgsKA2tleRgBIAEoCRIxCgV2YWx1ZRgCIAEoCzIiLnJvYWRydW5uZXIuc2VydmVyLnYxLkhlYWx0aFJlcG9ydDoCOAEiEgoQR2V0SGVhbHRoUmVxdWVzdCJHChFHZXRIZWFsdGhSZXNwb25zZRIyCgZoZWFsdGgYASABKAsyIi5yb2FkcnVubmVyLnNlcnZlci52MS5TZXJ2ZXJIZWFsdGgiEAoOVW5kcmFpblJlcXVlc3QiQwoPVW5kcmFpblJlc3BvbnNlEjAKBXN0YXRlGAEgASgOMiEucm9hZHJ1bm5lci5zZXJ2ZXIudjEuU2VydmVyU3RhdGUiSgoMRHJhaW5SZXF1ZXN0EjoKB3RpbWVvdXQYASABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25CDrpIC6oBCCIECICjBTIAIiYKDURyYWluUmVzcG9uc2USFQoNY2FsbHNfcnVubmluZxgBIAEoDSJNCg9TaHV0ZG93blJlcXVlc3QSOgoHdGltZW91dBgBIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkIOukgLqgEIIgQIgKMFMgAiHwoQU2h1dGRvd25SZXNwb25zZRILCgNwaWQYASABKA0qlgEKC1NlcnZlclN0YXRlEhwKGFNFUlZFUl9TVEFURV9VTlNQRUNJRklFRBAAEhkKFVNFUlZFUl9TVEFURV9TVEFSVElORxABEhgKFFNFUlZFUl9TVEFURV9TRVJWSU5HEAISGQoVU0VSVkVSX1NUQVRFX0RSQUlOSU5HEAMSGQoVU0VSVkVSX1NUQVRFX1NUT1BQSU5HEAQqYgoLUHJvY2Vzc1JvbGUSHAoYUFJPQ0VTU19ST0xFX1VOU1BFQ0lGSUVEEAASFQoRUFJPQ0VTU19ST0xFX0NPUkUQARIeChpQUk9DRVNTX1JPTEVfSFRUUF9GUk9OVEVORBACMpEECg1TZXJ2ZXJTZXJ2aWNlEnUKDUdldFNlcnZlckluZm8SKi5yb2FkcnVubmVyLnNlcnZlci52MS5HZXRTZXJ2ZXJJbmZvUmVxdWVzdBorLnJvYWRydW5uZXIuc2VydmVyLnYxLkdldFNlcnZlckluZm9SZXNwb25zZSILkAIBiLUYAZC1GAESaQoJR2V0SGVhbHRoEiYucm9hZHJ1bm5lci5zZXJ2ZXIudjEuR2V0SGVhbHRoUmVxdWVzdBonLnJvYWRydW5uZXIuc2VydmVyLnYxLkdldEhlYWx0aFJlc3BvbnNlIguQAgGItRgBkLUYARJZCgVEcmFpbhIiLnJvYWRydW5uZXIuc2VydmVyLnYxLkRyYWluUmVxdWVzdBojLnJvYWRydW5uZXIuc2VydmVyLnYxLkRyYWluUmVzcG9uc2UiB5ACAoi1GAISXwoHVW5kcmFpbhIkLnJvYWRydW5uZXIuc2VydmVyLnYxLlVuZHJhaW5SZXF1ZXN0GiUucm9hZHJ1bm5lci5zZXJ2ZXIudjEuVW5kcmFpblJlc3BvbnNlIgeQAgKItRgCEmIKCFNodXRkb3duEiUucm9hZHJ1bm5lci5zZXJ2ZXIudjEuU2h1dGRvd25SZXF1ZXN0GiYucm9hZHJ1bm5lci5zZXJ2ZXIudjEuU2h1dGRvd25SZXNwb25zZSIHkAICiLUYA2IGcHJvdG8z", [file_buf_validate_validate, file_google_protobuf_duration, file_google_protobuf_timestamp, file_roadrunner_auth_v1_role]);
 
 /**
  * A process of the server other than the workers.
@@ -162,6 +162,13 @@ export type GetServerInfoResponse = Message<"roadrunner.server.v1.GetServerInfoR
    * @generated from field: repeated string warnings = 11;
    */
   warnings: string[];
+
+  /**
+   * Whether it works and takes calls, and why not.
+   *
+   * @generated from field: roadrunner.server.v1.ServerHealth health = 12;
+   */
+  health?: ServerHealth | undefined;
 };
 
 /**
@@ -170,6 +177,155 @@ export type GetServerInfoResponse = Message<"roadrunner.server.v1.GetServerInfoR
  */
 export const GetServerInfoResponseSchema: GenMessage<GetServerInfoResponse> = /*@__PURE__*/
   messageDesc(file_roadrunner_server_v1_server_service, 2);
+
+/**
+ * How the server or one of its pools is.
+ *
+ * @generated from message roadrunner.server.v1.HealthReport
+ */
+export type HealthReport = Message<"roadrunner.server.v1.HealthReport"> & {
+  /**
+   * A pool has workers; the server has started and does not end.
+   *
+   * @generated from field: bool healthy = 1;
+   */
+  healthy: boolean;
+
+  /**
+   * It takes calls now. A pool whose workers are all busy does: calls wait for them.
+   *
+   * @generated from field: bool ready = 2;
+   */
+  ready: boolean;
+
+  /**
+   * Why it is not, or what is wrong although it is. Empty: nothing.
+   *
+   * @generated from field: string reason = 3;
+   */
+  reason: string;
+};
+
+/**
+ * Describes the message roadrunner.server.v1.HealthReport.
+ * Use `create(HealthReportSchema)` to create a new message.
+ */
+export const HealthReportSchema: GenMessage<HealthReport> = /*@__PURE__*/
+  messageDesc(file_roadrunner_server_v1_server_service, 3);
+
+/**
+ * How the server is, and each of its pools.
+ *
+ * @generated from message roadrunner.server.v1.ServerHealth
+ */
+export type ServerHealth = Message<"roadrunner.server.v1.ServerHealth"> & {
+  /**
+   * What the server is doing.
+   *
+   * @generated from field: roadrunner.server.v1.ServerState state = 1;
+   */
+  state: ServerState;
+
+  /**
+   * It has come to its end of the start once: all pools served and the addresses were open.
+   *
+   * @generated from field: bool started = 2;
+   */
+  started: boolean;
+
+  /**
+   * The server apart from its pools: what it is doing, and its frontends.
+   *
+   * @generated from field: roadrunner.server.v1.HealthReport server = 3;
+   */
+  server?: HealthReport | undefined;
+
+  /**
+   * Pools by name. None is ready in a server that starts, is drained or ends.
+   *
+   * @generated from field: map<string, roadrunner.server.v1.HealthReport> pools = 4;
+   */
+  pools: { [key: string]: HealthReport };
+};
+
+/**
+ * Describes the message roadrunner.server.v1.ServerHealth.
+ * Use `create(ServerHealthSchema)` to create a new message.
+ */
+export const ServerHealthSchema: GenMessage<ServerHealth> = /*@__PURE__*/
+  messageDesc(file_roadrunner_server_v1_server_service, 4);
+
+/**
+ * No choice to make.
+ *
+ * @generated from message roadrunner.server.v1.GetHealthRequest
+ */
+export type GetHealthRequest = Message<"roadrunner.server.v1.GetHealthRequest"> & {
+};
+
+/**
+ * Describes the message roadrunner.server.v1.GetHealthRequest.
+ * Use `create(GetHealthRequestSchema)` to create a new message.
+ */
+export const GetHealthRequestSchema: GenMessage<GetHealthRequest> = /*@__PURE__*/
+  messageDesc(file_roadrunner_server_v1_server_service, 5);
+
+/**
+ * How the server is.
+ *
+ * @generated from message roadrunner.server.v1.GetHealthResponse
+ */
+export type GetHealthResponse = Message<"roadrunner.server.v1.GetHealthResponse"> & {
+  /**
+   * The server and its pools.
+   *
+   * @generated from field: roadrunner.server.v1.ServerHealth health = 1;
+   */
+  health?: ServerHealth | undefined;
+};
+
+/**
+ * Describes the message roadrunner.server.v1.GetHealthResponse.
+ * Use `create(GetHealthResponseSchema)` to create a new message.
+ */
+export const GetHealthResponseSchema: GenMessage<GetHealthResponse> = /*@__PURE__*/
+  messageDesc(file_roadrunner_server_v1_server_service, 6);
+
+/**
+ * No choice to make.
+ *
+ * @generated from message roadrunner.server.v1.UndrainRequest
+ */
+export type UndrainRequest = Message<"roadrunner.server.v1.UndrainRequest"> & {
+};
+
+/**
+ * Describes the message roadrunner.server.v1.UndrainRequest.
+ * Use `create(UndrainRequestSchema)` to create a new message.
+ */
+export const UndrainRequestSchema: GenMessage<UndrainRequest> = /*@__PURE__*/
+  messageDesc(file_roadrunner_server_v1_server_service, 7);
+
+/**
+ * What came of it.
+ *
+ * @generated from message roadrunner.server.v1.UndrainResponse
+ */
+export type UndrainResponse = Message<"roadrunner.server.v1.UndrainResponse"> & {
+  /**
+   * What the server is doing.
+   *
+   * @generated from field: roadrunner.server.v1.ServerState state = 1;
+   */
+  state: ServerState;
+};
+
+/**
+ * Describes the message roadrunner.server.v1.UndrainResponse.
+ * Use `create(UndrainResponseSchema)` to create a new message.
+ */
+export const UndrainResponseSchema: GenMessage<UndrainResponse> = /*@__PURE__*/
+  messageDesc(file_roadrunner_server_v1_server_service, 8);
 
 /**
  * How long to wait.
@@ -190,7 +346,7 @@ export type DrainRequest = Message<"roadrunner.server.v1.DrainRequest"> & {
  * Use `create(DrainRequestSchema)` to create a new message.
  */
 export const DrainRequestSchema: GenMessage<DrainRequest> = /*@__PURE__*/
-  messageDesc(file_roadrunner_server_v1_server_service, 3);
+  messageDesc(file_roadrunner_server_v1_server_service, 9);
 
 /**
  * What was reached.
@@ -211,7 +367,7 @@ export type DrainResponse = Message<"roadrunner.server.v1.DrainResponse"> & {
  * Use `create(DrainResponseSchema)` to create a new message.
  */
 export const DrainResponseSchema: GenMessage<DrainResponse> = /*@__PURE__*/
-  messageDesc(file_roadrunner_server_v1_server_service, 4);
+  messageDesc(file_roadrunner_server_v1_server_service, 10);
 
 /**
  * How long to wait.
@@ -232,7 +388,7 @@ export type ShutdownRequest = Message<"roadrunner.server.v1.ShutdownRequest"> & 
  * Use `create(ShutdownRequestSchema)` to create a new message.
  */
 export const ShutdownRequestSchema: GenMessage<ShutdownRequest> = /*@__PURE__*/
-  messageDesc(file_roadrunner_server_v1_server_service, 5);
+  messageDesc(file_roadrunner_server_v1_server_service, 11);
 
 /**
  * Who will end.
@@ -253,7 +409,7 @@ export type ShutdownResponse = Message<"roadrunner.server.v1.ShutdownResponse"> 
  * Use `create(ShutdownResponseSchema)` to create a new message.
  */
 export const ShutdownResponseSchema: GenMessage<ShutdownResponse> = /*@__PURE__*/
-  messageDesc(file_roadrunner_server_v1_server_service, 6);
+  messageDesc(file_roadrunner_server_v1_server_service, 12);
 
 /**
  * What a server is doing.
@@ -368,7 +524,18 @@ export const ServerService: GenService<{
     output: typeof GetServerInfoResponseSchema;
   },
   /**
-   * Takes no new calls and lets running ones finish. Answers when none runs or the time is up. The server stays up.
+   * Whether it works and takes calls, and why not. Cheap: for checks that come often.
+   *
+   * @generated from rpc roadrunner.server.v1.ServerService.GetHealth
+   */
+  getHealth: {
+    methodKind: "unary";
+    input: typeof GetHealthRequestSchema;
+    output: typeof GetHealthResponseSchema;
+  },
+  /**
+   * Takes no new calls and lets running ones finish. Answers when none runs or the time is up. The server stays up. While
+   * it starts, it is drained as soon as it has started.
    *
    * @generated from rpc roadrunner.server.v1.ServerService.Drain
    */
@@ -376,6 +543,16 @@ export const ServerService: GenService<{
     methodKind: "unary";
     input: typeof DrainRequestSchema;
     output: typeof DrainResponseSchema;
+  },
+  /**
+   * Takes calls again after a drain.
+   *
+   * @generated from rpc roadrunner.server.v1.ServerService.Undrain
+   */
+  undrain: {
+    methodKind: "unary";
+    input: typeof UndrainRequestSchema;
+    output: typeof UndrainResponseSchema;
   },
   /**
    * Drains, then ends all processes of the server. Answers before it ends.
