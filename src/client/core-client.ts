@@ -9,6 +9,7 @@ import { WorkerService } from "../../gen/roadrunner/pool/v1/worker_service_pb.ts
 import { ServerService } from "../../gen/roadrunner/server/v1/server_service_pb.ts";
 import { StatsService } from "../../gen/roadrunner/stats/v1/stats_service_pb.ts";
 import { CALLER_METADATA } from "../grpc/caller-metadata.ts";
+import { DEFAULT_MAX_MESSAGE_BYTES } from "../grpc/dispatch-sizes.ts";
 import { type ClientOf, serviceDefinition } from "../grpc/service-definition.ts";
 import { fromClientError } from "../grpc/status.ts";
 import { type CoreCredentials, channelCredentials, channelNaming } from "./core-credentials.ts";
@@ -37,8 +38,6 @@ export interface ConnectOptions {
   /** Who it says it is, for people who read events: "alice, rrctl, pid 4711". */
   caller?: string | undefined;
 }
-
-export const DEFAULT_MAX_MESSAGE_BYTES = 64 * 1024 * 1024;
 
 /** gRPC's name of an address: "unix:///path" stays, "tcp://host:port" and "host:port" become "host:port". */
 export function grpcTarget(address: string): string {

@@ -11,11 +11,14 @@ import { StreamResponse } from "./stream-response.ts";
 
 /** Bytes of a reply that may be on their way or wait for a slow client. */
 export const WINDOW_BYTES = 256 * 1024;
+
 /** Credit is given back in portions of this size: a stream of many small pieces must not double its messages. */
 const GRANT_BYTES = WINDOW_BYTES / 4;
 
 /** What the writer asks of the call whose reply it writes. */
 export interface ReplySource {
+  /** Portions in which credit is given back while much waits for slow clients; undefined: the usual ones. */
+  readonly portionBytes: number | undefined;
   /** More of the reply may come. */
   grant(bytes: number): void;
   /** Nobody wants the rest. */
@@ -113,7 +116,8 @@ export class ResponseWriter {
     if (!this.#mayHaveBody(status)) {
       // For HEAD the worker may tell the length of what GET would get, or just answer as to GET. What it sends with a
       // status that has no body is not that.
-      const length = contentLength ?? (body.length > 0 && status !== 304 ? body.length : undefined);
+      const told = contentLength ?? (body.length > 0 && status !== 304 ? body.length : undefined);
+      const length = status === 205 ? 0 : told;
       this.#sink.writeHead(status, length === undefined || status === 204 ? headers : withLength(headers, length));
       this.#sink.end();
       return;
@@ -133,7 +137,8 @@ export class ResponseWriter {
     this.#prepareConnection(head);
     const lengthAllowed = contentLength !== undefined && status !== 204;
     if (!this.#mayHaveBody(status)) {
-      this.#sink.writeHead(status, lengthAllowed ? withLength(headers, contentLength) : headers);
+      const length = status === 205 ? 0 : contentLength;
+      this.#sink.writeHead(status, lengthAllowed ? withLength(headers, length!) : headers);
       return this.#cut();
     }
     if (this.#mayHaveTrailers(head)) {
@@ -156,7 +161,7 @@ export class ResponseWriter {
   }
 
   #mayHaveBody(status: number): boolean {
-    return this.#incoming.method !== "HEAD" && status !== 204 && status !== 304;
+    return this.#incoming.method !== "HEAD" && status !== 204 && status !== 205 && status !== 304;
   }
 
   #writeBody(data: Uint8Array): void {
@@ -185,9 +190,15 @@ export class ResponseWriter {
     });
   }
 
+  /** Smaller portions are due from now on. */
+  creditGathered(): void {
+    this.#credit(0);
+  }
+
   #credit(bytes: number): void {
     this.#ungrantedBytes += bytes;
-    if (this.#congested || this.#ungrantedBytes < GRANT_BYTES || this.#state !== "streaming") return;
+    if (this.#congested || this.#ungrantedBytes === 0 || this.#state !== "streaming") return;
+    if (this.#ungrantedBytes < (this.#source.portionBytes ?? GRANT_BYTES)) return;
     this.#source.grant(this.#ungrantedBytes);
     this.#ungrantedBytes = 0;
   }
