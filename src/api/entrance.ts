@@ -15,6 +15,8 @@ export interface Entrance {
   readonly door: Door;
   /** Who may connect to a socket in the file system. */
   readonly rights: SocketRights;
+  /** How to make the folder of a socket in the file system again; by default as one for this user alone. */
+  readonly makeFolder?: () => void;
   readonly credentials?: ServerCredentials | undefined;
   readonly interceptors?: readonly ServerInterceptor[];
 }

@@ -24,7 +24,6 @@ import { type Address, hostPort } from "../net/address.ts";
 import { listenAtHost } from "../net/hosts.ts";
 import { KeptSocket } from "../net/kept-socket.ts";
 import { listenProblem } from "../net/listen-problem.ts";
-import type { SocketRights } from "../net/unix-socket.ts";
 import type { Spool } from "../spool/spool.ts";
 import { CallGate } from "./call-gate.ts";
 import { configService } from "./config-service.ts";
@@ -118,7 +117,7 @@ export function createApiServer(dependencies: ApiDependencies): ApiServer {
       const enter = (target: string) => bind(target, entrance);
       try {
         if (address.kind === "tcp") return await listenAtTcp(address, enter);
-        kept.push(await listenAtPath(address.path, entrance.rights, enter, dependencies));
+        kept.push(await listenAtPath(address.path, entrance, enter, dependencies));
         return `unix://${address.path}`;
       } catch (thrown) {
         throw listenProblem({ what: "gRPC", key: "control.listen" }, address, thrown);
@@ -169,11 +168,11 @@ function listenAtTcp({ host, port }: Extract<Address, { kind: "tcp" }>, bind: Bi
 
 function listenAtPath(
   path: string,
-  rights: SocketRights,
+  { rights, makeFolder: make }: Entrance,
   bind: Bind,
   { events, log }: Pick<ApiDependencies, "events" | "log">,
 ): Promise<KeptSocket> {
-  const makeFolder = () => mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+  const makeFolder = make ?? (() => void mkdirSync(dirname(path), { recursive: true, mode: 0o700 }));
   makeFolder();
   return KeptSocket.open({
     path,
