@@ -61,7 +61,11 @@ export const EVENT_TYPES = {
     meaning: "a paused pool without workers was to be resumed, and they could not boot; it stays paused",
   },
   "pool.failing": { severity: "error", meaning: "a pool has no worker left because they fail to boot" },
-  "pool.recovered": { severity: "info", meaning: "a failing pool has workers again" },
+  "pool.degraded": {
+    severity: "error",
+    meaning: "new workers do not boot; those there serve on, with the code from before, and are not recycled",
+  },
+  "pool.recovered": { severity: "info", meaning: "a failing pool has workers again, or new workers boot again" },
   "pool.queue_full": {
     severity: "warning",
     meaning: "calls are refused because too many wait (once a second at most)",

@@ -103,7 +103,7 @@ export class Pool implements CallOwner, WorkforceOwner {
   }
 
   get stateReason(): string {
-    return this.#workforce.failure?.error.message ?? "";
+    return this.#workforce.failure?.error.message ?? this.#workforce.trouble;
   }
 
   get generation(): number {
