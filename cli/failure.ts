@@ -78,8 +78,11 @@ type Hint = (error: RrError, context: FailureContext) => string | undefined;
 
 const poolOf = (error: RrError) => error.metadata.pool ?? "<pool>";
 const bootHint: Hint = (error) =>
-  `run the worker's command by hand to see what it says${error.metadata.command === undefined ? "" : ` (${error.metadata.command})`}; ` +
-  "`rrctl events --type 'worker.*'` shows the last attempts";
+  // The system had too little of something: the message says of what.
+  error.metadata.shortage !== undefined
+    ? undefined
+    : `run the worker's command by hand to see what it says${error.metadata.command === undefined ? "" : ` (${error.metadata.command})`}; ` +
+      "`rrctl events --type 'worker.*'` shows the last attempts";
 
 /** What to do next, by reason. Undefined: the message says it. */
 const HINTS: { [Reason in ErrorReason]?: Hint } = {
