@@ -317,7 +317,7 @@ describe("config resolution", () => {
         checkTimeoutMs: 5000,
       },
       spoolDirectory: join(directory, "spool"),
-      waitingReplies: { replyBytesMax: 256 * MEGABYTE, streamBytesMax: 16 * MEGABYTE, totalBytesMax: 1024 * MEGABYTE },
+      waitingReplies: { replyBytesMax: 32 * MEGABYTE, streamBytesMax: 2 * MEGABYTE, totalBytesMax: 512 * MEGABYTE },
       reload: {
         intervalMs: 2000,
         polling: true,
