@@ -15,6 +15,7 @@ import { EventLog } from "./events/event-log.ts";
 import { FrontendGroup, SERVER_KINDS } from "./frontends/frontend-group.ts";
 import { type ServerHealth, serverHealth } from "./health/server-health.ts";
 import { ServerLife, type ServerStateName } from "./health/server-state.ts";
+import { floodLimited } from "./log/flood-limited-log.ts";
 import type { LogOutput } from "./log/log-output.ts";
 import type { Log } from "./log.ts";
 import { Pool } from "./pool/pool.ts";
@@ -89,7 +90,15 @@ export class Core {
     this.#runtimeDirectory = mkdtempSync(join(tmpdir(), "rr-"));
     // A second signal ends the process at once.
     process.once("exit", this.#removeRuntimeDirectory);
-    this.#spool = new Spool(configuration.spoolDirectory ?? tmpdir(), options.log.child({ channel: "server" }));
+    this.#spool = new Spool(
+      configuration.spoolDirectory ?? tmpdir(),
+      options.log.child({ channel: "server" }),
+      ({ problem, folder, others }) =>
+        this.#events.record("spool.failed", {
+          message: `files of requests cannot be kept in ${folder}: ${problem}`,
+          attributes: { folder, left_out: others || undefined },
+        }),
+    );
     this.frontends = new FrontendGroup({
       configuration,
       kinds: options.withFrontends ? SERVER_KINDS : ["status"],
@@ -251,7 +260,7 @@ export class Core {
         ...(http?.routes ?? []).map(({ maxRequestBytes }) => maxRequestBytes),
       ),
       spool: this.#spool,
-      log: log.child({ channel: "control" }),
+      log: floodLimited(log.child({ channel: "control" }), systemClock),
     });
     this.#control.controlAddresses.push(await this.#api.listen(control.listen));
     // Windows has no such sockets in the file system; frontends use the public address there.
@@ -268,7 +277,12 @@ export class Core {
     const [pool] = loaded.configuration.pools;
     const rights = socketRightsFor({ user: pool?.user, group: pool?.group });
     const methods = rpcMethods(this.#dispatcher, () => JSON.stringify(plainConfiguration(loaded.message)));
-    this.#rpc = await RpcServer.open(rpc.listen, rights, methods, log.child({ channel: "rpc" }));
+    this.#rpc = await RpcServer.open(
+      rpc.listen,
+      rights,
+      methods,
+      floodLimited(log.child({ channel: "rpc" }), systemClock),
+    );
   }
 
   async #startPools(): Promise<void> {

@@ -44,7 +44,7 @@ export function relayText(relay: RelayOptions): string {
   return relay.kind === "pipes" ? "pipes" : formatAddress(relay);
 }
 
-function counters(counts: ReadonlyMap<string, number>): Record<string, bigint> {
+export function counters(counts: ReadonlyMap<string, number>): Record<string, bigint> {
   return Object.fromEntries([...counts].map(([reason, count]) => [reason, BigInt(count)]));
 }
 

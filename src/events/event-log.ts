@@ -27,6 +27,10 @@ export const EVENT_TYPES = {
     severity: "warning",
     meaning: "the log is written there again; tells how many lines were dropped",
   },
+  "spool.failed": {
+    severity: "error",
+    meaning: "uploads or bodies cannot be kept on the disk (once a second at most)",
+  },
   "pool.started": { severity: "info", meaning: "the first workers of a pool are ready" },
   "pool.reset": { severity: "info", meaning: "a new generation of workers took over" },
   "pool.reset_failed": { severity: "error", meaning: "a new generation could not boot; the old one goes on" },
