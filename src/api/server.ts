@@ -73,7 +73,7 @@ export function createApiServer(dependencies: ApiDependencies): ApiServer {
   const stopping = new AbortController();
   const streams: OpenStreams = { dispatchStreams: 0 };
   const intake = { payloadBytesMax, spool: dependencies.spool, heldBytes: 0 };
-  const dispatchParts = { dispatcher, messageBytesMax, intake, streams, stopping: stopping.signal };
+  const dispatchParts = { dispatcher, messageBytesMax, intake, streams, stopping: stopping.signal, log };
   const gates = { public: new CallGate(), own: new CallGate() };
   const dispatch = {
     public: dispatchService(dispatchParts, gates.public),

@@ -8,6 +8,7 @@ import { PoolService } from "../../gen/roadrunner/pool/v1/pool_service_pb.ts";
 import { WorkerService } from "../../gen/roadrunner/pool/v1/worker_service_pb.ts";
 import { ServerService } from "../../gen/roadrunner/server/v1/server_service_pb.ts";
 import { StatsService } from "../../gen/roadrunner/stats/v1/stats_service_pb.ts";
+import { DEFAULT_MAX_MESSAGE_BYTES } from "../grpc/dispatch-sizes.ts";
 import { type ClientOf, serviceDefinition } from "../grpc/service-definition.ts";
 import { fromClientError } from "../grpc/status.ts";
 
@@ -31,8 +32,6 @@ export interface ConnectOptions {
   /** Most bytes of one message in either direction. */
   maxMessageBytes?: number;
 }
-
-export const DEFAULT_MAX_MESSAGE_BYTES = 64 * 1024 * 1024;
 
 /** gRPC's name of an address: "unix:///path" stays, "tcp://host:port" and "host:port" become "host:port". */
 export function grpcTarget(address: string): string {

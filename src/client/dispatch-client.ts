@@ -17,7 +17,7 @@ export interface CallRequest {
   moreBody: boolean;
   idempotent: boolean;
   requestId: string;
-  /** Bytes of reply that may arrive before `CallHandle.grant`. 0: any number. */
+  /** Bytes of reply that may arrive before `CallHandle.grant`. 0: what the core thinks right; Infinity: any number. */
   windowBytes: number;
   /** 0: as long as the pool allows. */
   timeoutMs: number;
@@ -46,6 +46,8 @@ export interface StoredFile {
 export interface CallSink {
   reply(piece: ReplyPiece): void;
   failed(error: RrError): void;
+  /** Grant what was gathered for larger portions: they are smaller from now on. */
+  grantGathered?(): void;
   /** Once for each file of a call that sends any. */
   stored?(file: StoredFile): void;
 }
@@ -55,7 +57,12 @@ export interface CallHandle {
   sendBody(data: Uint8Array, last: boolean, context?: Uint8Array): void;
   /** A piece of a file. All files must be sent before the last piece of the body. */
   sendFile(fileId: number, data: Uint8Array, last: boolean): void;
+  /** Bytes of the reply are not held any more: so many further ones may come. */
   grant(bytes: number): void;
+  /** Nothing of the reply is held any more. For who gave the client a `windowBytes`; once, after the end of the call. */
+  release?(): void;
+  /** While much of all replies is held: grant in portions of so many bytes at most. */
+  readonly portionBytes?: number | undefined;
   /** The sink hears no more of the call. */
   cancel(): void;
   /** False: the core has enough of this call, or of all; wait for `whenWritable` before sending more body or files. */
@@ -80,6 +87,11 @@ export interface DispatchClientOptions {
   readonly pools?: readonly string[];
   /** Told of cores that come and go. */
   readonly log?: Log;
+  /**
+   * Bytes of all replies that may be held at a time before each call gets little more: grants and `release` tell what is
+   * not held any more. Absent: any number.
+   */
+  readonly windowBytes?: number;
 }
 
 /** Calls that no core can take wait so long for one to come back. */
@@ -88,9 +100,9 @@ const CALL_ID_MAX = 0xffff_ffff;
 
 export function createDispatchClient(
   cores: readonly CoreClient[],
-  { pools = [], log }: DispatchClientOptions = {},
+  { pools = [], log, windowBytes = Number.POSITIVE_INFINITY }: DispatchClientOptions = {},
 ): DispatchClient {
-  return new BalancedDispatchClient(cores, pools, log);
+  return new BalancedDispatchClient(cores, pools, log, windowBytes);
 }
 
 class BalancedDispatchClient implements DispatchClient, DispatchStreamListener<ClientCall> {
@@ -102,11 +114,11 @@ class BalancedDispatchClient implements DispatchClient, DispatchStreamListener<C
   #lastCallId = 0;
   #closed = false;
 
-  constructor(cores: readonly CoreClient[], pools: readonly string[], log: Log | undefined) {
+  constructor(cores: readonly CoreClient[], pools: readonly string[], log: Log | undefined, windowBytes: number) {
     this.#log = log;
     const hasChoice = cores.length > 1;
     this.#streams = cores.map(
-      (core) => new DispatchStream(core, this, hasChoice ? new PoolHealth(core, pools) : undefined),
+      (core) => new DispatchStream(core, this, windowBytes, hasChoice ? new PoolHealth(core, pools) : undefined),
     );
   }
 

@@ -247,7 +247,15 @@ export class Exchange implements CallSink {
     this.#fail(error);
   }
 
+  grantGathered(): void {
+    this.#writer.creditGathered();
+  }
+
   // What the writer asks for.
+
+  get portionBytes(): number | undefined {
+    return this.#call?.portionBytes;
+  }
 
   grant(bytes: number): void {
     if (this.#call === undefined) this.#earlyGrantBytes += bytes;
@@ -299,6 +307,7 @@ export class Exchange implements CallSink {
       this.#stopBody();
       this.abandon();
     }
+    this.#call?.release?.();
     this.#scope.readBytes = this.#body?.receivedBytes ?? 0;
     this.#scope.writtenBytes = this.#writer.writtenBytes;
   }

@@ -14,6 +14,7 @@ import type { Log } from "../log.ts";
 import type { Address } from "../net/address.ts";
 import { startFileServer } from "./file-server.ts";
 import type { Listener, ListenTarget } from "./listener.ts";
+import { WINDOW_BYTES } from "./response-writer.ts";
 import { startFrontend } from "./server.ts";
 import { startStatusServer } from "./status-server.ts";
 
@@ -40,6 +41,12 @@ type ServerAssignment = Place &
   );
 
 type Message = Assignment | { type: "drain" } | { type: "reopen_logs" } | { type: "close"; timeoutMs: number };
+
+/**
+ * Bytes of all responses together that may wait for slow clients before each gets little more: 64 responses with a window
+ * of their own each.
+ */
+const REPLIES_BYTES_MAX = 64 * WINDOW_BYTES;
 
 const listeners: Listener[] = [];
 let processLog: Log | undefined;
@@ -74,7 +81,7 @@ async function assigned({ cores, logs, servers }: Assignment): Promise<void> {
   if (options !== undefined) {
     const clients = cores.map((core) => connectCore(core));
     const pools = [...new Set([options.pool, ...options.routes.map(({ pool }) => pool)])];
-    const dispatch = createDispatchClient(clients, { pools, log });
+    const dispatch = createDispatchClient(clients, { pools, log, windowBytes: REPLIES_BYTES_MAX });
     const reloadEvents = clients.map(({ events }) => events);
     const { http: listen, https: tlsListen, fastcgi: fastCgiListen } = http;
     listeners.push(await startFrontend({ options, dispatch, log, listen, tlsListen, fastCgiListen, reloadEvents }));

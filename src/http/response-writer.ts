@@ -11,11 +11,14 @@ import { StreamResponse } from "./stream-response.ts";
 
 /** Bytes of a reply that may be on their way or wait for a slow client. */
 export const WINDOW_BYTES = 256 * 1024;
+
 /** Credit is given back in portions of this size: a stream of many small pieces must not double its messages. */
 const GRANT_BYTES = WINDOW_BYTES / 4;
 
 /** What the writer asks of the call whose reply it writes. */
 export interface ReplySource {
+  /** Portions in which credit is given back while much waits for slow clients; undefined: the usual ones. */
+  readonly portionBytes: number | undefined;
   /** More of the reply may come. */
   grant(bytes: number): void;
   /** Nobody wants the rest. */
@@ -185,9 +188,15 @@ export class ResponseWriter {
     });
   }
 
+  /** Smaller portions are due from now on. */
+  creditGathered(): void {
+    this.#credit(0);
+  }
+
   #credit(bytes: number): void {
     this.#ungrantedBytes += bytes;
-    if (this.#congested || this.#ungrantedBytes < GRANT_BYTES || this.#state !== "streaming") return;
+    if (this.#congested || this.#ungrantedBytes === 0 || this.#state !== "streaming") return;
+    if (this.#ungrantedBytes < (this.#source.portionBytes ?? GRANT_BYTES)) return;
     this.#source.grant(this.#ungrantedBytes);
     this.#ungrantedBytes = 0;
   }

@@ -144,7 +144,7 @@ describe("DispatchStream of a core that comes and goes", () => {
       const lost = open(dispatch, "sleep 60000");
       await eventually("it ran", async () => (await first.client.pools.getPool({})).pool!.workersWorking === 1);
       await stopCores();
-      expect((await failure(lost)).reason).to.be.oneOf(["UNAVAILABLE", "WORKER_EXITED"]);
+      expect((await failure(lost)).reason).to.be.oneOf(["UNAVAILABLE", "DRAINING", "WORKER_EXITED"]);
       const early = open(dispatch, "echo early");
       await startCore({ echo: { num_workers: 1 } }, listen);
       expect(await early.ended, "a call waits a moment for the core to come back").to.equal("early");

@@ -31,12 +31,17 @@ export class MemoryCall implements CallHandle {
   grantedBytes = 0;
   sentPieces = 0;
   writable = true;
+  released = false;
 
   constructor(request: CallRequest, sink: CallSink) {
     this.request = request;
     this.#sink = sink;
     this.#bodyParts = [Buffer.from(request.body)];
     this.complete = !request.moreBody;
+  }
+
+  release(): void {
+    this.released = true;
   }
 
   get body(): Buffer {

@@ -280,7 +280,8 @@ export type OpenCall = Message<"roadrunner.dispatch.v1.OpenCall"> & {
   requestId: string;
 
   /**
-   * How many bytes of reply the core may send before it must wait for `grant`. 0: 256 KiB.
+   * How many bytes of reply the core may send before it must wait for `grant`; a piece that has begun, of 64 KiB at most,
+   * may end. 0: 256 KiB.
    *
    * @generated from field: uint32 window_bytes = 8;
    */
@@ -681,7 +682,7 @@ export const DispatchService: GenService<{
    * metadata `rr-message-bytes-max` tells what the core takes in one message. What cannot be cut into pieces (the context
    * of a request or reply) and does not fit fails its call with PAYLOAD_TOO_LARGE. A message may have 100,000 fields in
    * all. A stream may have 65,536 open calls; more are refused one by one with QUEUE_FULL. A caller that does not read is
-   * sent no more than fits in 4 MiB and the windows of HTTP/2, whatever the windows of its calls.
+   * sent no more than fits in 8 MiB and the windows of HTTP/2, whatever the windows of its calls.
    *
    * @generated from rpc roadrunner.dispatch.v1.DispatchService.DispatchStream
    */
