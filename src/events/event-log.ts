@@ -62,6 +62,10 @@ export const EVENT_TYPES = {
     meaning: "calls are refused because too many wait (once a second at most)",
   },
   "pool.queue_timeout": { severity: "warning", meaning: "calls waited too long for a worker (once a second at most)" },
+  "pool.error_responses": {
+    severity: "warning",
+    meaning: "the application answers with 5xx (once in ten seconds at most, with how many of how many)",
+  },
   "pool.grown": { severity: "info", meaning: "the dynamic allocator added workers" },
   "pool.shrunk": { severity: "info", meaning: "the dynamic allocator removed workers" },
   "worker.ready": { severity: "info", meaning: "a worker waits for its first call" },
