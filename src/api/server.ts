@@ -17,6 +17,7 @@ import type { Deadline } from "../async/deadline.ts";
 import type { LoadedConfiguration } from "../config/load.ts";
 import type { Dispatcher } from "../dispatch/dispatcher.ts";
 import type { EventLog } from "../events/event-log.ts";
+import "../grpc/quiet.ts";
 import { serviceDefinition } from "../grpc/service-definition.ts";
 import type { Log } from "../log.ts";
 import { type Address, hostPort } from "../net/address.ts";

@@ -3,6 +3,8 @@ type Weights = ReadonlyMap<string, number>;
 
 /** Browsers send a handful of different headers. */
 const CACHED_MAX = 256;
+/** Longer ones are read each time. */
+const CACHED_CHARS_MAX = 256;
 const cache = new Map<string, Weights>();
 
 /**
@@ -34,6 +36,7 @@ function weightsOf(header: string): Weights {
   let weights = cache.get(header);
   if (weights === undefined) {
     weights = parse(header);
+    if (header.length > CACHED_CHARS_MAX) return weights;
     if (cache.size >= CACHED_MAX) cache.clear();
     cache.set(header, weights);
   }

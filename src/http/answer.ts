@@ -2,13 +2,10 @@ import type { Context } from "hono";
 import { drained } from "./end-response.ts";
 import { FilteredResponse } from "./filtered-response.ts";
 import { headerName } from "./header-names.ts";
-import { LateResponse, lateResponseOf } from "./late-response.ts";
+import { ALREADY_SENT, LateResponse, lateResponseOf } from "./late-response.ts";
 import type { FrontendEnv } from "./middleware.ts";
 import type { RequestScope } from "./request-scope.ts";
 import { HeadDraft, type ResponseFilter, type ResponseSink } from "./response-filter.ts";
-
-/** Header of a response that a handler has written by itself. */
-export const ALREADY_SENT = "x-hono-already-sent";
 
 /**
  * What tells node-server that the response is somebody else's business. A plain object of the shape it looks at: with a
@@ -101,7 +98,7 @@ export async function sendResponse(scope: RequestScope, response: Response, sink
   const bodiless = incoming.method === "HEAD" || status === 204 || status === 304;
   const body = bodiless ? null : response.body;
   const late = lateResponseOf(body);
-  const headers = headersOf(response, outgoing);
+  const headers = headersOf(response, outgoing, scope.late?.headers ?? []);
   // Middleware that put another body in its place seldom thinks of the length.
   if (body !== null && late === undefined && scope.late !== undefined) headers.remove("content-length");
   if (late !== scope.late && scope.late?.unused) scope.late.drop();
@@ -115,15 +112,43 @@ export async function sendResponse(scope: RequestScope, response: Response, sink
   }
 }
 
-function headersOf({ headers }: Response, outgoing: RequestScope["outgoing"]): HeadDraft {
+/**
+ * A `Response` has its headers sorted, and one value of each name. What nobody has changed goes out as it was written:
+ * in that order, and as often.
+ *
+ * @param written name, value, ... as they were before somebody saw the response
+ */
+function headersOf({ headers }: Response, outgoing: RequestScope["outgoing"], written: readonly string[]): HeadDraft {
   const list = new HeadDraft(0, []);
-  for (const [name, value] of headers) {
-    const { canonical } = headerName(name);
+  const append = (canonical: string, value: string) => {
     if (canonical === "Connection" && /\bclose\b/i.test(value)) outgoing.shouldKeepAlive = false;
     // What concerns one connection is the server's business.
     if (!CONNECTION_HEADERS.has(canonical)) list.append(canonical, value);
+  };
+  const unchanged = unchangedNames(headers, written);
+  for (let at = 0; at < written.length; at += 2) {
+    const { canonical } = headerName(written[at]!);
+    if (unchanged.has(canonical)) append(canonical, written[at + 1]!);
+  }
+  for (const [name, value] of headers) {
+    const { canonical } = headerName(name);
+    if (!unchanged.has(canonical)) append(canonical, value);
   }
   return list;
+}
+
+function unchangedNames(headers: Headers, written: readonly string[]): ReadonlySet<string> {
+  const before = new Headers();
+  for (let at = 0; at < written.length; at += 2) before.append(written[at]!, written[at + 1]!);
+  const unchanged = new Set<string>();
+  for (const name of new Set(before.keys())) {
+    const isSame =
+      name === "set-cookie"
+        ? String(headers.getSetCookie()) === String(before.getSetCookie())
+        : headers.get(name) === before.get(name) || (name === ALREADY_SENT && !headers.has(name));
+    if (isSame) unchanged.add(headerName(name).canonical);
+  }
+  return unchanged;
 }
 
 const CONNECTION_HEADERS: ReadonlySet<string> = new Set(["Connection", "Keep-Alive", "Transfer-Encoding", "Upgrade"]);

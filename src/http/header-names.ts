@@ -17,8 +17,13 @@ export interface HeaderName {
 /** Many times what real traffic has; an attacker's made-up names must not fill the memory. */
 const NAMES_MAX = 2048;
 
+/** Longer names are forgotten with the list that they are in: real ones are shorter, and memory is bounded in bytes. */
+const KEPT_NAME_CHARS = 64;
+
 const bySpelling = new Map<string, HeaderName>();
 const byCanonical = new Map<string, HeaderName>();
+/** Long names of the pass. */
+const unkept = new Map<string, HeaderName>();
 let pass = 0;
 
 /**
@@ -30,6 +35,7 @@ export function startHeaderPass(): number {
     bySpelling.clear();
     byCanonical.clear();
   }
+  if (unkept.size > 0) unkept.clear();
   return ++pass;
 }
 
@@ -38,9 +44,11 @@ export function headerName(spelling: string): HeaderName {
 }
 
 function addSpelling(spelling: string): HeaderName {
+  const isKept = spelling.length <= KEPT_NAME_CHARS;
   const valid = TOKEN.test(spelling);
   const canonical = valid ? canonicalName(spelling) : spelling;
-  let name = byCanonical.get(canonical);
+  const names = isKept ? byCanonical : unkept;
+  let name = names.get(canonical);
   if (name === undefined) {
     name = {
       canonical,
@@ -51,9 +59,9 @@ function addSpelling(spelling: string): HeaderName {
       seenIn: 0,
       slot: 0,
     };
-    byCanonical.set(canonical, name);
+    names.set(canonical, name);
   }
-  bySpelling.set(spelling, name);
+  if (isKept) bySpelling.set(spelling, name);
   return name;
 }
 

@@ -1,6 +1,9 @@
 import type { RequestScope } from "./request-scope.ts";
 import type { ResponseSink } from "./response-filter.ts";
 
+/** Header of a response that a handler has written by itself. */
+export const ALREADY_SENT = "x-hono-already-sent";
+
 /** Bytes that wait for whoever takes the response; beyond it the writer is told to wait. */
 const QUEUE_BYTES = 64 * 1024;
 const NO_BODY_STATUSES: ReadonlySet<number> = new Set([204, 205, 304]);
@@ -22,6 +25,8 @@ export class LateResponse implements ResponseSink {
   readonly response: Promise<Response>;
   #resolve!: (response: Response) => void;
   #reject!: (error: Error) => void;
+  /** As they were written: a `Response` has one value for each name. */
+  headers: readonly string[] = [];
   readonly #create: (body: ReadableStream | null, init: ResponseInit) => Response;
   #body: ReadableStream | undefined;
   #target: ResponseSink | undefined;
@@ -49,7 +54,10 @@ export class LateResponse implements ResponseSink {
 
   writeHead(status: number, headers: string[]): void {
     const pairs = new Headers();
-    for (let at = 0; at < headers.length; at += 2) pairs.append(headers[at]!, headers[at + 1]!);
+    for (let at = 0; at < headers.length; at += 2)
+      // The mark is for those who write to Node's response, not for applications.
+      if (headers[at]!.toLowerCase() !== ALREADY_SENT) pairs.append(headers[at]!, headers[at + 1]!);
+    this.headers = headers;
     if (!NO_BODY_STATUSES.has(status)) {
       this.#body = new ReadableStream(
         { pull: (controller) => this.#pull(controller), cancel: () => this.drop() },

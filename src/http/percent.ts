@@ -1,19 +1,23 @@
 const HEX = hexTable();
 
 /**
- * Undoes the escapes of queries, forms and cookies: "+" is a space, "%XX" a byte.
+ * Undoes the escapes of queries and forms: "+" is a space, "%XX" a byte.
  *
  * @param text bytes, one per character (latin1)
  * @returns bytes, one per character; undefined when a "%" is not followed by two hexadecimal digits
  */
 export function unescapeBytes(text: string): string | undefined {
-  if (!text.includes("%")) return text.includes("+") ? text.replaceAll("+", " ") : text;
+  return unescapePercent(text.includes("+") ? text.replaceAll("+", " ") : text);
+}
+
+/** The same where "+" is a character like others, as in cookies and paths. */
+export function unescapePercent(text: string): string | undefined {
+  if (!text.includes("%")) return text;
   const bytes = Buffer.allocUnsafe(text.length);
   let length = 0;
   for (let at = 0; at < text.length; at++) {
     let code = text.charCodeAt(at);
-    if (code === PLUS) code = SPACE;
-    else if (code === PERCENT) {
+    if (code === PERCENT) {
       const high = HEX[text.charCodeAt(at + 1)] ?? -1;
       const low = HEX[text.charCodeAt(at + 2)] ?? -1;
       if (high < 0 || low < 0) return undefined;
@@ -40,8 +44,6 @@ export function bytesOf(data: Uint8Array): string {
   return Buffer.from(data.buffer, data.byteOffset, data.byteLength).toString("latin1");
 }
 
-const PLUS = 0x2b;
-const SPACE = 0x20;
 const PERCENT = 0x25;
 const NON_ASCII = /[^\0-\x7f]/;
 

@@ -1,6 +1,6 @@
 import type { IncomingMessage } from "node:http";
 import { type HeaderName, headerName, startHeaderPass } from "./header-names.ts";
-import { unescapeBytes } from "./percent.ts";
+import { unescapePercent } from "./percent.ts";
 
 /**
  * What a worker is told about a request. Texts are strings of bytes (latin1, as Node hands them out): whether they are
@@ -102,20 +102,28 @@ export function gatherHeaders(rawHeaders: readonly string[]): {
   return { headers: { names, values }, host, cookie };
 }
 
-/** The last one of a name wins. One that cannot be decoded is left out. */
+/** The last one of a name wins. One that cannot be decoded is left out. Cookies are no forms: "+" is no space. */
 export function parseCookies(header: string): Map<string, string> {
   const cookies = new Map<string, string>();
+  let equals = -1;
   for (let start = 0; start < header.length; ) {
     const semicolon = header.indexOf(";", start);
     const end = semicolon < 0 ? header.length : semicolon;
-    const equals = header.indexOf("=", start);
-    const hasValue = equals >= 0 && equals < end;
+    // Looked for once, however many cookies there are before it.
+    if (equals < start) equals = nextIndex(header, "=", start);
+    const hasValue = equals < end;
     const name = header.slice(start, hasValue ? equals : end).trim();
-    const value = unescapeBytes(hasValue ? unquote(header.slice(equals + 1, end).trim()) : "");
+    const value = unescapePercent(hasValue ? unquote(header.slice(equals + 1, end).trim()) : "");
     if (name !== "" && value !== undefined) cookies.set(name, value);
     start = end + 1;
   }
   return cookies;
+}
+
+/** Beyond all others if there is none. */
+function nextIndex(text: string, character: string, from: number): number {
+  const at = text.indexOf(character, from);
+  return at < 0 ? Number.POSITIVE_INFINITY : at;
 }
 
 function unquote(value: string): string {

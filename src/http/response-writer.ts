@@ -123,7 +123,8 @@ export class ResponseWriter {
     if (!this.#mayHaveBody(status)) {
       // For HEAD the worker may tell the length of what GET would get, or just answer as to GET. What it sends with a
       // status that has no body is not that.
-      const length = contentLength ?? (body.length > 0 && status !== 304 ? body.length : undefined);
+      const told = contentLength ?? (body.length > 0 && status !== 304 ? body.length : undefined);
+      const length = status === 205 ? 0 : told;
       this.#sink.writeHead(status, length === undefined || status === 204 ? headers : withLength(headers, length));
       this.#sink.end();
       return;
@@ -144,7 +145,8 @@ export class ResponseWriter {
     this.#prepareConnection(head);
     const lengthAllowed = contentLength !== undefined && status !== 204;
     if (!this.#mayHaveBody(status)) {
-      this.#sink.writeHead(status, lengthAllowed ? withLength(headers, contentLength) : headers);
+      const length = status === 205 ? 0 : contentLength;
+      this.#sink.writeHead(status, lengthAllowed ? withLength(headers, length!) : headers);
       return this.#cut();
     }
     if (this.#mayHaveTrailers(head)) {
@@ -167,7 +169,7 @@ export class ResponseWriter {
   }
 
   #mayHaveBody(status: number): boolean {
-    return this.#incoming.method !== "HEAD" && status !== 204 && status !== 304;
+    return this.#incoming.method !== "HEAD" && status !== 204 && status !== 205 && status !== 304;
   }
 
   #writeBody(data: Uint8Array): void {

@@ -84,8 +84,10 @@ function headersOf(rawHeaders: readonly string[]): IncomingHttpHeaders {
     const name = rawHeaders[at]!.toLowerCase();
     const value = rawHeaders[at + 1]!;
     const earlier = headers[name];
-    if (name === "set-cookie") headers[name] = [...((earlier as string[]) ?? []), value];
-    else if (earlier === undefined) headers[name] = value;
+    if (name === "set-cookie") {
+      if (earlier === undefined) headers[name] = [value];
+      else (earlier as string[]).push(value);
+    } else if (earlier === undefined) headers[name] = value;
     else if (!SINGLE.has(name)) headers[name] = `${earlier}${name === "cookie" ? "; " : ", "}${value}`;
   }
   return headers;

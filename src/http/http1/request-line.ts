@@ -71,5 +71,18 @@ const HIGH = /[\x80-\xff]/;
 /** Bytes above 0x7f, one per character, as the escapes that a browser would have sent in their place. */
 export function escapeHighBytes(target: string): string {
   if (!HIGH.test(target)) return target;
-  return target.replace(/[\x80-\xff]/g, (byte) => `%${byte.charCodeAt(0).toString(16).toUpperCase()}`);
+  const bytes = Buffer.from(target, "latin1");
+  const escaped = Buffer.allocUnsafe(3 * bytes.length);
+  let length = 0;
+  for (const byte of bytes) {
+    if (byte > DELETE) {
+      escaped[length++] = PERCENT;
+      escaped[length++] = HEX.charCodeAt(byte >> 4);
+      escaped[length++] = HEX.charCodeAt(byte & 15);
+    } else escaped[length++] = byte;
+  }
+  return escaped.toString("latin1", 0, length);
 }
+
+const PERCENT = 0x25;
+const HEX = "0123456789ABCDEF";

@@ -45,6 +45,7 @@ function isCompressible(head: HeadDraft, minBytes: number): boolean {
   return type !== undefined && isCompressibleType(type);
 }
 
+const CACHED_CHARS_MAX = 256;
 const typeCache = new Map<string, boolean>();
 
 /** Everything but what is compressed by its nature. Bytes of no known kind are taken for compressed. */
@@ -53,6 +54,7 @@ export function isCompressibleType(contentType: string): boolean {
   if (known === undefined) {
     const type = contentType.split(";")[0]!.trim().toLowerCase();
     known = !COMPRESSED.test(type) || UNCOMPRESSED.test(type);
+    if (contentType.length > CACHED_CHARS_MAX) return known;
     if (typeCache.size >= 256) typeCache.clear();
     typeCache.set(contentType, known);
   }

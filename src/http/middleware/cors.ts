@@ -11,6 +11,8 @@ export interface Cors {
   readonly filter: ResponseFilter;
 }
 
+/** Names of hosts have up to 253. */
+const ORIGIN_CHARS_MAX = 512;
 const PREFLIGHT_VARY = "Origin, Access-Control-Request-Method, Access-Control-Request-Headers";
 
 /**
@@ -34,6 +36,8 @@ export function createCors(options: CorsOptions, log: Log): Cors {
   const allowed = (request: IncomingMessage, method: string, headers: readonly string[]): boolean => {
     const { origin } = request.headers;
     if (origin === undefined) return false;
+    // What a pattern of the configuration costs is not known.
+    if (origin.length > ORIGIN_CHARS_MAX) return refused(request, "the origin is too long for one");
     if (!originAllowed(origin)) return refused(request, `the origin ${origin} is not allowed`);
     if (!methodAllowed(method)) return refused(request, `the method ${method} is not allowed`);
     const header = anyHeader ? undefined : headers.find((name) => !allowedHeaders.has(name));

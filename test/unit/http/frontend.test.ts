@@ -54,7 +54,7 @@ describe("frontend", () => {
           "X-Request-Id": ["abc-1"],
           Connection: ["close"],
         },
-        cookies: { sid: "a b c" },
+        cookies: { sid: "a+b c" },
         rawQuery: "x=1&y[]=%202",
         parsed: false,
         uploads: null,

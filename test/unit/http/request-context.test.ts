@@ -204,8 +204,8 @@ describe("request context", () => {
   describe("cookies", () => {
     const cookies = (header: string) => Object.fromEntries(parseCookies(header));
 
-    it("are decoded like queries; the last of a name wins", () => {
-      expect(cookies("a=1; b=x+y%20z;c=%C3%A4; a=2")).to.deep.equal({ a: "2", b: "x y z", c: "\xc3\xa4" });
+    it("are decoded, except for plus signs; the last of a name wins", () => {
+      expect(cookies("a=1; b=x+y%20z%2B;c=%C3%A4; a=2")).to.deep.equal({ a: "2", b: "x+y z+", c: "\xc3\xa4" });
     });
 
     it("that cannot be decoded are left out", () => {

@@ -519,8 +519,8 @@ export type Http = Message<"roadrunner.config.v1.Http"> & {
   trustedSubnets: string[];
 
   /**
-   * Headers in which they name the client; the first that is there and has an address counts. The first address in it is
-   * taken: name only headers that your proxy sets itself.
+   * Headers in which they name the client; the first that is there and has an address counts. Of several
+   * addresses the last one that is in no trusted subnet is taken: name only headers that your proxies set.
    *
    * @generated from field: repeated string trusted_headers = 25;
    */

@@ -40,6 +40,61 @@ describe("a user's own middleware", () => {
     return testFrontend({ middleware: names, ...http });
   }
 
+  it("leaves what it does not change as the application wrote it: order, number and every name", async () => {
+    const pass = { module: "export default async (c, next) => { await next(); };" };
+    const touch = {
+      module: 'export default async (c, next) => { await next(); c.header("X-New", "n"); };',
+      name: "touch.mjs",
+    };
+    const written = {
+      "X-M": ["1", "2"],
+      "Set-Cookie": ["a=1; Expires=Wed, 09 Jun 2027 10:18:14 GMT", "b=2"],
+      "A-Last": ["z"],
+      "X-Hono-Already-Sent": ["1"],
+      "Www-Authenticate": ["Basic", 'Digest a="b, c"'],
+      "X-Spaces": [" a "],
+      "X-Caf\xe9-Free": [],
+      "X-Bytes": ["caf\xe9"],
+    };
+    const headersWith = async (middleware: Parameters<typeof chain>[0]) => {
+      const { dispatch, port } = await chain(middleware);
+      dispatch.answerer = (call) => call.answer(200, written, "body");
+      const { rawHeaders, body, status } = await send(port);
+      expect([status, body]).to.deep.equal([200, "body"]);
+      const dateAt = rawHeaders.indexOf("Date");
+      return rawHeaders.toSpliced(dateAt, 2);
+    };
+    const expected = await headersWith([]);
+    expect(expected.filter((one) => one === "X-M")).to.have.length(2);
+    expect(await headersWith([pass])).to.deep.equal(expected);
+    expect(await headersWith([pass, pass, "headers", pass])).to.deep.equal(expected);
+    const touched = await headersWith([touch]);
+    expect(touched.slice(0, expected.length - 4)).to.deep.equal(expected.slice(0, -4));
+    expect(
+      touched.map((one) => one.toLowerCase()),
+      touched.join(),
+    ).to.include("x-new");
+  });
+
+  it("that changes a header of several values changes all of them", async () => {
+    const { dispatch, port } = await chain([
+      {
+        module:
+          'export default async (c, next) => { await next(); c.header("X-M", "3"); c.header("X-A", undefined); };',
+      },
+    ]);
+    dispatch.answerer = (call) => call.answer(200, { "X-M": ["1", "2"], "X-A": ["1", "2"], "X-B": ["1", "2"] });
+    const { headers } = await send(port);
+    expect(headers).to.include({ "x-m": "3", "x-b": "1, 2" }).and.not.to.have.property("x-a");
+  });
+
+  for (const status of [204, 205, 304])
+    it(`sends ${status} without a body, whatever the application wrote`, async () => {
+      const { dispatch, port } = await chain([{ module: "export default async (c, next) => { await next(); };" }]);
+      dispatch.answerer = (call) => call.answer(status, { "Content-Length": ["5"] }, "hello");
+      expect(await send(port)).to.deep.include({ status, body: "" });
+    });
+
   it("adds to the request", async () => {
     const { dispatch, port } = await chain([
       {

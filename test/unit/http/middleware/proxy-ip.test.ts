@@ -41,29 +41,40 @@ describe("proxy_ip_parser middleware", () => {
     expect(lines.find(({ level }) => level === "warn")!.message).to.contain("http.trusted_subnets names no proxy");
   });
 
+  const isTrusted = (address: string) => address.startsWith("10.") || address === "::1";
   for (const [headers, expected] of [
-    [{ forwarded: "for=192.0.2.43, for=198.51.100.17;by=203.0.113.60" }, "192.0.2.43"],
+    [{ forwarded: "for=192.0.2.43, for=198.51.100.17;by=203.0.113.60" }, "198.51.100.17"],
+    [{ forwarded: "for=192.0.2.43, for=10.0.0.1;by=203.0.113.60, for=10.0.0.2" }, "192.0.2.43"],
     [{ forwarded: 'proto=https; For="[2001:db8:cafe::17]:4711"' }, "2001:db8:cafe::17"],
     [{ forwarded: 'for="192.0.2.43:47011"' }, "192.0.2.43"],
-    [{ forwarded: "for=_hidden, for=192.0.2.1", "x-real-ip": "192.0.2.9" }, "192.0.2.9"],
+    [{ forwarded: 'for=192.0.2.43;host="a, for=192.0.2.66", for="[::1]"' }, "192.0.2.43"],
+    [{ forwarded: 'for=192.0.2.43;host="a\\", for=192.0.2.66"' }, "192.0.2.43"],
+    [{ forwarded: "for=192.0.2.1, for=_hidden, for=unknown" }, "192.0.2.1"],
+    [{ forwarded: "for=_hidden", "x-real-ip": "192.0.2.9" }, "192.0.2.9"],
     [{ forwarded: "by=192.0.2.1" }, undefined],
-    [{ "x-forwarded-for": " 192.0.2.1 , 192.0.2.2", "x-real-ip": "192.0.2.9" }, "192.0.2.1"],
+    [{ "x-forwarded-for": " 192.0.2.1 , 192.0.2.2", "x-real-ip": "192.0.2.9" }, "192.0.2.2"],
+    [{ "x-forwarded-for": "203.0.113.195, 70.41.3.18, 150.172.238.178" }, "150.172.238.178"],
+    [{ "x-forwarded-for": "203.0.113.195, 70.41.3.18, 10.1.2.3, 10.0.0.1" }, "70.41.3.18"],
+    [{ "x-forwarded-for": "unknown, 8.8.8.8" }, "8.8.8.8"],
+    [{ "x-forwarded-for": "8.8.8.8, unknown, , 10.0.0.1" }, "8.8.8.8"],
+    [{ "x-forwarded-for": "10.0.0.9, 10.0.0.1" }, "10.0.0.9"],
     [{ "x-forwarded-for": "192.0.2.1:8080" }, "192.0.2.1"],
     [{ "x-forwarded-for": "[2001:db8::1]:8080" }, "2001:db8::1"],
     [{ "x-forwarded-for": "2001:db8::1" }, "2001:db8::1"],
     [{ "x-forwarded-for": "::ffff:192.0.2.1" }, "192.0.2.1"],
+    [{ "x-forwarded-for": "192.0.2.1, ::ffff:10.0.0.1" }, "192.0.2.1"],
     [{ "x-forwarded-for": "300.1.2.3", "true-client-ip": "192.0.2.4" }, "192.0.2.4"],
     [{ "x-forwarded-for": "fe80::1%eth0", "cf-connecting-ip": "192.0.2.5" }, "192.0.2.5"],
     [{ "x-forwarded-for": "<script>", "x-real-ip": "" }, undefined],
     [{ "x-real-ip": "192.0.2.1", "cf-connecting-ip": "192.0.2.5" }, "192.0.2.1"],
   ] as const)
     it(`reads ${JSON.stringify(headers)} as ${expected}`, () => {
-      expect(clientAddress(headers, NAMES)).to.equal(expected);
+      expect(clientAddress(headers, NAMES, isTrusted)).to.equal(expected);
     });
 
   it("looks only at the headers that are named, in their order", () => {
     const headers = { "x-real-ip": "192.0.2.1", "x-forwarded-for": "192.0.2.2" };
-    expect(clientAddress(headers, ["x-real-ip", "x-forwarded-for"])).to.equal("192.0.2.1");
-    expect(clientAddress(headers, ["true-client-ip"])).to.equal(undefined);
+    expect(clientAddress(headers, ["x-real-ip", "x-forwarded-for"], isTrusted)).to.equal("192.0.2.1");
+    expect(clientAddress(headers, ["true-client-ip"], isTrusted)).to.equal(undefined);
   });
 });
