@@ -22,6 +22,7 @@ const POOL_STATE: Record<PoolStateName, PoolState> = {
   booting: PoolState.BOOTING,
   serving: PoolState.SERVING,
   paused: PoolState.PAUSED,
+  degraded: PoolState.DEGRADED,
   failing: PoolState.FAILING,
   draining: PoolState.DRAINING,
   stopped: PoolState.STOPPED,
@@ -125,6 +126,7 @@ export function toEvent(event: RecordedEvent): MessageInitShape<typeof EventSche
     reason: event.reason,
     message: event.message,
     attributes: event.attributes,
+    actor: event.actor,
   };
 }
 

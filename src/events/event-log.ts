@@ -9,6 +9,11 @@ export type EventSeverity = "info" | "warning" | "error";
 export const EVENT_TYPES = {
   "server.started": { severity: "info", meaning: "all pools serve and the addresses are open" },
   "server.draining": { severity: "info", meaning: "no new calls are taken" },
+  "control.refused": {
+    severity: "warning",
+    meaning:
+      "a caller of the gRPC API was turned away: it did not say who it is, or may not do this (once a second at most)",
+  },
   "server.stopped": { severity: "info", meaning: "all processes of the server have ended" },
   "server.socket_lost": {
     severity: "warning",
@@ -16,7 +21,16 @@ export const EVENT_TYPES = {
   },
   "server.signalled": { severity: "info", meaning: "a signal asked for a reset of all pools" },
   "frontend.started": { severity: "info", meaning: "an HTTP frontend takes connections" },
-  "frontend.exited": { severity: "error", meaning: "an HTTP frontend ended by itself and is started again" },
+  "frontend.exited": {
+    severity: "error",
+    meaning: "an HTTP frontend ended by itself, or was killed because it did not react, and is started again",
+  },
+  "frontend.start_failed": {
+    severity: "error",
+    meaning: "an HTTP frontend cannot be started; it is tried again until it can (once for each reason)",
+  },
+  "frontend.core_lost": { severity: "error", meaning: "an HTTP frontend cannot reach the core; it keeps trying" },
+  "frontend.core_found": { severity: "info", meaning: "an HTTP frontend reaches the core again" },
   "certificate.ordered": { severity: "info", meaning: "an authority gave a new certificate (ACME)" },
   "certificate.failed": {
     severity: "error",
@@ -56,7 +70,11 @@ export const EVENT_TYPES = {
     meaning: "a paused pool without workers was to be resumed, and they could not boot; it stays paused",
   },
   "pool.failing": { severity: "error", meaning: "a pool has no worker left because they fail to boot" },
-  "pool.recovered": { severity: "info", meaning: "a failing pool has workers again" },
+  "pool.degraded": {
+    severity: "error",
+    meaning: "new workers do not boot; those there serve on, with the code from before, and are not recycled",
+  },
+  "pool.recovered": { severity: "info", meaning: "a failing pool has workers again, or new workers boot again" },
   "pool.queue_full": {
     severity: "warning",
     meaning: "calls are refused because too many wait (once a second at most)",
@@ -107,6 +125,8 @@ export interface RecordedEvent {
   readonly reason: string;
   readonly message: string;
   readonly attributes: Readonly<Record<string, string>>;
+  /** Who asked for it; "": nobody. */
+  readonly actor: string;
 }
 
 export interface EventDetails {
@@ -115,6 +135,8 @@ export interface EventDetails {
   reason?: string;
   message: string;
   attributes?: Record<string, string | number | undefined>;
+  /** Who asked for it. Absent: nobody did. */
+  actor?: string | undefined;
 }
 
 /** The newest events, numbered, and those who watch them. */
@@ -149,7 +171,7 @@ export class EventLog {
     else this.#add(type, kept);
   }
 
-  #add(type: EventType, { pool = "", pid = 0, reason = "", message, attributes }: EventDetails): void {
+  #add(type: EventType, { pool = "", pid = 0, reason = "", message, attributes, actor = "" }: EventDetails): void {
     const event: RecordedEvent = {
       revision: ++this.#revision,
       timeMs: this.#clock.wallMs(),
@@ -160,6 +182,7 @@ export class EventLog {
       reason,
       message,
       attributes: attributes as Record<string, string>,
+      actor,
     };
     this.#ring.push(event);
     for (const watcher of this.#watchers) watcher(event);
