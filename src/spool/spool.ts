@@ -1,11 +1,12 @@
 import { randomBytes } from "node:crypto";
 import { type FileHandle, open, unlink } from "node:fs/promises";
 import { join } from "node:path";
+import { FloodLimit } from "../async/flood-limit.ts";
 import { type Clock, systemClock } from "../clock.ts";
 import { systemErrorCode } from "../errors.ts";
 import type { Log } from "../log.ts";
 import { Spill } from "./spill.ts";
-import { CREATE_FLAGS, SpoolFile } from "./spool-file.ts";
+import { CREATE_FLAGS, SpoolFile, STORED } from "./spool-file.ts";
 import { type FileOwner, SpoolFolder } from "./spool-folder.ts";
 
 export interface FileListener {
@@ -18,18 +19,48 @@ export interface FileListener {
 /** Bytes of all files together that may wait for the disk. */
 const WAITING_BYTES_MAX = 32 * 1024 * 1024;
 
+/** Files that could not be kept are told of once a second. */
+const FAILURES = { burst: 1, intervalMs: 1_000 };
+
+export interface SpoolFailure {
+  /** The system's words. */
+  readonly problem: string;
+  /** Where the file would have been. */
+  readonly folder: string;
+  /** How many others failed since the last one that was told of. */
+  readonly others: number;
+}
+
 /** Keeps what comes with requests in temporary files until the requests are over. */
 export class Spool {
   readonly #folder: SpoolFolder;
   readonly #files = new Set<SpoolFile>();
   readonly #spills: Spill[] = [];
+  readonly #failures: FloodLimit<string>;
+  #failedFiles = 0;
   #waitingBytes = 0;
   #roomWaiters: (() => void)[] = [];
   #emptyWaiters: (() => void)[] = [];
 
-  /** @param base the folder that this process makes its own one in */
-  constructor(base: string, log: Log) {
+  /**
+   * @param base the folder that this process makes its own one in
+   * @param failed hears of files that could not be kept, once a second at most
+   */
+  constructor(base: string, log: Log, failed: (failure: SpoolFailure) => void = () => {}) {
     this.#folder = new SpoolFolder(base, log);
+    this.#failures = new FloodLimit(systemClock, FAILURES, (problem, others) => {
+      const count = others === 0 ? "" : `, and ${others} more`;
+      log.error(
+        { event: "spool.failed", folder: base, left_out: others || undefined },
+        `a file of a request cannot be kept in ${base}: ${problem}${count}; free space there, or set http.uploads.dir`,
+      );
+      failed({ problem, folder: base, others });
+    });
+  }
+
+  /** Files that could not be kept since the server started. */
+  get failedFiles(): number {
+    return this.#failedFiles;
   }
 
   /** Removes what dead processes left. Never fails. */
@@ -110,7 +141,10 @@ export class Spool {
         this.#count(-bytes);
         listener.wrote(bytes);
       },
-      stored: (stored) => listener.stored(stored),
+      stored: (stored) => {
+        if (stored.error !== STORED) this.#failed(stored);
+        listener.stored(stored);
+      },
       removed: (removed) => {
         this.#files.delete(removed);
         if (this.#files.size === 0) for (const waiter of this.#emptyWaiters.splice(0)) waiter();
@@ -118,6 +152,11 @@ export class Spool {
     });
     this.#files.add(file);
     return file;
+  }
+
+  #failed({ problem }: SpoolFile): void {
+    this.#failedFiles++;
+    this.#failures.add("", problem);
   }
 
   #count(bytes: number): void {
