@@ -23,7 +23,7 @@ import { runInitHook } from "./process/init-hook.ts";
 import { Reloader } from "./reload/reloader.ts";
 import { rpcMethods } from "./rpc/methods.ts";
 import { RpcServer } from "./rpc/rpc-server.ts";
-import { Spool } from "./spool/spool.ts";
+import { checkSpoolDirectory, Spool } from "./spool/spool.ts";
 import { VERSION } from "./version.ts";
 
 export interface CoreOptions {
@@ -89,7 +89,7 @@ export class Core {
     this.#runtimeDirectory = mkdtempSync(join(tmpdir(), "rr-"));
     // A second signal ends the process at once.
     process.once("exit", this.#removeRuntimeDirectory);
-    this.#spool = new Spool(configuration.spoolDirectory ?? tmpdir(), options.log.child({ channel: "server" }));
+    this.#spool = new Spool(configuration.spool, options.log.child({ channel: "server" }));
     this.frontends = new FrontendGroup({
       configuration,
       kinds: options.withFrontends ? SERVER_KINDS : ["status"],
@@ -140,6 +140,8 @@ export class Core {
         `the end of server.on_init "${onInit?.command.join(" ")}"`,
         () => onInit && runInitHook(onInit, { workingDirectory: configuration.workingDirectory, baseEnv, log, signal }),
       ],
+      // The hook may have made it.
+      ["its folder of uploads", () => checkUploads(configuration.spool.directory)],
       ["the workers of its pools", () => this.#startPools()],
       ["its HTTP frontends", () => this.frontends.start([this.#privateAddress])],
       ["its status address", () => this.#statusStarted],
@@ -346,4 +348,9 @@ class MutableControl implements ServerControl {
   shutdown(timeoutMs: number | undefined): void {
     this.#parts.options.onShutdown(timeoutMs);
   }
+}
+
+function checkUploads(directory: string | undefined): undefined {
+  if (directory !== undefined) checkSpoolDirectory(directory, "http.uploads.dir");
+  return undefined;
 }

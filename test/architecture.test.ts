@@ -37,7 +37,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   frontends: ["acme", "config", "events", "process", ...BASE],
   client: ["gen", "grpc", "id-map", ...BASE],
   // The frontend process. It is told what to do in the supervisor's message, whose type it needs.
-  http: ["life", "gen", "grpc", "client", "config", "frontends", ...BASE],
+  http: ["life", "gen", "grpc", "client", "config", "frontends", "spool", ...BASE],
   life: [...BASE],
   core: ["health", "api", "rpc", "reload", "frontends", "version", ...CORE_PARTS, ...BASE],
   "frontend-host": ["config", "events", "frontends", ...BASE],

@@ -29,6 +29,32 @@ export function unescapePercent(text: string): string | undefined {
   return bytes.toString("latin1", 0, length);
 }
 
+/**
+ * Undoes the escapes of a form as PHP does: "+" is a space, "%XX" a byte, and a "%" that is not followed by two
+ * hexadecimal digits is itself.
+ *
+ * @param text bytes, one per character (latin1)
+ */
+export function unescapeForm(text: string): string {
+  if (!text.includes("%")) return text.includes("+") ? text.replaceAll("+", " ") : text;
+  const bytes = Buffer.allocUnsafe(text.length);
+  let length = 0;
+  for (let at = 0; at < text.length; at++) {
+    let code = text.charCodeAt(at);
+    if (code === PLUS) code = SPACE;
+    else if (code === PERCENT) {
+      const high = HEX[text.charCodeAt(at + 1)] ?? -1;
+      const low = HEX[text.charCodeAt(at + 2)] ?? -1;
+      if (high >= 0 && low >= 0) {
+        code = high * 16 + low;
+        at += 2;
+      }
+    }
+    bytes[length++] = code;
+  }
+  return bytes.toString("latin1", 0, length);
+}
+
 /** Bytes, one per character, read as UTF-8. What is no UTF-8 becomes U+FFFD. */
 export function bytesToText(bytes: string): string {
   return NON_ASCII.test(bytes) ? Buffer.from(bytes, "latin1").toString("utf8") : bytes;

@@ -1,6 +1,16 @@
+import { accessSync, constants, statSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { RrError } from "../errors.ts";
 import type { Log } from "../log.ts";
-import { SpoolFile } from "./spool-file.ts";
+import { SpoolFile, STORED } from "./spool-file.ts";
 import { type FileOwner, SpoolFolder } from "./spool-folder.ts";
+
+export interface SpoolSettings {
+  /** The folder that this process makes its own one in. Absolute; undefined: the system's for temporary files. */
+  readonly directory: string | undefined;
+  /** Bytes of all files at a time; 0: as many as the disk takes. */
+  readonly bytesMax: number;
+}
 
 export interface FileListener {
   /** Bytes that were written. */
@@ -11,18 +21,46 @@ export interface FileListener {
 
 /** Bytes of all files together that may wait for the disk. */
 const WAITING_BYTES_MAX = 32 * 1024 * 1024;
+/** A disk that fails does so for every file. */
+const WARNING_PAUSE_MS = 10_000;
+
+/**
+ * @param key the setting that names the folder
+ * @throws RrError CONFIG_INVALID: it is no folder that this process can make files in
+ */
+export function checkSpoolDirectory(path: string, key: string): void {
+  const refuse = (problem: string): RrError =>
+    new RrError("CONFIG_INVALID", `${key}: ${path} ${problem}, or name another folder for temporary files`, {
+      metadata: { path },
+    });
+  const stats = statSync(path, { throwIfNoEntry: false });
+  if (stats === undefined) throw refuse("does not exist: create it");
+  if (!stats.isDirectory()) throw refuse("is no folder: put one in its place");
+  try {
+    accessSync(path, constants.W_OK | constants.X_OK);
+  } catch (thrown) {
+    throw refuse(`cannot be written by this user (${(thrown as Error).message}): change its mode or owner`);
+  }
+}
 
 /** Keeps what comes with requests in temporary files until the requests are over. */
 export class Spool {
   readonly #folder: SpoolFolder;
+  readonly #directory: string;
+  readonly #bytesMax: number;
+  readonly #log: Log;
   readonly #files = new Set<SpoolFile>();
   #waitingBytes = 0;
+  #keptBytes = 0;
+  #warnedMs = Number.NEGATIVE_INFINITY;
   #roomWaiters: (() => void)[] = [];
   #emptyWaiters: (() => void)[] = [];
 
-  /** @param base the folder that this process makes its own one in */
-  constructor(base: string, log: Log) {
-    this.#folder = new SpoolFolder(base, log);
+  constructor({ directory = tmpdir(), bytesMax }: SpoolSettings, log: Log) {
+    this.#directory = directory;
+    this.#bytesMax = bytesMax === 0 ? Number.POSITIVE_INFINITY : bytesMax;
+    this.#log = log;
+    this.#folder = new SpoolFolder(directory, log);
   }
 
   /** Removes what dead processes left. Never fails. */
@@ -33,6 +71,11 @@ export class Spool {
   /** Files that have not been removed. */
   get files(): number {
     return this.#files.size;
+  }
+
+  /** Bytes of all files that have not been removed. */
+  get keptBytes(): number {
+    return this.#keptBytes;
   }
 
   /** A file for the workers. Problems show by `SpoolFile.error` when it is stored. */
@@ -65,20 +108,42 @@ export class Spool {
       owner,
       nameless,
     };
+    let keptBytes = 0;
     const file = new SpoolFile(settings, {
+      refused: (bytes) => {
+        if (this.#keptBytes + bytes > this.#bytesMax)
+          return `uploads have the ${this.#bytesMax} bytes that all of them may have at a time (http.uploads.max_spool_size)`;
+        keptBytes += bytes;
+        this.#keptBytes += bytes;
+        return undefined;
+      },
       came: (bytes) => this.#count(bytes),
       wrote: (bytes) => {
         this.#count(-bytes);
         listener.wrote(bytes);
       },
-      stored: (stored) => listener.stored(stored),
+      stored: (stored) => {
+        if (stored.error !== STORED) this.#warn(stored);
+        listener.stored(stored);
+      },
       removed: (removed) => {
+        this.#keptBytes -= keptBytes;
         this.#files.delete(removed);
         if (this.#files.size === 0) for (const waiter of this.#emptyWaiters.splice(0)) waiter();
       },
     });
     this.#files.add(file);
     return file;
+  }
+
+  #warn({ error, problem }: SpoolFile): void {
+    const nowMs = performance.now();
+    if (nowMs - this.#warnedMs < WARNING_PAUSE_MS) return;
+    this.#warnedMs = nowMs;
+    this.#log.warn(
+      { event: "uploads.not_stored", path: this.#directory, error },
+      `what came with a request cannot be kept in ${this.#directory}: ${problem}: PHP gets error ${error} for a file, a large body is refused`,
+    );
   }
 
   #count(bytes: number): void {

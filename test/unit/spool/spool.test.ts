@@ -30,7 +30,7 @@ describe("spool", () => {
     base = mkdtempSync(join(tmpdir(), "rr-spool-test-"));
     const memory = memoryLog();
     lines = memory.lines;
-    spool = new Spool(base, memory.log);
+    spool = new Spool({ directory: base, bytesMax: 0 }, memory.log);
   });
   afterEach(async () => {
     await spool.close();
@@ -117,7 +117,7 @@ describe("spool", () => {
     const script = `
       import { Spool } from ${JSON.stringify(join(ROOT, "src/spool/spool.ts"))};
       const log = { debug() {}, info() {}, warn() {}, error() {} };
-      const spool = new Spool(${JSON.stringify(base)}, log);
+      const spool = new Spool({ directory: ${JSON.stringify(base)}, bytesMax: 0 }, log);
       const file = spool.file({}, { wrote() {}, async stored({ error, sizeBytes, path, problem }) {
         console.log(JSON.stringify({ error, sizeBytes, path, problem }));
         await spool.close();
