@@ -52,10 +52,11 @@ const POOL: ArgumentDefinition = {
   description: "name of the pool; may be left out if there is only one",
   values: "pools",
 };
-const PID: ArgumentDefinition = {
-  name: "pid",
-  description: "process id of the worker",
+const PIDS: ArgumentDefinition = {
+  name: "pids",
+  description: "process ids of workers",
   required: true,
+  variadic: true,
   values: "workers",
 };
 const WATCH: OptionDefinition = { flags: "-w, --watch", description: "show it again and again until Ctrl-C" };
@@ -70,6 +71,16 @@ export const LEADING_OPTIONS: readonly OptionDefinition[] = [
   { flags: "-p, --pid", description: "write the process id to .pid in the working directory" },
   { flags: "-d, --debug", description: "accepted from RoadRunner's command line", hidden: true },
   { flags: "-e, --enable-experimental", description: "accepted from RoadRunner's command line", hidden: true },
+];
+
+/**
+ * RoadRunner's command line takes its options with every command, and its scripts do: `rr reset -s`. Where they mean
+ * nothing here they are taken all the same. A short form that a command has a use for stays that command's.
+ */
+export const ACCEPTED_OPTIONS: readonly OptionDefinition[] = [
+  ...LEADING_OPTIONS,
+  { flags: "-f, --force", description: "accepted from RoadRunner's command line" },
+  { flags: "--WorkDir <directory>", description: "the same as --workdir, as RoadRunner spells it" },
 ];
 
 export const COMMANDS: readonly CommandDefinition[] = [
@@ -274,11 +285,12 @@ export const COMMANDS: readonly CommandDefinition[] = [
     summary: "set the number of a pool's workers",
     description:
       "Returns when the number is reached. New workers boot beside the others; surplus ones finish their request.",
-    arguments: [POOL],
-    options: [{ flags: "--workers <number>", description: "workers wanted" }],
+    arguments: [POOL, { name: "workers", description: "workers wanted: 8, or +2 for two more" }],
+    options: [{ flags: "--workers <number>", description: "the same" }],
     examples: [
-      ["rrctl scale http --workers 8", "eight workers for the pool http"],
-      ["rrctl scale --workers 8", "the same if it is the only pool"],
+      ["rrctl scale http 8", "eight workers for the pool http"],
+      ["rrctl scale 8", "the same if it is the only pool"],
+      ["rrctl scale http +2", "two more than now"],
     ],
     uses: "core",
     timeoutMs: ACT_TIMEOUT_MS,
@@ -346,8 +358,8 @@ export const COMMANDS: readonly CommandDefinition[] = [
   {
     path: "worker restart",
     group: "Pools and workers",
-    summary: "replace one worker by a new one after its request",
-    arguments: [PID],
+    summary: "replace workers by new ones after their requests",
+    arguments: [PIDS],
     examples: [["rrctl worker restart 4711", "the pid is in `rrctl workers`"]],
     uses: "core",
     timeoutMs: ACT_TIMEOUT_MS,
@@ -356,8 +368,8 @@ export const COMMANDS: readonly CommandDefinition[] = [
   {
     path: "worker kill",
     group: "Pools and workers",
-    summary: "end one worker at once, with its request; the pool replaces it",
-    arguments: [PID],
+    summary: "end workers at once, with their requests; the pool replaces them",
+    arguments: [PIDS],
     examples: [["rrctl worker kill 4711", "for a worker that hangs"]],
     uses: "core",
     timeoutMs: ACT_TIMEOUT_MS,

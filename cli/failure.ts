@@ -50,6 +50,10 @@ function unreachableMessage(error: RrError, core: CoreLocation): string {
 
 /** The transport's wording of a refused connection, without its frills. */
 function plainCause(text: string): string {
+  // gRPC met a server of another kind: HTTP/1, TLS, anything.
+  if (/Protocol error|Parse Error|HTTP\/1\.|ERR_HTTP2|Unexpected end|wrong version number/i.test(text))
+    return "what answers there does not speak gRPC: is that the address of another server, such as http.address?";
+  if (/Name resolution failed/.test(text)) return SYSTEM_ERRORS.ENOTFOUND!;
   const system =
     /\b(ECONNREFUSED|ENOENT|EACCES|EPERM|ENOTFOUND|EAI_AGAIN|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|ECONNRESET)\b/.exec(
       text,
@@ -74,15 +78,20 @@ type Hint = (error: RrError, context: FailureContext) => string | undefined;
 
 const poolOf = (error: RrError) => error.metadata.pool ?? "<pool>";
 const bootHint: Hint = (error) =>
-  `run the worker's command by hand to see what it says${error.metadata.command === undefined ? "" : ` (${error.metadata.command})`}; ` +
-  "`rrctl events --type 'worker.*'` shows the last attempts";
+  // The system had too little of something: the message says of what.
+  error.metadata.shortage !== undefined
+    ? undefined
+    : `run the worker's command by hand to see what it says${error.metadata.command === undefined ? "" : ` (${error.metadata.command})`}; ` +
+      "`rrctl events --type 'worker.*'` shows the last attempts";
 
 /** What to do next, by reason. Undefined: the message says it. */
 const HINTS: { [Reason in ErrorReason]?: Hint } = {
-  UNAVAILABLE: (_error, { core }) =>
+  UNAVAILABLE: (error, { core }) =>
     core === undefined
       ? undefined
-      : "is `rrctl serve` running? Start it, or name its address with --address, RRCTL_ADDRESS or -c <its .rr.yaml>",
+      : /ENOTFOUND|EAI_AGAIN|Name resolution failed/.test(error.message)
+        ? "is the host's name right? --address takes tcp://host:port, host:port or unix:///path"
+        : "is `rrctl serve` running? Start it, or name its address with --address, RRCTL_ADDRESS or -c <its .rr.yaml>",
   INVALID_REQUEST: (_error, { command }) => `\`rrctl ${command ?? ""} --help\` shows how it is used`.replace("  ", " "),
   CONFIG_INVALID: (_error, { command }) =>
     command === "config validate" ? undefined : "`rrctl config validate` lists all problems of the file",

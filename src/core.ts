@@ -1,4 +1,3 @@
-import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type ApiServer, createApiServer } from "./api/server.ts";
@@ -20,6 +19,7 @@ import type { Log } from "./log.ts";
 import { Pool } from "./pool/pool.ts";
 import { socketRightsFor } from "./process/identity.ts";
 import { runInitHook } from "./process/init-hook.ts";
+import { RunFolder, removeDeadRunFolders, runBases } from "./process/run-folder.ts";
 import { Reloader } from "./reload/reloader.ts";
 import { rpcMethods } from "./rpc/methods.ts";
 import { RpcServer } from "./rpc/rpc-server.ts";
@@ -49,8 +49,7 @@ export class Core {
   readonly #dispatcher: Dispatcher;
   readonly #life = new ServerLife();
   readonly #control: MutableControl;
-  readonly #runtimeDirectory: string;
-  readonly #removeRuntimeDirectory = () => rmSync(this.#runtimeDirectory, { recursive: true, force: true });
+  readonly #runFolder: RunFolder;
   readonly #spool: Spool;
   #starting: Promise<void> | undefined;
   #statusStarted: Promise<void> | undefined;
@@ -58,7 +57,7 @@ export class Core {
   /** The signal that asked while a reset was under way. */
   #resetAgain: string | undefined;
   #api: ApiServer | undefined;
-  /** Where the frontends of this server find it. */
+  /** Where the frontends of this server find it; "" before it is open. */
   #privateAddress = "";
   #rpc: RpcServer | undefined;
   #reloader: Reloader | undefined;
@@ -67,7 +66,9 @@ export class Core {
   constructor(options: CoreOptions) {
     this.#options = options;
     const { configuration } = options.loaded;
+    const { log, baseEnv } = options;
     this.#events = new EventLog(configuration.control.eventsKept);
+    this.#runFolder = new RunFolder(runBases(baseEnv), usesOtherUsers(configuration));
     options.logOutput?.listen({
       failing: ({ place, problem }) =>
         this.#events.record("log.failing", {
@@ -80,15 +81,9 @@ export class Core {
           attributes: { place, lost },
         }),
     });
-    this.#pools = configuration.pools.map(
-      (pool) =>
-        new Pool(pool, { clock: systemClock, log: options.log, events: this.#events, baseEnv: options.baseEnv }),
-    );
+    const surroundings = { clock: systemClock, log, events: this.#events, baseEnv, pipePlace: this.#runFolder };
+    this.#pools = configuration.pools.map((pool) => new Pool(pool, surroundings));
     this.#dispatcher = new Dispatcher(this.#pools);
-    // Only this user may enter: the socket in it is the frontends' way to the core.
-    this.#runtimeDirectory = mkdtempSync(join(tmpdir(), "rr-"));
-    // A second signal ends the process at once.
-    process.once("exit", this.#removeRuntimeDirectory);
     this.#spool = new Spool(configuration.spool, options.log.child({ channel: "server" }));
     this.frontends = new FrontendGroup({
       configuration,
@@ -128,22 +123,22 @@ export class Core {
   async #start(signal: AbortSignal): Promise<void> {
     const { loaded, baseEnv, log } = this.#options;
     const { configuration } = loaded;
-    const { onInit } = configuration;
+    const { onInit, workingDirectory } = configuration;
     const steps: [waitsFor: string, step: () => Promise<unknown> | undefined][] = [
       // Addresses first: a port in use shows before minutes of booting, and who asks is told what is waited for.
       ["its addresses", () => this.frontends.openSockets()],
-      ["the removal of what former servers left", () => this.#spool.clean()],
+      ["the removal of what former servers left", () => this.#removeLeftovers()],
       ["its addresses", () => this.#openApi()],
       ["its addresses", () => this.#openRpc()],
       ["its status address", () => this.#startStatus(onInit !== undefined)],
       [
         `the end of server.on_init "${onInit?.command.join(" ")}"`,
-        () => onInit && runInitHook(onInit, { workingDirectory: configuration.workingDirectory, baseEnv, log, signal }),
+        () => onInit && runInitHook(onInit, { workingDirectory, baseEnv, pipePlace: this.#runFolder, log, signal }),
       ],
       // The hook may have made it.
       ["its folder of uploads", () => checkUploads(configuration.spool.directory)],
       ["the workers of its pools", () => this.#startPools()],
-      ["its HTTP frontends", () => this.frontends.start([this.#privateAddress])],
+      ["its HTTP frontends", () => this.frontends.start(this.#cores)],
       ["its status address", () => this.#statusStarted],
       // Not before the frontends are there: they answer what the authority asks.
       ["the watch of its files", () => this.#startReloader()],
@@ -163,7 +158,7 @@ export class Core {
 
   /** Settles when checks are answered, or at once if nothing is to come after them: workers boot meanwhile. */
   async #startStatus(comesFirst: boolean): Promise<void> {
-    this.#statusStarted = this.frontends.startStatus([this.#privateAddress]);
+    this.#statusStarted = this.frontends.startStatus(this.#cores);
     this.#statusStarted.catch(() => {});
     if (comesFirst) await this.#statusStarted;
   }
@@ -206,8 +201,7 @@ export class Core {
     await this.#api?.close(gone);
     // What the start had begun has nothing to do any more; it must not open anything later.
     await gone.race(Promise.all([this.#starting?.catch(() => {}), this.#spool.close(), reloaderClosed]));
-    process.off("exit", this.#removeRuntimeDirectory);
-    this.#removeRuntimeDirectory();
+    this.#runFolder.remove();
   }
 
   /** A signal asked for a new generation in all pools. Never rejects: what fails is an event, and in the log. */
@@ -256,11 +250,29 @@ export class Core {
       log: log.child({ channel: "control" }),
     });
     this.#control.controlAddresses.push(await this.#api.listen(control.listen));
+    await this.#reachablePrivately();
+  }
+
+  readonly #cores = async () => [await this.#reachablePrivately()];
+
+  /** Folders of servers and of their uploads that were killed. */
+  async #removeLeftovers(): Promise<void> {
+    const { baseEnv, log } = this.#options;
+    await removeDeadRunFolders(runBases(baseEnv), log.child({ channel: "server" }));
+    await this.#spool.clean();
+  }
+
+  /** The address for frontends; its socket is there when this settles. */
+  async #reachablePrivately(): Promise<string> {
+    const api = this.#api!;
     // Windows has no such sockets in the file system; frontends use the public address there.
-    this.#privateAddress =
-      process.platform === "win32"
-        ? this.#control.controlAddresses[0]!
-        : await this.#api.listen({ kind: "unix", path: join(this.#runtimeDirectory, "core.sock") }, { gate: "own" });
+    if (process.platform === "win32") return this.#control.controlAddresses[0]!;
+    this.#runFolder.restore();
+    const options = { gate: "own", makeFolder: () => this.#runFolder.restore() } as const;
+    const path = join(this.#runFolder.path, "core.sock");
+    if (this.#privateAddress === `unix://${path}`) await api.restoreSockets();
+    else this.#privateAddress = await api.listen({ kind: "unix", path }, options);
+    return this.#privateAddress;
   }
 
   async #openRpc(): Promise<void> {
@@ -288,6 +300,11 @@ export class Core {
   }
 }
 
+/** Whether processes are started for users other than this one. */
+function usesOtherUsers({ pools, onInit }: LoadedConfiguration["configuration"]): boolean {
+  return onInit?.user !== undefined || pools.some(({ user, group }) => user !== undefined || group !== undefined);
+}
+
 interface ControlParts {
   readonly options: CoreOptions;
   readonly life: ServerLife;
@@ -302,6 +319,7 @@ class MutableControl implements ServerControl {
   readonly workingDirectory: string;
   readonly controlAddresses: string[] = [];
   readonly httpAddresses: string[] = [];
+  readonly warnings: string[] = [];
   readonly #gracePeriodMs: number;
   readonly #parts: ControlParts;
 
@@ -318,18 +336,24 @@ class MutableControl implements ServerControl {
   }
 
   get health(): ServerHealth {
-    const { life, dispatcher } = this.#parts;
+    const { life, dispatcher, frontends } = this.#parts;
     const { state, started, waitsFor } = life;
     const pools = dispatcher.pools.map((pool) => {
       const { name, stateReason, options, workersWanted } = pool;
       const workers = pool.workers.filter((worker) => worker.state === "ready" || worker.state === "working").length;
       return { name, state: pool.state, stateReason, debug: options.debug, workers, workersWanted };
     });
-    return serverHealth({ state, started, waitsFor, frontendOutage: undefined, pools });
+    return serverHealth({
+      state,
+      started,
+      waitsFor,
+      frontendOutage: state === "starting" ? undefined : frontends.outage,
+      pools,
+    });
   }
 
   get frontends(): ServerControl["frontends"] {
-    return this.#parts.frontends.frontends;
+    return this.#parts.frontends.reports;
   }
 
   async drain(timeoutMs: number | undefined): Promise<void> {

@@ -44,7 +44,7 @@ export class FrontendHost {
     try {
       await this.group.openSockets();
       signal.throwIfAborted();
-      const { cores } = this.#options;
+      const cores = async () => this.#options.cores;
       await abortable(this.group.startStatus(cores), signal);
       await abortable(this.group.start(cores), signal);
     } catch (thrown) {

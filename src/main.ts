@@ -5,7 +5,7 @@ import { loadConfiguration } from "./config/load.ts";
 import { Core } from "./core.ts";
 import { FrontendHost } from "./frontend-host.ts";
 import type { FrontendGroup } from "./frontends/frontend-group.ts";
-import type { ServerKind } from "./frontends/frontend-supervisor.ts";
+import type { ServerKind } from "./frontends/frontend-messages.ts";
 import { handleCrashes } from "./life/crash.ts";
 import { endsWithParent, watchParent } from "./life/parent.ts";
 import { handleSignals } from "./life/signals.ts";

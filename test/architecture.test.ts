@@ -51,7 +51,7 @@ const ONLY: readonly { from: string; area: string; modules: readonly string[]; w
   {
     from: "http",
     area: "frontends",
-    modules: ["src/frontends/frontend-supervisor.ts"],
+    modules: ["src/frontends/frontend-messages.ts"],
     why: "types of the messages between the core and a frontend",
   },
   { from: "cli", area: "life", modules: ["src/life/no-debugger.ts"], why: "what must hold from the first moment" },

@@ -1,4 +1,5 @@
 import {
+  FrontendState,
   type GetServerInfoResponse,
   GetServerInfoResponseSchema,
   ProcessRole,
@@ -34,6 +35,13 @@ function infoText(info: GetServerInfoResponse, version: string, asked: string, p
     ["configuration", info.configFile || "none"],
     ["directory", info.workingDirectory],
     ["node", info.nodeVersion],
+    ...info.frontends
+      .filter(({ problem }) => problem !== "")
+      .map(({ state, problem }): [string, Cell] => [
+        "frontend",
+        { text: `${stateName(FrontendState, state)}: ${problem}`, colour: "red" },
+      ]),
+    ...info.warnings.map((text): [string, Cell] => ["warning", { text, colour: "yellow" }]),
   ];
   const processes = renderTable(
     [

@@ -20,6 +20,7 @@ const POOL_STATE: Record<PoolStateName, PoolState> = {
   booting: PoolState.BOOTING,
   serving: PoolState.SERVING,
   paused: PoolState.PAUSED,
+  degraded: PoolState.DEGRADED,
   failing: PoolState.FAILING,
   draining: PoolState.DRAINING,
   stopped: PoolState.STOPPED,

@@ -6,7 +6,7 @@ import type {
   WatchEventsRequest,
 } from "../../gen/roadrunner/event/v1/event_service_pb.ts";
 import { RrError } from "../errors.ts";
-import type { EventLog, RecordedEvent } from "../events/event-log.ts";
+import { EVENT_TYPES, type EventLog, type RecordedEvent } from "../events/event-log.ts";
 import type { Implementation } from "../grpc/service-definition.ts";
 import { SEVERITY, toEvent } from "./convert.ts";
 
@@ -98,12 +98,19 @@ class BufferedWatch {
   }
 }
 
-/** Whether an event passes a filter. */
+function typeMatcher(type: string, field: string): (name: string) => boolean {
+  const matches = type.endsWith("*")
+    ? (name: string) => name.startsWith(type.slice(0, -1))
+    : (name: string) => name === type;
+  if (Object.keys(EVENT_TYPES).some(matches)) return matches;
+  const description = `no type of event is "${type}", so nothing could ever match; docs/events.md lists all, "worker.*" stands for several`;
+  throw new RrError("INVALID_REQUEST", description, { violations: [{ field, description }] });
+}
+
+/** Whether an event passes a filter. Throws INVALID_REQUEST for a type that no event has. */
 export function matcher(filter: EventFilter | undefined): (event: RecordedEvent) => boolean {
   if (!filter) return () => true;
-  const types = filter.types.map((type) =>
-    type.endsWith("*") ? (name: string) => name.startsWith(type.slice(0, -1)) : (name: string) => name === type,
-  );
+  const types = filter.types.map((type, index) => typeMatcher(type, `filter.types[${index}]`));
   return (event) =>
     (filter.pools.length === 0 || filter.pools.includes(event.pool)) &&
     (types.length === 0 || types.some((matches) => matches(event.type))) &&

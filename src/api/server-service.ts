@@ -1,6 +1,7 @@
 import { durationMs, timestampFromMs } from "@bufbuild/protobuf/wkt";
 import {
   type DrainRequest,
+  FrontendState,
   type GetHealthRequest,
   type GetServerInfoRequest,
   ProcessRole,
@@ -22,6 +23,25 @@ const SERVER_STATE: Record<ServerStateName, ServerState> = {
   stopping: ServerState.STOPPING,
 };
 
+/** A place for a frontend. */
+export interface FrontendInfo {
+  readonly state: "waiting" | "starting" | "listening" | "closing" | "closed";
+  /** Undefined: there is no process now. */
+  readonly pid: number | undefined;
+  readonly startedAtMs: number;
+  readonly restarts: number;
+  /** "" if all is well. */
+  readonly problem: string;
+}
+
+const FRONTEND_STATE: Record<FrontendInfo["state"], FrontendState> = {
+  waiting: FrontendState.WAITING,
+  starting: FrontendState.STARTING,
+  listening: FrontendState.LISTENING,
+  closing: FrontendState.CLOSING,
+  closed: FrontendState.CLOSED,
+};
+
 function toHealth({ state, ...health }: ServerHealth) {
   return { ...health, state: SERVER_STATE[state] };
 }
@@ -35,8 +55,10 @@ export interface ServerControl {
   readonly workingDirectory: string;
   readonly controlAddresses: readonly string[];
   readonly httpAddresses: readonly string[];
+  readonly frontends: readonly FrontendInfo[];
+  /** What works, but should be changed, in words. */
+  readonly warnings: readonly string[];
   readonly health: ServerHealth;
-  readonly frontends: readonly { pid: number; startedAtMs: number; restarts: number }[];
   /** Takes nothing new; settles when nothing runs or the time is up. Undefined: the configured grace period. */
   drain(timeoutMs: number | undefined): Promise<void>;
   /** Takes calls again. Throws DRAINING if the server ends. */
@@ -49,7 +71,9 @@ export function serverService(control: ServerControl, dispatcher: Dispatcher) {
   return {
     async getServerInfo(_request: GetServerInfoRequest) {
       const core = { pid: process.pid, role: ProcessRole.CORE, startedAtMs: control.startedAtMs, restarts: 0 };
-      const frontends = control.frontends.map((frontend) => ({ ...frontend, role: ProcessRole.HTTP_FRONTEND }));
+      const frontends = control.frontends.flatMap(({ pid, startedAtMs, restarts }) =>
+        pid === undefined ? [] : [{ pid, startedAtMs, restarts, role: ProcessRole.HTTP_FRONTEND }],
+      );
       return {
         version: control.version,
         state: SERVER_STATE[control.state],
@@ -67,6 +91,13 @@ export function serverService(control: ServerControl, dispatcher: Dispatcher) {
         })),
         pools: dispatcher.pools.map((pool) => pool.name),
         nodeVersion: process.version,
+        frontends: control.frontends.map(({ state, pid = 0, restarts, problem }) => ({
+          state: FRONTEND_STATE[state],
+          pid,
+          restarts,
+          problem,
+        })),
+        warnings: [...control.warnings],
         health: toHealth(control.health),
       };
     },

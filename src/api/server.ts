@@ -17,6 +17,7 @@ import type { Deadline } from "../async/deadline.ts";
 import type { LoadedConfiguration } from "../config/load.ts";
 import type { Dispatcher } from "../dispatch/dispatcher.ts";
 import type { EventLog } from "../events/event-log.ts";
+import "../grpc/quiet.ts";
 import { serviceDefinition } from "../grpc/service-definition.ts";
 import type { Log } from "../log.ts";
 import { type Address, hostPort } from "../net/address.ts";
@@ -56,9 +57,13 @@ export interface ApiServer {
    * Opens one more address. Returns it with the port that was chosen.
    *
    * @param options rights: who may connect to a unix socket, by default this user alone; gate: "own" for the server's own
-   * frontends, which accept nothing new when the server ends, but may have accepted what has not come completely
+   * frontends, which accept nothing new when the server ends, but may have accepted what has not come completely; makeFolder: how to
+   * make the folder of a unix socket again
    */
-  listen(address: Address, options?: { rights?: SocketRights; gate?: "public" | "own" }): Promise<string>;
+  listen(
+    address: Address,
+    options?: { rights?: SocketRights; gate?: "public" | "own"; makeFolder?: () => void },
+  ): Promise<string>;
   /** Makes sure that the sockets in the file system are there. */
   restoreSockets(): Promise<void>;
   /** Ends watches, lets other calls finish, and ends those too when the time is up. */
@@ -109,11 +114,11 @@ export function createApiServer(dependencies: ApiDependencies): ApiServer {
   };
 
   return {
-    async listen(address, { rights = { mode: 0o600 }, gate = "public" } = {}) {
+    async listen(address, { rights = { mode: 0o600 }, gate = "public", makeFolder } = {}) {
       const open = (target: string) => bind(target, gate);
       try {
         if (address.kind === "tcp") return await listenAtTcp(address, open);
-        kept.push(await listenAtPath(address.path, rights, open, dependencies));
+        kept.push(await listenAtPath(address.path, { rights, makeFolder }, open, dependencies));
         return `unix://${address.path}`;
       } catch (thrown) {
         throw listenProblem({ what: "gRPC", key: "control.listen" }, address, thrown);
@@ -164,11 +169,11 @@ function listenAtTcp({ host, port }: Extract<Address, { kind: "tcp" }>, bind: Bi
 
 function listenAtPath(
   path: string,
-  rights: SocketRights,
+  { rights, makeFolder: make }: { rights: SocketRights; makeFolder: (() => void) | undefined },
   bind: Bind,
   { events, log }: Pick<ApiDependencies, "events" | "log">,
 ): Promise<KeptSocket> {
-  const makeFolder = () => mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+  const makeFolder = make ?? (() => void mkdirSync(dirname(path), { recursive: true, mode: 0o700 }));
   makeFolder();
   return KeptSocket.open({
     path,

@@ -8,6 +8,7 @@ import { PoolService } from "../../gen/roadrunner/pool/v1/pool_service_pb.ts";
 import { WorkerService } from "../../gen/roadrunner/pool/v1/worker_service_pb.ts";
 import { ServerService } from "../../gen/roadrunner/server/v1/server_service_pb.ts";
 import { StatsService } from "../../gen/roadrunner/stats/v1/stats_service_pb.ts";
+import "../grpc/quiet.ts";
 import { DEFAULT_MAX_MESSAGE_BYTES } from "../grpc/dispatch-sizes.ts";
 import { type ClientOf, serviceDefinition } from "../grpc/service-definition.ts";
 import { fromClientError } from "../grpc/status.ts";

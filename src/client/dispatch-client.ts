@@ -87,6 +87,8 @@ export interface DispatchClientOptions {
   readonly pools?: readonly string[];
   /** Told of cores that come and go. */
   readonly log?: Log;
+  /** Called when no core can be reached any more, with the reason, and with undefined when one can be again. */
+  readonly reached?: (problem: string | undefined) => void;
   /**
    * Bytes of all replies that may be held at a time before each call gets little more: grants and `release` tell what is
    * not held any more. Absent: any number.
@@ -100,22 +102,25 @@ const CALL_ID_MAX = 0xffff_ffff;
 
 export function createDispatchClient(
   cores: readonly CoreClient[],
-  { pools = [], log, windowBytes = Number.POSITIVE_INFINITY }: DispatchClientOptions = {},
+  options: DispatchClientOptions = {},
 ): DispatchClient {
-  return new BalancedDispatchClient(cores, pools, log, windowBytes);
+  return new BalancedDispatchClient(cores, options);
 }
 
 class BalancedDispatchClient implements DispatchClient, DispatchStreamListener<ClientCall> {
   readonly #streams: readonly DispatchStream<ClientCall>[];
   readonly #log: Log | undefined;
+  readonly #reached: NonNullable<DispatchClientOptions["reached"]>;
   /** Calls without a core, and what ends their wait. */
   readonly #waiting = new Map<ClientCall, NodeJS.Timeout>();
   readonly #unreachable = new Set<DispatchStream<ClientCall>>();
   #lastCallId = 0;
   #closed = false;
 
-  constructor(cores: readonly CoreClient[], pools: readonly string[], log: Log | undefined, windowBytes: number) {
+  constructor(cores: readonly CoreClient[], options: DispatchClientOptions) {
+    const { pools = [], log, windowBytes = Number.POSITIVE_INFINITY, reached = () => {} } = options;
     this.#log = log;
+    this.#reached = reached;
     const hasChoice = cores.length > 1;
     this.#streams = cores.map(
       (core) => new DispatchStream(core, this, windowBytes, hasChoice ? new PoolHealth(core, pools) : undefined),
@@ -169,8 +174,10 @@ class BalancedDispatchClient implements DispatchClient, DispatchStreamListener<C
 
   connected(stream: DispatchStream<ClientCall>): void {
     const event = { event: "core.connected", core: stream.address };
+    const noneWas = this.#unreachable.size === this.#streams.length;
     if (this.#unreachable.delete(stream)) this.#log?.info(event, `core ${stream.address} is there`);
     else this.#log?.debug(event, `connected to core ${stream.address}`);
+    if (noneWas) this.#reached(undefined);
     for (const call of [...this.#waiting.keys()]) {
       this.forget(call);
       this.place(call);
@@ -183,6 +190,7 @@ class BalancedDispatchClient implements DispatchClient, DispatchStreamListener<C
       this.#unreachable.add(stream);
       const fields = { event: "core.lost", core: stream.address, calls: calls.length, sent_again: again.size };
       this.#log?.warn(fields, `core ${stream.address} cannot be reached: ${error.message}; trying again`);
+      if (this.#unreachable.size === this.#streams.length) this.#reached(error.message);
     }
     const failure = new RrError("UNAVAILABLE", `the connection to the core broke: ${error.message}`, {
       cause: error,

@@ -16,7 +16,16 @@ export const EVENT_TYPES = {
   },
   "server.signalled": { severity: "info", meaning: "a signal asked for a reset of all pools" },
   "frontend.started": { severity: "info", meaning: "an HTTP frontend takes connections" },
-  "frontend.exited": { severity: "error", meaning: "an HTTP frontend ended by itself and is started again" },
+  "frontend.exited": {
+    severity: "error",
+    meaning: "an HTTP frontend ended by itself, or was killed because it did not react, and is started again",
+  },
+  "frontend.start_failed": {
+    severity: "error",
+    meaning: "an HTTP frontend cannot be started; it is tried again until it can (once for each reason)",
+  },
+  "frontend.core_lost": { severity: "error", meaning: "an HTTP frontend cannot reach the core; it keeps trying" },
+  "frontend.core_found": { severity: "info", meaning: "an HTTP frontend reaches the core again" },
   "certificate.ordered": { severity: "info", meaning: "an authority gave a new certificate (ACME)" },
   "certificate.failed": {
     severity: "error",
@@ -52,7 +61,11 @@ export const EVENT_TYPES = {
     meaning: "a paused pool without workers was to be resumed, and they could not boot; it stays paused",
   },
   "pool.failing": { severity: "error", meaning: "a pool has no worker left because they fail to boot" },
-  "pool.recovered": { severity: "info", meaning: "a failing pool has workers again" },
+  "pool.degraded": {
+    severity: "error",
+    meaning: "new workers do not boot; those there serve on, with the code from before, and are not recycled",
+  },
+  "pool.recovered": { severity: "info", meaning: "a failing pool has workers again, or new workers boot again" },
   "pool.queue_full": {
     severity: "warning",
     meaning: "calls are refused because too many wait (once a second at most)",

@@ -4,7 +4,8 @@ import type { ServerConfiguration } from "../config/options.ts";
 import type { EventLog } from "../events/event-log.ts";
 import type { Log } from "../log.ts";
 import { type Address, plainAddress } from "../net/address.ts";
-import { FrontendSupervisor, type ServerKind } from "./frontend-supervisor.ts";
+import type { ServerKind } from "./frontend-messages.ts";
+import { type FrontendReport, FrontendSupervisor } from "./frontend-supervisor.ts";
 import { type ListeningSocket, openListeningSocket } from "./listening-socket.ts";
 
 export interface FrontendGroupOptions {
@@ -17,6 +18,9 @@ export interface FrontendGroupOptions {
   readonly log: Log;
   readonly events: EventLog;
 }
+
+/** Where the cores are reached now; asked before every start of a process. */
+type Cores = () => Promise<readonly string[]>;
 
 export const SERVER_KINDS: readonly ServerKind[] = ["http", "https", "fastcgi", "fileserver", "status"];
 
@@ -42,9 +46,16 @@ export class FrontendGroup {
     this.#options = options;
   }
 
-  /** Processes that run. */
-  get frontends(): FrontendSupervisor["frontends"] {
-    return this.#supervisors.flatMap(({ frontends }) => frontends);
+  /** All places for frontends, those without a process as well. */
+  get reports(): readonly FrontendReport[] {
+    return this.#supervisors.flatMap(({ reports }) => reports);
+  }
+
+  /** Why nobody who comes by HTTP can be served; undefined if nothing is to be served, or all is well. */
+  get outage(): string | undefined {
+    const lost = this.#sockets.find(({ socket }) => !socket.isInPlace);
+    if (lost) return `the socket ${plainAddress(lost.socket.address)} was removed: restart the server to make it again`;
+    return this.#supervisor?.outage;
   }
 
   get #supervisors(): FrontendSupervisor[] {
@@ -78,13 +89,13 @@ export class FrontendGroup {
   }
 
   /** Settles when checks are answered, if they are to be. Rejects as `start` does. */
-  async startStatus(cores: readonly string[]): Promise<void> {
+  async startStatus(cores: Cores): Promise<void> {
     this.#statusSupervisor = this.#supervisorOf(["status"], 1, cores);
     await this.#statusSupervisor?.start();
   }
 
   /** Settles when all processes take connections. Rejects if one ends before that. */
-  async start(cores: readonly string[]): Promise<void> {
+  async start(cores: Cores): Promise<void> {
     const count = this.#options.configuration.http?.frontends ?? 1;
     this.#supervisor = this.#supervisorOf(["http", "https", "fastcgi", "fileserver"], count, cores);
     await this.#supervisor?.start();
@@ -92,12 +103,12 @@ export class FrontendGroup {
   }
 
   /** Undefined: nothing of these kinds is to be served. */
-  #supervisorOf(kinds: readonly ServerKind[], count: number, cores: readonly string[]): FrontendSupervisor | undefined {
+  #supervisorOf(kinds: readonly ServerKind[], count: number, cores: Cores): FrontendSupervisor | undefined {
     const { configuration, nodeArguments, baseEnv, log, events } = this.#options;
     const servers = this.#sockets.filter(({ kind }) => kinds.includes(kind));
     if (servers.length === 0) return undefined;
-    const assignment = { cores, logs: configuration.logs };
-    return new FrontendSupervisor({ count, nodeArguments, servers, assignment, baseEnv, log, events });
+    const { logs } = configuration;
+    return new FrontendSupervisor({ count, nodeArguments, servers, cores, logs, baseEnv, log, events });
   }
 
   /** Checks of readiness fail from now on. */

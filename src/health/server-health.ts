@@ -51,6 +51,7 @@ type PoolStateName = keyof typeof POOL_RULES;
 const POOL_RULES = {
   booting: { ready: false, why: ({ workers, workersWanted }) => `${workers} of ${workersWanted} workers are ready` },
   serving: { ready: true, why: () => "" },
+  degraded: { ready: true, why: () => "" },
   paused: { ready: false, why: ({ name }) => `the pool is paused: "rrctl resume ${name}"` },
   failing: { ready: false, why: () => "the pool has no workers because they fail to boot" },
   draining: { ready: false, why: () => "the pool takes no new calls" },

@@ -5,6 +5,7 @@ import type { PoolOptions } from "../config/options.ts";
 import { type ErrorReason, RrError } from "../errors.ts";
 import type { EventLog } from "../events/event-log.ts";
 import type { Log } from "../log.ts";
+import type { PipePlace } from "../process/pipes.ts";
 import type { Worker } from "../worker/worker.ts";
 import type { OpenWorkerProcesses } from "../worker/worker-process.ts";
 import { Call, type CallOptions, type CallOwner, type CallSink } from "./call.ts";
@@ -22,6 +23,8 @@ export interface PoolDependencies {
   readonly log: Log;
   readonly events: EventLog;
   readonly baseEnv: Readonly<Record<string, string | undefined>>;
+  /** Where the names of pipes are made; by default among the system's temporary files. */
+  readonly pipePlace?: PipePlace | undefined;
   /** What starts its processes; children of this process if undefined. */
   readonly openProcesses?: OpenWorkerProcesses;
 }
@@ -55,7 +58,7 @@ export class Pool implements CallOwner, WorkforceOwner {
   readonly #idleWaiters = new Waiters();
   readonly #debugBoots = new AbortController();
 
-  constructor(options: PoolOptions, { clock, log, events, baseEnv, openProcesses }: PoolDependencies) {
+  constructor(options: PoolOptions, { clock, log, events, baseEnv, pipePlace, openProcesses }: PoolDependencies) {
     this.options = options;
     this.#clock = clock;
     const channel = log.child({ channel: "server", pool: options.name });
@@ -64,6 +67,7 @@ export class Pool implements CallOwner, WorkforceOwner {
       options,
       clock,
       baseEnv,
+      pipePlace,
       reporter: this.#reporter,
       figures: this.figures,
       owner: this,
@@ -99,7 +103,7 @@ export class Pool implements CallOwner, WorkforceOwner {
   }
 
   get stateReason(): string {
-    return this.#workforce.failure?.error.message ?? "";
+    return this.#workforce.failure?.error.message ?? this.#workforce.trouble;
   }
 
   get generation(): number {

@@ -4,10 +4,12 @@ import { RrError } from "../errors.ts";
 import type { Log } from "../log.ts";
 import { ChildProcess } from "./child-process.ts";
 import { OutputRecords } from "./output-records.ts";
+import type { PipePlace } from "./pipes.ts";
 
 interface InitHookSurroundings {
   readonly workingDirectory: string;
   readonly baseEnv: Readonly<Record<string, string | undefined>>;
+  readonly pipePlace?: PipePlace | undefined;
   readonly log: Log;
   /** Ends the hook: by SIGTERM, and soon after by SIGKILL. */
   readonly signal: AbortSignal;
@@ -19,7 +21,7 @@ const END_GRACE_MS = 1_000;
 /** Runs `server.on_init` to its end. Throws BOOT_FAILED if it fails and the configuration wants that to matter. */
 export async function runInitHook(
   options: OnInitOptions,
-  { workingDirectory, baseEnv, log, signal }: InitHookSurroundings,
+  { workingDirectory, baseEnv, pipePlace, log, signal }: InitHookSurroundings,
 ): Promise<void> {
   const command = options.command.join(" ");
   const hookRecords = () =>
@@ -32,6 +34,8 @@ export async function runInitHook(
     workingDirectory,
     env: { ...baseEnv, ...options.env },
     user: options.user,
+    userKey: "server.on_init.user",
+    pipePlace,
     stdio: "log",
     onLine: (line, stream) => records[stream].line(line, stream),
   });

@@ -3,6 +3,7 @@ import type { WorkerProtocol } from "../goridge/worker-protocol.ts";
 import type { Log } from "../log.ts";
 import { ChildProcess, type ExitStatus } from "../process/child-process.ts";
 import { socketRightsFor } from "../process/identity.ts";
+import type { PipePlace } from "../process/pipes.ts";
 import { peerProof } from "../relay/peer-process.ts";
 import type { Relay } from "../relay/relay.ts";
 import { SocketListener } from "../relay/socket-listener.ts";
@@ -36,6 +37,8 @@ export interface WorkerProcessesSettings {
   readonly options: PoolOptions;
   /** The environment that `options.env` is added to. */
   readonly baseEnv: Readonly<Record<string, string | undefined>>;
+  /** Where the names of pipes are made; by default among the system's temporary files. */
+  readonly pipePlace?: PipePlace | undefined;
   readonly protocol: WorkerProtocol;
   readonly log: Log;
 }
@@ -43,7 +46,7 @@ export interface WorkerProcessesSettings {
 export type OpenWorkerProcesses = (settings: WorkerProcessesSettings) => Promise<WorkerProcesses>;
 
 /** Children of this process, on pipes or on the socket of `options.relay`. */
-export const openWorkerProcesses: OpenWorkerProcesses = async ({ options, baseEnv, protocol, log }) => {
+export const openWorkerProcesses: OpenWorkerProcesses = async ({ options, baseEnv, pipePlace, protocol, log }) => {
   const listener =
     options.relay.kind === "pipes"
       ? undefined
@@ -56,6 +59,7 @@ export const openWorkerProcesses: OpenWorkerProcesses = async ({ options, baseEn
         env: { ...baseEnv, ...options.env },
         user: options.user,
         group: options.group,
+        pipePlace,
         stdio: listener ? "log" : "channel",
         onLine,
       });

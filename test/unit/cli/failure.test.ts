@@ -40,6 +40,16 @@ describe("cli failures", () => {
     );
   });
 
+  it("say that something else than gRPC answers, and that a host is not known", () => {
+    const told = (text: string) => renderFailure(explainFailure(new RrError("UNAVAILABLE", text), { core }), plain);
+    expect(told("No connection established. Last error: Protocol error (2026-01-01T00:00:00.000Z).")).to.contain(
+      "does not speak gRPC",
+    );
+    expect(told("Name resolution failed for target dns:nosuch.invalid:5"))
+      .to.contain("unknown host")
+      .and.contain("is the host's name right?");
+  });
+
   it("list the violations of a request", () => {
     const error = new RrError("INVALID_REQUEST", "the request is not valid", {
       violations: [{ field: "workers", description: "must be 1 to 500" }],

@@ -14,12 +14,15 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect } from "chai";
 import { birthOf, processWorld } from "../../../src/process/birth.ts";
-import { folderPrefix } from "../../../src/spool/leftovers.ts";
+import { ownedPrefix } from "../../../src/process/owned-folder.ts";
+import { FOLDER_PREFIX } from "../../../src/spool/leftovers.ts";
 import { Spool } from "../../../src/spool/spool.ts";
 import { CANNOT_WRITE, NO_FOLDER, type SpoolFile, STORED } from "../../../src/spool/spool-file.ts";
 import { eventually } from "../../support/eventually.ts";
 import { memoryLog } from "../../support/memory-log.ts";
 import { ROOT, skip } from "../../support/php.ts";
+
+const prefixOf = (world: string, pid: number, birth: string) => ownedPrefix(FOLDER_PREFIX, { world, pid, birth });
 
 describe("spool", () => {
   let base: string;
@@ -63,7 +66,7 @@ describe("spool", () => {
     expect(statSync(join(file.path, "..")).mode & 0o777).to.equal(0o700);
     expect(statSync(join(file.path, "../..")).mode & 0o777).to.equal(0o711);
     const [folder] = readdirSync(base);
-    expect(folder!.startsWith(folderPrefix(processWorld(), process.pid, birthOf(process.pid)!))).to.equal(true);
+    expect(folder!.startsWith(prefixOf(processWorld(), process.pid, birthOf(process.pid)!))).to.equal(true);
   });
 
   it("stores empty files", async () => {
@@ -168,12 +171,12 @@ describe("spool", () => {
       return name;
     };
     // Process ids are below 2^22: this one has never been.
-    const dead = make(`${folderPrefix(processWorld(), 99_999_999, "1")}abc`, "own-own/upload1", "own-own/upload2");
-    const alive = make(`${folderPrefix(processWorld(), process.pid, birthOf(process.pid)!)}abc`, "own-own/upload1");
-    const elsewhere = make(`${folderPrefix("00000000", 99_999_999, "1")}abc`, "own-own/upload1");
+    const dead = make(`${prefixOf(processWorld(), 99_999_999, "1")}abc`, "own-own/upload1", "own-own/upload2");
+    const alive = make(`${prefixOf(processWorld(), process.pid, birthOf(process.pid)!)}abc`, "own-own/upload1");
+    const elsewhere = make(`${prefixOf("00000000", 99_999_999, "1")}abc`, "own-own/upload1");
     const foreign = make("php-uploads", "own-own/upload1");
-    const mixed = make(`${folderPrefix(processWorld(), 99_999_998, "1")}abc`, "own-own/upload1", "own-own/notes.txt");
-    const link = `${folderPrefix(processWorld(), 99_999_997, "1")}abc`;
+    const mixed = make(`${prefixOf(processWorld(), 99_999_998, "1")}abc`, "own-own/upload1", "own-own/notes.txt");
+    const link = `${prefixOf(processWorld(), 99_999_997, "1")}abc`;
     symlinkSync(join(base, foreign), join(base, link));
     await spool.clean();
     expect(readdirSync(base)).to.have.members([alive, elsewhere, foreign, mixed, link]);

@@ -13,7 +13,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file roadrunner/server/v1/server_service.proto.
  */
 export const file_roadrunner_server_v1_server_service: GenFile = /*@__PURE__*/
-  fileDesc("Cilyb2FkcnVubmVyL3NlcnZlci92MS9zZXJ2ZXJfc2VydmljZS5wcm90bxIUcm9hZHJ1bm5lci5zZXJ2ZXIudjEipQEKDVNlcnZlclByb2Nlc3MSCwoDcGlkGAEgASgNEi8KBHJvbGUYAiABKA4yIS5yb2FkcnVubmVyLnNlcnZlci52MS5Qcm9jZXNzUm9sZRIuCgpzdGFydF90aW1lGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIUCgxtZW1vcnlfYnl0ZXMYBCABKAQSEAoIcmVzdGFydHMYBSABKA0iFgoUR2V0U2VydmVySW5mb1JlcXVlc3Qi/gIKFUdldFNlcnZlckluZm9SZXNwb25zZRIPCgd2ZXJzaW9uGAEgASgJEjAKBXN0YXRlGAIgASgOMiEucm9hZHJ1bm5lci5zZXJ2ZXIudjEuU2VydmVyU3RhdGUSLgoKc3RhcnRfdGltZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEwoLY29uZmlnX2ZpbGUYBCABKAkSGQoRd29ya2luZ19kaXJlY3RvcnkYBSABKAkSGQoRY29udHJvbF9hZGRyZXNzZXMYBiADKAkSFgoOaHR0cF9hZGRyZXNzZXMYByADKAkSNgoJcHJvY2Vzc2VzGAggAygLMiMucm9hZHJ1bm5lci5zZXJ2ZXIudjEuU2VydmVyUHJvY2VzcxINCgVwb29scxgJIAMoCRIUCgxub2RlX3ZlcnNpb24YCiABKAkSMgoGaGVhbHRoGAwgASgLMiIucm9hZHJ1bm5lci5zZXJ2ZXIudjEuU2VydmVySGVhbHRoIj4KDEhlYWx0aFJlcG9ydBIPCgdoZWFsdGh5GAEgASgIEg0KBXJlYWR5GAIgASgIEg4KBnJlYXNvbhgDIAEoCSKVAgoMU2VydmVySGVhbHRoEjAKBXN0YXRlGAEgASgOMiEucm9hZHJ1bm5lci5zZXJ2ZXIudjEuU2VydmVyU3RhdGUSDwoHc3RhcnRlZBgCIAEoCBIyCgZzZXJ2ZXIYAyABKAsyIi5yb2FkcnVubmVyLnNlcnZlci52MS5IZWFsdGhSZXBvcnQSPAoFcG9vbHMYBCADKAsyLS5yb2FkcnVubmVyLnNlcnZlci52MS5TZXJ2ZXJIZWFsdGguUG9vbHNFbnRyeRpQCgpQb29sc0VudHJ5EgsKA2tleRgBIAEoCRIxCgV2YWx1ZRgCIAEoCzIiLnJvYWRydW5uZXIuc2VydmVyLnYxLkhlYWx0aFJlcG9ydDoCOAEiEgoQR2V0SGVhbHRoUmVxdWVzdCJHChFHZXRIZWFsdGhSZXNwb25zZRIyCgZoZWFsdGgYASABKAsyIi5yb2FkcnVubmVyLnNlcnZlci52MS5TZXJ2ZXJIZWFsdGgiEAoOVW5kcmFpblJlcXVlc3QiQwoPVW5kcmFpblJlc3BvbnNlEjAKBXN0YXRlGAEgASgOMiEucm9hZHJ1bm5lci5zZXJ2ZXIudjEuU2VydmVyU3RhdGUiSgoMRHJhaW5SZXF1ZXN0EjoKB3RpbWVvdXQYASABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25CDrpIC6oBCCIECICjBTIAIiYKDURyYWluUmVzcG9uc2USFQoNY2FsbHNfcnVubmluZxgBIAEoDSJNCg9TaHV0ZG93blJlcXVlc3QSOgoHdGltZW91dBgBIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkIOukgLqgEIIgQIgKMFMgAiHwoQU2h1dGRvd25SZXNwb25zZRILCgNwaWQYASABKA0qlgEKC1NlcnZlclN0YXRlEhwKGFNFUlZFUl9TVEFURV9VTlNQRUNJRklFRBAAEhkKFVNFUlZFUl9TVEFURV9TVEFSVElORxABEhgKFFNFUlZFUl9TVEFURV9TRVJWSU5HEAISGQoVU0VSVkVSX1NUQVRFX0RSQUlOSU5HEAMSGQoVU0VSVkVSX1NUQVRFX1NUT1BQSU5HEAQqYgoLUHJvY2Vzc1JvbGUSHAoYUFJPQ0VTU19ST0xFX1VOU1BFQ0lGSUVEEAASFQoRUFJPQ0VTU19ST0xFX0NPUkUQARIeChpQUk9DRVNTX1JPTEVfSFRUUF9GUk9OVEVORBACMvUDCg1TZXJ2ZXJTZXJ2aWNlEm0KDUdldFNlcnZlckluZm8SKi5yb2FkcnVubmVyLnNlcnZlci52MS5HZXRTZXJ2ZXJJbmZvUmVxdWVzdBorLnJvYWRydW5uZXIuc2VydmVyLnYxLkdldFNlcnZlckluZm9SZXNwb25zZSIDkAIBEmEKCUdldEhlYWx0aBImLnJvYWRydW5uZXIuc2VydmVyLnYxLkdldEhlYWx0aFJlcXVlc3QaJy5yb2FkcnVubmVyLnNlcnZlci52MS5HZXRIZWFsdGhSZXNwb25zZSIDkAIBElUKBURyYWluEiIucm9hZHJ1bm5lci5zZXJ2ZXIudjEuRHJhaW5SZXF1ZXN0GiMucm9hZHJ1bm5lci5zZXJ2ZXIudjEuRHJhaW5SZXNwb25zZSIDkAICElsKB1VuZHJhaW4SJC5yb2FkcnVubmVyLnNlcnZlci52MS5VbmRyYWluUmVxdWVzdBolLnJvYWRydW5uZXIuc2VydmVyLnYxLlVuZHJhaW5SZXNwb25zZSIDkAICEl4KCFNodXRkb3duEiUucm9hZHJ1bm5lci5zZXJ2ZXIudjEuU2h1dGRvd25SZXF1ZXN0GiYucm9hZHJ1bm5lci5zZXJ2ZXIudjEuU2h1dGRvd25SZXNwb25zZSIDkAICYgZwcm90bzM", [file_buf_validate_validate, file_google_protobuf_duration, file_google_protobuf_timestamp]);
+  fileDesc("Cilyb2FkcnVubmVyL3NlcnZlci92MS9zZXJ2ZXJfc2VydmljZS5wcm90bxIUcm9hZHJ1bm5lci5zZXJ2ZXIudjEipQEKDVNlcnZlclByb2Nlc3MSCwoDcGlkGAEgASgNEi8KBHJvbGUYAiABKA4yIS5yb2FkcnVubmVyLnNlcnZlci52MS5Qcm9jZXNzUm9sZRIuCgpzdGFydF90aW1lGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIUCgxtZW1vcnlfYnl0ZXMYBCABKAQSEAoIcmVzdGFydHMYBSABKA0iFgoUR2V0U2VydmVySW5mb1JlcXVlc3QiwwMKFUdldFNlcnZlckluZm9SZXNwb25zZRIPCgd2ZXJzaW9uGAEgASgJEjAKBXN0YXRlGAIgASgOMiEucm9hZHJ1bm5lci5zZXJ2ZXIudjEuU2VydmVyU3RhdGUSLgoKc3RhcnRfdGltZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEwoLY29uZmlnX2ZpbGUYBCABKAkSGQoRd29ya2luZ19kaXJlY3RvcnkYBSABKAkSGQoRY29udHJvbF9hZGRyZXNzZXMYBiADKAkSFgoOaHR0cF9hZGRyZXNzZXMYByADKAkSNgoJcHJvY2Vzc2VzGAggAygLMiMucm9hZHJ1bm5lci5zZXJ2ZXIudjEuU2VydmVyUHJvY2VzcxINCgVwb29scxgJIAMoCRIUCgxub2RlX3ZlcnNpb24YCiABKAkSMQoJZnJvbnRlbmRzGAsgAygLMh4ucm9hZHJ1bm5lci5zZXJ2ZXIudjEuRnJvbnRlbmQSMgoGaGVhbHRoGAwgASgLMiIucm9hZHJ1bm5lci5zZXJ2ZXIudjEuU2VydmVySGVhbHRoEhAKCHdhcm5pbmdzGA0gAygJIm4KCEZyb250ZW5kEjIKBXN0YXRlGAEgASgOMiMucm9hZHJ1bm5lci5zZXJ2ZXIudjEuRnJvbnRlbmRTdGF0ZRILCgNwaWQYAiABKA0SEAoIcmVzdGFydHMYAyABKA0SDwoHcHJvYmxlbRgEIAEoCSI+CgxIZWFsdGhSZXBvcnQSDwoHaGVhbHRoeRgBIAEoCBINCgVyZWFkeRgCIAEoCBIOCgZyZWFzb24YAyABKAkilQIKDFNlcnZlckhlYWx0aBIwCgVzdGF0ZRgBIAEoDjIhLnJvYWRydW5uZXIuc2VydmVyLnYxLlNlcnZlclN0YXRlEg8KB3N0YXJ0ZWQYAiABKAgSMgoGc2VydmVyGAMgASgLMiIucm9hZHJ1bm5lci5zZXJ2ZXIudjEuSGVhbHRoUmVwb3J0EjwKBXBvb2xzGAQgAygLMi0ucm9hZHJ1bm5lci5zZXJ2ZXIudjEuU2VydmVySGVhbHRoLlBvb2xzRW50cnkaUAoKUG9vbHNFbnRyeRILCgNrZXkYASABKAkSMQoFdmFsdWUYAiABKAsyIi5yb2FkcnVubmVyLnNlcnZlci52MS5IZWFsdGhSZXBvcnQ6AjgBIhIKEEdldEhlYWx0aFJlcXVlc3QiRwoRR2V0SGVhbHRoUmVzcG9uc2USMgoGaGVhbHRoGAEgASgLMiIucm9hZHJ1bm5lci5zZXJ2ZXIudjEuU2VydmVySGVhbHRoIhAKDlVuZHJhaW5SZXF1ZXN0IkMKD1VuZHJhaW5SZXNwb25zZRIwCgVzdGF0ZRgBIAEoDjIhLnJvYWRydW5uZXIuc2VydmVyLnYxLlNlcnZlclN0YXRlIkoKDERyYWluUmVxdWVzdBI6Cgd0aW1lb3V0GAEgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQg66SAuqAQgiBAiAowUyACImCg1EcmFpblJlc3BvbnNlEhUKDWNhbGxzX3J1bm5pbmcYASABKA0iTQoPU2h1dGRvd25SZXF1ZXN0EjoKB3RpbWVvdXQYASABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25CDrpIC6oBCCIECICjBTIAIh8KEFNodXRkb3duUmVzcG9uc2USCwoDcGlkGAEgASgNKpYBCgtTZXJ2ZXJTdGF0ZRIcChhTRVJWRVJfU1RBVEVfVU5TUEVDSUZJRUQQABIZChVTRVJWRVJfU1RBVEVfU1RBUlRJTkcQARIYChRTRVJWRVJfU1RBVEVfU0VSVklORxACEhkKFVNFUlZFUl9TVEFURV9EUkFJTklORxADEhkKFVNFUlZFUl9TVEFURV9TVE9QUElORxAEKmIKC1Byb2Nlc3NSb2xlEhwKGFBST0NFU1NfUk9MRV9VTlNQRUNJRklFRBAAEhUKEVBST0NFU1NfUk9MRV9DT1JFEAESHgoaUFJPQ0VTU19ST0xFX0hUVFBfRlJPTlRFTkQQAiq9AQoNRnJvbnRlbmRTdGF0ZRIeChpGUk9OVEVORF9TVEFURV9VTlNQRUNJRklFRBAAEhoKFkZST05URU5EX1NUQVRFX1dBSVRJTkcQARIbChdGUk9OVEVORF9TVEFURV9TVEFSVElORxACEhwKGEZST05URU5EX1NUQVRFX0xJU1RFTklORxADEhoKFkZST05URU5EX1NUQVRFX0NMT1NJTkcQBBIZChVGUk9OVEVORF9TVEFURV9DTE9TRUQQBTL1AwoNU2VydmVyU2VydmljZRJtCg1HZXRTZXJ2ZXJJbmZvEioucm9hZHJ1bm5lci5zZXJ2ZXIudjEuR2V0U2VydmVySW5mb1JlcXVlc3QaKy5yb2FkcnVubmVyLnNlcnZlci52MS5HZXRTZXJ2ZXJJbmZvUmVzcG9uc2UiA5ACARJhCglHZXRIZWFsdGgSJi5yb2FkcnVubmVyLnNlcnZlci52MS5HZXRIZWFsdGhSZXF1ZXN0Gicucm9hZHJ1bm5lci5zZXJ2ZXIudjEuR2V0SGVhbHRoUmVzcG9uc2UiA5ACARJVCgVEcmFpbhIiLnJvYWRydW5uZXIuc2VydmVyLnYxLkRyYWluUmVxdWVzdBojLnJvYWRydW5uZXIuc2VydmVyLnYxLkRyYWluUmVzcG9uc2UiA5ACAhJbCgdVbmRyYWluEiQucm9hZHJ1bm5lci5zZXJ2ZXIudjEuVW5kcmFpblJlcXVlc3QaJS5yb2FkcnVubmVyLnNlcnZlci52MS5VbmRyYWluUmVzcG9uc2UiA5ACAhJeCghTaHV0ZG93bhIlLnJvYWRydW5uZXIuc2VydmVyLnYxLlNodXRkb3duUmVxdWVzdBomLnJvYWRydW5uZXIuc2VydmVyLnYxLlNodXRkb3duUmVzcG9uc2UiA5ACAmIGcHJvdG8z", [file_buf_validate_validate, file_google_protobuf_duration, file_google_protobuf_timestamp]);
 
 /**
  * A process of the server other than the workers.
@@ -156,11 +156,25 @@ export type GetServerInfoResponse = Message<"roadrunner.server.v1.GetServerInfoR
   nodeVersion: string;
 
   /**
+   * Places for HTTP frontends, those without a process as well.
+   *
+   * @generated from field: repeated roadrunner.server.v1.Frontend frontends = 11;
+   */
+  frontends: Frontend[];
+
+  /**
    * Whether it works and takes calls, and why not.
    *
    * @generated from field: roadrunner.server.v1.ServerHealth health = 12;
    */
   health?: ServerHealth | undefined;
+
+  /**
+   * What works, but should be changed, in words.
+   *
+   * @generated from field: repeated string warnings = 13;
+   */
+  warnings: string[];
 };
 
 /**
@@ -169,6 +183,48 @@ export type GetServerInfoResponse = Message<"roadrunner.server.v1.GetServerInfoR
  */
 export const GetServerInfoResponseSchema: GenMessage<GetServerInfoResponse> = /*@__PURE__*/
   messageDesc(file_roadrunner_server_v1_server_service, 2);
+
+/**
+ * A place for an HTTP frontend. It outlives its processes: when one ends another one is started.
+ *
+ * @generated from message roadrunner.server.v1.Frontend
+ */
+export type Frontend = Message<"roadrunner.server.v1.Frontend"> & {
+  /**
+   * What it is doing.
+   *
+   * @generated from field: roadrunner.server.v1.FrontendState state = 1;
+   */
+  state: FrontendState;
+
+  /**
+   * Process id. 0: there is no process now.
+   *
+   * @generated from field: uint32 pid = 2;
+   */
+  pid: number;
+
+  /**
+   * How often a process was started after the first one.
+   *
+   * @generated from field: uint32 restarts = 3;
+   */
+  restarts: number;
+
+  /**
+   * Why it takes no connections, or cannot reach the core. Empty: all is well.
+   *
+   * @generated from field: string problem = 4;
+   */
+  problem: string;
+};
+
+/**
+ * Describes the message roadrunner.server.v1.Frontend.
+ * Use `create(FrontendSchema)` to create a new message.
+ */
+export const FrontendSchema: GenMessage<Frontend> = /*@__PURE__*/
+  messageDesc(file_roadrunner_server_v1_server_service, 3);
 
 /**
  * How the server or one of its pools is.
@@ -203,7 +259,7 @@ export type HealthReport = Message<"roadrunner.server.v1.HealthReport"> & {
  * Use `create(HealthReportSchema)` to create a new message.
  */
 export const HealthReportSchema: GenMessage<HealthReport> = /*@__PURE__*/
-  messageDesc(file_roadrunner_server_v1_server_service, 3);
+  messageDesc(file_roadrunner_server_v1_server_service, 4);
 
 /**
  * How the server is, and each of its pools.
@@ -245,7 +301,7 @@ export type ServerHealth = Message<"roadrunner.server.v1.ServerHealth"> & {
  * Use `create(ServerHealthSchema)` to create a new message.
  */
 export const ServerHealthSchema: GenMessage<ServerHealth> = /*@__PURE__*/
-  messageDesc(file_roadrunner_server_v1_server_service, 4);
+  messageDesc(file_roadrunner_server_v1_server_service, 5);
 
 /**
  * No choice to make.
@@ -260,7 +316,7 @@ export type GetHealthRequest = Message<"roadrunner.server.v1.GetHealthRequest"> 
  * Use `create(GetHealthRequestSchema)` to create a new message.
  */
 export const GetHealthRequestSchema: GenMessage<GetHealthRequest> = /*@__PURE__*/
-  messageDesc(file_roadrunner_server_v1_server_service, 5);
+  messageDesc(file_roadrunner_server_v1_server_service, 6);
 
 /**
  * How the server is.
@@ -281,7 +337,7 @@ export type GetHealthResponse = Message<"roadrunner.server.v1.GetHealthResponse"
  * Use `create(GetHealthResponseSchema)` to create a new message.
  */
 export const GetHealthResponseSchema: GenMessage<GetHealthResponse> = /*@__PURE__*/
-  messageDesc(file_roadrunner_server_v1_server_service, 6);
+  messageDesc(file_roadrunner_server_v1_server_service, 7);
 
 /**
  * No choice to make.
@@ -296,7 +352,7 @@ export type UndrainRequest = Message<"roadrunner.server.v1.UndrainRequest"> & {
  * Use `create(UndrainRequestSchema)` to create a new message.
  */
 export const UndrainRequestSchema: GenMessage<UndrainRequest> = /*@__PURE__*/
-  messageDesc(file_roadrunner_server_v1_server_service, 7);
+  messageDesc(file_roadrunner_server_v1_server_service, 8);
 
 /**
  * What came of it.
@@ -317,7 +373,7 @@ export type UndrainResponse = Message<"roadrunner.server.v1.UndrainResponse"> & 
  * Use `create(UndrainResponseSchema)` to create a new message.
  */
 export const UndrainResponseSchema: GenMessage<UndrainResponse> = /*@__PURE__*/
-  messageDesc(file_roadrunner_server_v1_server_service, 8);
+  messageDesc(file_roadrunner_server_v1_server_service, 9);
 
 /**
  * How long to wait.
@@ -338,7 +394,7 @@ export type DrainRequest = Message<"roadrunner.server.v1.DrainRequest"> & {
  * Use `create(DrainRequestSchema)` to create a new message.
  */
 export const DrainRequestSchema: GenMessage<DrainRequest> = /*@__PURE__*/
-  messageDesc(file_roadrunner_server_v1_server_service, 9);
+  messageDesc(file_roadrunner_server_v1_server_service, 10);
 
 /**
  * What was reached.
@@ -359,7 +415,7 @@ export type DrainResponse = Message<"roadrunner.server.v1.DrainResponse"> & {
  * Use `create(DrainResponseSchema)` to create a new message.
  */
 export const DrainResponseSchema: GenMessage<DrainResponse> = /*@__PURE__*/
-  messageDesc(file_roadrunner_server_v1_server_service, 10);
+  messageDesc(file_roadrunner_server_v1_server_service, 11);
 
 /**
  * How long to wait.
@@ -380,7 +436,7 @@ export type ShutdownRequest = Message<"roadrunner.server.v1.ShutdownRequest"> & 
  * Use `create(ShutdownRequestSchema)` to create a new message.
  */
 export const ShutdownRequestSchema: GenMessage<ShutdownRequest> = /*@__PURE__*/
-  messageDesc(file_roadrunner_server_v1_server_service, 11);
+  messageDesc(file_roadrunner_server_v1_server_service, 12);
 
 /**
  * Who will end.
@@ -401,7 +457,7 @@ export type ShutdownResponse = Message<"roadrunner.server.v1.ShutdownResponse"> 
  * Use `create(ShutdownResponseSchema)` to create a new message.
  */
 export const ShutdownResponseSchema: GenMessage<ShutdownResponse> = /*@__PURE__*/
-  messageDesc(file_roadrunner_server_v1_server_service, 12);
+  messageDesc(file_roadrunner_server_v1_server_service, 13);
 
 /**
  * What a server is doing.
@@ -498,6 +554,68 @@ export type ProcessRole = (typeof ProcessRole)[keyof typeof ProcessRole] | Unkno
  */
 export const ProcessRoleSchema: GenEnum<ProcessRole> = /*@__PURE__*/
   enumDesc(file_roadrunner_server_v1_server_service, 1);
+
+/**
+ * What a place for an HTTP frontend is doing.
+ *
+ * @generated from enum roadrunner.server.v1.FrontendState
+ */
+export const FrontendState = {
+  /**
+   * Not set.
+   *
+   * @generated from enum value: FRONTEND_STATE_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * The last process ended or could not be started: the next attempt comes after a pause.
+   *
+   * @generated from enum value: FRONTEND_STATE_WAITING = 1;
+   */
+  WAITING: 1,
+
+  /**
+   * A process is being started and takes no connections yet.
+   *
+   * @generated from enum value: FRONTEND_STATE_STARTING = 2;
+   */
+  STARTING: 2,
+
+  /**
+   * It takes connections.
+   *
+   * @generated from enum value: FRONTEND_STATE_LISTENING = 3;
+   */
+  LISTENING: 3,
+
+  /**
+   * It finishes what runs and ends.
+   *
+   * @generated from enum value: FRONTEND_STATE_CLOSING = 4;
+   */
+  CLOSING: 4,
+
+  /**
+   * It has ended for good.
+   *
+   * @generated from enum value: FRONTEND_STATE_CLOSED = 5;
+   */
+  CLOSED: 5,
+} as const;
+
+/**
+ * What a place for an HTTP frontend is doing.
+ *
+ * @generated from enum roadrunner.server.v1.FrontendState
+ */
+export type FrontendState = (typeof FrontendState)[keyof typeof FrontendState] | UnknownEnum;
+
+/**
+ * Describes the enum roadrunner.server.v1.FrontendState.
+ */
+export const FrontendStateSchema: GenEnum<FrontendState> = /*@__PURE__*/
+  enumDesc(file_roadrunner_server_v1_server_service, 2);
 
 /**
  * The server as a whole.
