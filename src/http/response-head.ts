@@ -54,11 +54,25 @@ const CACHED_HEADS_MAX = 256;
 const jsonHeads = new Map<string, ResponseHead>();
 const protoHeads = new Map<string, ResponseHead>();
 
+/** Many times what any client takes. A head is decoded at once, and nobody else is served meanwhile. */
+const HEAD_BYTES_MAX = 256 * 1024;
+const HEADERS_MAX = 1_000;
+
 function decode(context: Uint8Array, codec: Codec): ResponseHead {
+  if (context.length > HEAD_BYTES_MAX) throw tooLarge(`${context.length} bytes`, `${HEAD_BYTES_MAX}`);
   const [status, headers] = codec === Codec.PROTO ? readProto(context) : readJson(context);
   if (!Number.isInteger(status) || status < 100 || status > 599)
     throw new RrError("WORKER_ERROR", `unknown status code from worker: ${status}`, { metadata: { status } });
+  const count = headers.reduce((sum, [, values]) => sum + values.length, 0);
+  if (count > HEADERS_MAX) throw tooLarge(`${count} headers`, `${HEADERS_MAX}`);
   return sortHeaders(status, headers);
+}
+
+function tooLarge(size: string, allowed: string): RrError {
+  return new RrError(
+    "PROTOCOL_VIOLATION",
+    `the head of the worker's response has ${size}, and ${allowed} are allowed: send such data in the body`,
+  );
 }
 
 type RawHeaders = [name: string, values: string[]][];

@@ -60,6 +60,46 @@ describe("FastCGI by its records", function () {
     one.socket.destroy();
   };
 
+  it("read no more of a web server that does not read what it is answered, and then go on", async () => {
+    const one = client();
+    one.socket.pause();
+    const unknown = Buffer.concat(Array.from({ length: 8_192 }, () => encodeRecord(99, 0)));
+    let written = 0;
+    while (written < 64 * MEBIBYTE) {
+      written += unknown.length;
+      if (one.socket.write(unknown)) continue;
+      const isGoingOn = await Promise.race([
+        new Promise<boolean>((resolve) => one.socket.once("drain", () => resolve(true))),
+        new Promise<boolean>((resolve) => setTimeout(resolve, 500, false)),
+      ]);
+      if (!isGoingOn) break;
+    }
+    expect(written, "bytes that it took").to.be.below(16 * MEBIBYTE);
+    one.socket.resume();
+    await within(LIMIT_MS, "all of it was answered", one.counted(written / 8));
+    one.records.splice(0);
+    await serves(one);
+  });
+
+  it("answer 400 to headers that could be taken for more than one, and to methods and targets that are none", async () => {
+    const broken: Record<string, string>[] = [
+      { HTTP_X_A: "a\r\nX-B: b" },
+      { HTTP_X_A: "a\nb" },
+      { HTTP_X_A: "a\0b" },
+      { "HTTP_X A": "b" },
+      { HTTP_HOST: "a b" },
+      { HTTP_HOST: "a:99999" },
+      { REQUEST_URI: "/a b" },
+      { REQUEST_URI: "/a\r\n" },
+    ];
+    for (const more of broken) {
+      const one = client();
+      const { head } = await one.request(1, params("/echo?x", more));
+      expect(head, JSON.stringify(more)).to.match(/^Status: 400 /);
+      one.socket.destroy();
+    }
+  });
+
   it("listens nowhere else", () => {
     expect(server.address("http")).to.match(/^fastcgi:\/\//);
     expect(server.output.join("\n")).not.to.match(/^ {2}http +http:/m);

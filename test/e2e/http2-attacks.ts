@@ -63,6 +63,16 @@ export const ATTACKS: readonly Attack[] = [
     ends: /^(GOAWAY \w+, )?closed$/,
   },
   {
+    name: "rapid reset, one after the other: the client is told that it is too much",
+    run: async (wire) => {
+      for (let at = 0; at < 3_000 && !wire.closed && !wire.goaway; at += 10) {
+        wire.write(...streams(10, 1 + 2 * at).flatMap((id) => [get(id), rstStream(id)]));
+        await wire.ping();
+      }
+    },
+    ends: /^GOAWAY ENHANCE_YOUR_CALM, closed$/,
+  },
+  {
     name: "made-you-reset (CVE-2025-8671): requests that the server has to take back",
     run: (wire) =>
       flood(wire, 100, (at) =>

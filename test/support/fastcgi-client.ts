@@ -72,6 +72,14 @@ export class FastCgiClient {
     return { head, body: output.subarray(split + 4), protocolStatus: end.content[4]! };
   }
 
+  /** Resolves when so many records have come, of whatever they are. */
+  async counted(records: number): Promise<void> {
+    while (this.records.length < records) {
+      if (this.socket.closed) throw new Error(`closed after ${this.records.length} records`);
+      await new Promise<void>((resolve) => this.#waiters.push(resolve));
+    }
+  }
+
   #wake(): void {
     for (const waiter of this.#waiters.splice(0)) waiter();
   }

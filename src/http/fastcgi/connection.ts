@@ -57,6 +57,10 @@ export class FastCgiConnection {
   #current: Current | undefined;
   #draining = false;
   #ended = false;
+  /** Answers to what was read last: they leave in one write. */
+  #answers: Buffer[] = [];
+  /** The web server does not read what it is answered: nothing more of it is read. */
+  #isCongested = false;
 
   constructor(socket: Socket, limits: FastCgiLimits, handle: StreamHandler, log: Log) {
     this.#socket = socket;
@@ -65,6 +69,7 @@ export class FastCgiConnection {
     this.#log = log;
     socket.setTimeout(limits.headerTimeoutMs, () => this.#timedOut());
     socket.on("data", (chunk: Buffer) => this.#take(chunk));
+    socket.on("drain", () => this.#drained());
     socket.on("error", () => {});
     socket.once("close", () => this.#gone());
   }
@@ -85,6 +90,7 @@ export class FastCgiConnection {
 
   /** No more is written or read; a peer that does not close its side either is not waited for. */
   #end(): void {
+    this.#sendAnswers();
     this.#ended = true;
     this.#socket.end();
     const timer = setTimeout(() => this.#socket.destroy(), LINGER_MS);
@@ -99,6 +105,27 @@ export class FastCgiConnection {
       this.#log.warn({ event: "fastcgi.bad_request" }, `FastCGI connection closed: ${(thrown as Error).message}`);
       this.#socket.destroy();
     }
+    this.#sendAnswers();
+    if (!this.#socket.writableNeedDrain) return;
+    this.#isCongested = true;
+    this.#socket.pause();
+  }
+
+  #sendAnswers(): void {
+    if (this.#answers.length === 0) return;
+    const answers = this.#answers.splice(0);
+    if (this.#socket.writable) this.#socket.write(Buffer.concat(answers));
+  }
+
+  #drained(): void {
+    if (!this.#isCongested) return;
+    this.#isCongested = false;
+    this.#socket.resume();
+  }
+
+  /** A reader has room for more of a body, or a request is over. */
+  #resume(): void {
+    if (!this.#isCongested) this.#socket.resume();
   }
 
   #record({ type, requestId, content }: FastCgiRecord): void {
@@ -116,11 +143,11 @@ export class FastCgiConnection {
     if (content.length < 8) throw new Error("a begin record is too short");
     if (this.#current !== undefined) {
       if (this.#current.id === id) throw new Error(`request ${id} begins a second time`);
-      return void this.#socket.write(encodeEnd(id, ProtocolStatus.cannotMultiplex));
+      return void this.#answers.push(encodeEnd(id, ProtocolStatus.cannotMultiplex));
     }
     const keepConnection = (content[2]! & KEEP_CONNECTION) !== 0;
     if (content.readUInt16BE(0) !== RESPONDER) {
-      this.#socket.write(encodeEnd(id, ProtocolStatus.unknownRole));
+      this.#answers.push(encodeEnd(id, ProtocolStatus.unknownRole));
       if (!keepConnection) this.#end();
       return;
     }
@@ -149,8 +176,10 @@ export class FastCgiConnection {
   }
 
   #serve(current: Current, head: StreamRequestHead): StreamRequest {
+    // Numbers of requests are used again: what belongs to the last one goes before what belongs to this one.
+    this.#sendAnswers();
     this.#socket.setTimeout(0);
-    const request = new StreamRequest(head, () => this.#socket.resume());
+    const request = new StreamRequest(head, () => this.#resume());
     const response = new FastCgiResponse(request, this.#socket, current.id, (complete) =>
       this.#over(current, complete),
     );
@@ -181,6 +210,7 @@ export class FastCgiConnection {
   /** A request whose parameters nobody will look at. */
   #refuse(current: Current, status: number): void {
     current.params = [];
+    this.#sendAnswers();
     const head = { httpVersion: "1.1", method: "GET", url: "/", rawHeaders: [], hasBody: false };
     const nowhere = { remoteAddress: "", remotePort: undefined, localAddress: undefined, localPort: undefined };
     const request = new StreamRequest({ ...head, connection: { ...nowhere, encrypted: false } }, () => {});
@@ -191,7 +221,7 @@ export class FastCgiConnection {
 
   #abort(current: Current): void {
     if (current.response === undefined || current.response.destroyed) return this.#over(current, true);
-    this.#socket.write(encodeEnd(current.id, ProtocolStatus.requestComplete, 1));
+    this.#answers.push(encodeEnd(current.id, ProtocolStatus.requestComplete, 1));
     this.#current = undefined;
     current.request?.destroy();
     current.response.destroy();
@@ -207,7 +237,7 @@ export class FastCgiConnection {
 
   #next({ keepConnection }: Current): void {
     if (!keepConnection || this.#draining) return this.#end();
-    this.#socket.resume();
+    this.#resume();
     this.#socket.setTimeout(this.#limits.keepAliveTimeoutMs);
   }
 
@@ -215,8 +245,8 @@ export class FastCgiConnection {
     if (type === RecordType.getValues) {
       const asked = [...decodePairs(content).keys()].filter((name) => VALUES.has(name));
       const values = Object.fromEntries(asked.map((name) => [name, VALUES.get(name)!]));
-      this.#socket.write(encodeRecord(RecordType.getValuesResult, 0, encodePairs(values)));
-    } else this.#socket.write(encodeRecord(RecordType.unknownType, 0, Buffer.of(type, 0, 0, 0, 0, 0, 0, 0)));
+      this.#answers.push(encodeRecord(RecordType.getValuesResult, 0, encodePairs(values)));
+    } else this.#answers.push(encodeRecord(RecordType.unknownType, 0, Buffer.of(type, 0, 0, 0, 0, 0, 0, 0)));
   }
 
   #timedOut(): void {

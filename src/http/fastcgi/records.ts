@@ -32,27 +32,32 @@ export interface FastCgiRecord {
 
 /** Cuts a stream of bytes into records. */
 export class RecordReader {
-  #rest: Buffer = Buffer.alloc(0);
+  #pieces: Buffer[] = [];
+  #bytes = 0;
+  /** As many are needed for the next record, as far as is known: pieces are joined once they are there. */
+  #neededBytes = HEAD_BYTES;
 
   /** @throws Error if the bytes are no FastCGI */
   *read(chunk: Buffer): Generator<FastCgiRecord> {
-    let bytes = this.#rest.length === 0 ? chunk : Buffer.concat([this.#rest, chunk]);
-    this.#rest = bytes;
-    while (bytes.length >= HEAD_BYTES) {
+    this.#pieces.push(chunk);
+    this.#bytes += chunk.length;
+    while (this.#bytes >= this.#neededBytes) {
+      const bytes = this.#pieces.length === 1 ? this.#pieces[0]! : Buffer.concat(this.#pieces);
+      this.#keep(bytes);
       if (bytes[0] !== VERSION) throw new Error(`the version of the record is ${bytes[0]}, not ${VERSION}`);
       const contentEnd = HEAD_BYTES + bytes.readUInt16BE(4);
       const end = contentEnd + bytes[6]!;
-      if (bytes.length < end) break;
-      const record = {
-        type: bytes[1]!,
-        requestId: bytes.readUInt16BE(2),
-        content: bytes.subarray(HEAD_BYTES, contentEnd),
-      };
-      bytes = bytes.subarray(end);
-      this.#rest = bytes;
-      yield record;
+      this.#neededBytes = end;
+      if (bytes.length < end) return;
+      this.#neededBytes = HEAD_BYTES;
+      this.#keep(bytes.subarray(end));
+      yield { type: bytes[1]!, requestId: bytes.readUInt16BE(2), content: bytes.subarray(HEAD_BYTES, contentEnd) };
     }
-    this.#rest = bytes;
+  }
+
+  #keep(bytes: Buffer): void {
+    this.#pieces = bytes.length === 0 ? [] : [bytes];
+    this.#bytes = bytes.length;
   }
 }
 

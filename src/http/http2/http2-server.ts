@@ -1,10 +1,12 @@
 import { constants, createServer, type ServerHttp2Session, type ServerHttp2Stream } from "node:http2";
 import type { Duplex } from "node:stream";
+import { systemClock } from "../../clock.ts";
 import type { Log } from "../../log.ts";
 import { escapeHighBytes } from "../http1/request-line.ts";
 import type { StreamHandler } from "../listener.ts";
 import { type ConnectionInfo, StreamRequest } from "../stream-request.ts";
 import { Http2Response } from "./http2-response.ts";
+import { ResetBudget, resetLimits } from "./reset-budget.ts";
 import { blameClient, isDeaf } from "./session-end.ts";
 
 export interface Http2Settings {
@@ -18,13 +20,18 @@ export interface Http2Settings {
 /** How long a session that is over may stay, or twice that. Looking at one takes less than a microsecond. */
 const SWEEP_MS = 500;
 
+const OWN_ENDS: ReadonlySet<number> = new Set([constants.NGHTTP2_NO_ERROR, constants.NGHTTP2_INTERNAL_ERROR]);
+
 interface SessionState {
   /** Requests under way. */
   streams: number;
   /** It is closing, and the last sweep found no request under way. */
   idle: boolean;
   readonly info: ConnectionInfo;
+  readonly resets: ResetBudget;
 }
+
+const RESET_LIMITS = resetLimits(process.versions.node);
 
 /** Serves connections that somebody else accepted and knows to speak HTTP/2. */
 export class Http2Connections {
@@ -39,6 +46,7 @@ export class Http2Connections {
     this.#settings = settings;
     this.#handle = handle;
     this.#server = createServer({
+      ...RESET_LIMITS.options,
       settings: {
         maxConcurrentStreams: settings.maxConcurrentStreams,
         maxHeaderListSize: settings.maxHeaderBytes,
@@ -72,7 +80,8 @@ export class Http2Connections {
   #opened(session: ServerHttp2Session): void {
     const { remoteAddress, remotePort, localAddress, localPort } = session.socket;
     const info = { remoteAddress, remotePort, localAddress, localPort, encrypted: session.encrypted === true };
-    const state: SessionState = { streams: 0, idle: false, info };
+    const resets = new ResetBudget(RESET_LIMITS.own, systemClock);
+    const state: SessionState = { streams: 0, idle: false, info, resets };
     this.#sessions.set(session, state);
     this.#sweep ??= setInterval(() => this.#destroyEnded(), SWEEP_MS).unref();
     session.once("close", () => this.#closed(session));
@@ -102,7 +111,8 @@ export class Http2Connections {
   #request(stream: ServerHttp2Stream, hasBody: boolean, pairs: readonly string[]): void {
     // A reset by the client; "close" follows.
     stream.on("error", () => {});
-    const state = this.#sessions.get(stream.session as ServerHttp2Session);
+    const session = stream.session as ServerHttp2Session;
+    const state = this.#sessions.get(session);
     if (state === undefined) return stream.close(constants.NGHTTP2_REFUSED_STREAM);
     const { maxHeaderBytes, requestTimeoutMs } = this.#settings;
     const { method, path, rawHeaders, bytes } = headOf(pairs);
@@ -111,7 +121,12 @@ export class Http2Connections {
     // CONNECT has no path, and nobody here would be its other end.
     if (path === undefined || method === "CONNECT") return stream.respond({ ":status": 501 }, { endStream: true });
     state.streams++;
-    stream.once("close", () => state.streams--);
+    stream.once("close", () => {
+      state.streams--;
+      // What this server has broken off itself is not the client's.
+      if (OWN_ENDS.has(stream.rstCode) || state.resets.spend()) return;
+      session.destroy(new Error("the client took back too many requests"), constants.NGHTTP2_ENHANCE_YOUR_CALM);
+    });
     const head = { httpVersion: "2.0", method, url: path, rawHeaders, connection: state.info, hasBody };
     const request = new StreamRequest(head, () => stream.resume());
     if (hasBody) {

@@ -139,6 +139,26 @@ describe("response head", () => {
       expect(error.message).to.contain(JSON.stringify(context));
     });
 
+  it("refuses heads that no client would take, in little time", () => {
+    const json = (headers: unknown) => Buffer.from(JSON.stringify({ status: 200, headers }));
+    const many = (count: number) => Object.fromEntries(Array.from({ length: count }, (_, at) => [`X-${at}`, ["v"]]));
+    expect(decodeResponseHead(json(many(1_000)), Codec.JSON).headers).to.have.length(2_000);
+    for (const [name, head] of Object.entries({
+      "1,001 headers": json(many(1_001)),
+      "1,001 values": json({ "X-A": Array(1_001).fill("v") }),
+      "300,000 headers": json(many(300_000)),
+      "a header of a megabyte": json({ "X-A": ["x".repeat(1 << 20)] }),
+      "JSON a million deep": Buffer.from(`{"status":200,"headers":${"[".repeat(1e6)}${"]".repeat(1e6)}}`),
+    })) {
+      const startedMs = performance.now();
+      const refused = () => decodeResponseHead(head, Codec.JSON);
+      expect(refused, name)
+        .to.throw(RrError, /are allowed/)
+        .with.property("reason", "PROTOCOL_VIOLATION");
+      expect(performance.now() - startedMs, name).to.be.below(500);
+    }
+  });
+
   it("refuses bytes that are no protobuf", () => {
     const error = failureOf(() => decodeResponseHead(Buffer.from('{"status":200}'), Codec.PROTO));
     expect(error.reason).to.equal("PROTOCOL_VIOLATION");
