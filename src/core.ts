@@ -1,4 +1,3 @@
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type ApiServer, createApiServer } from "./api/server.ts";
 import type { ServerControl } from "./api/server-service.ts";
