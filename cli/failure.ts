@@ -115,8 +115,12 @@ const HINTS: { [Reason in ErrorReason]?: Hint } = {
   BOOT_FAILED: bootHint,
   BOOT_TIMEOUT: bootHint,
   CRASH_LOOP: bootHint,
-  UNAUTHENTICATED: () => "the core wants to know who asks: see its `control` section",
-  PERMISSION_DENIED: () => "the core does not allow this to you: see its `control` section",
+  UNAUTHENTICATED: () =>
+    "an admin makes a token with `rrctl token create`; show it with --token-file or RRCTL_TOKEN_FILE (docs/security.md)",
+  PERMISSION_DENIED: ({ metadata }) =>
+    metadata.role_needed === undefined
+      ? "an admin decides what callers may do: docs/security.md"
+      : `an admin makes a token of the role ${metadata.role_needed} with \`rrctl token create\` (docs/security.md)`,
   UNIMPLEMENTED: (_error, { core }) =>
     `something else than a core answers${core === undefined ? "" : ` at ${core.address}`}, or one of another version than this rrctl`,
   REVISION_COMPACTED: () => "these events are gone: run it without --after",

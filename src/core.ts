@@ -1,4 +1,5 @@
 import { join } from "node:path";
+import { FRONTENDS_ENTRANCE } from "./api/entrance.ts";
 import { type ApiServer, createApiServer } from "./api/server.ts";
 import type { ServerControl } from "./api/server-service.ts";
 import { abortable } from "./async/abortable.ts";
@@ -7,6 +8,7 @@ import { type EndPlan, planEnd } from "./async/end-plan.ts";
 import { systemClock } from "./clock.ts";
 import type { LoadedConfiguration } from "./config/load.ts";
 import { plainConfiguration } from "./config/write.ts";
+import { ControlAddresses } from "./control-addresses.ts";
 import { Dispatcher } from "./dispatch/dispatcher.ts";
 import { RrError } from "./errors.ts";
 import { EventLog } from "./events/event-log.ts";
@@ -56,6 +58,7 @@ export class Core {
   /** The signal that asked while a reset was under way. */
   #resetAgain: string | undefined;
   #api: ApiServer | undefined;
+  #addresses: ControlAddresses | undefined;
   /** Where the frontends of this server find it; "" before it is open. */
   #privateAddress = "";
   #rpc: RpcServer | undefined;
@@ -196,6 +199,7 @@ export class Core {
     await Promise.all(this.#pools.map((pool) => pool.stop(gone, cut)));
     this.#events.record("server.stopped", { message: "all workers have ended" });
     this.#rpc?.close();
+    this.#addresses?.close();
     await Promise.all([frontendsStopped, this.frontends.stopStatus(plan)]);
     await this.#api?.close(gone);
     // What the start had begun has nothing to do any more; it must not open anything later.
@@ -231,7 +235,7 @@ export class Core {
   }
 
   async #openApi(): Promise<void> {
-    const { loaded, log } = this.#options;
+    const { loaded, baseEnv, log } = this.#options;
     const { control, http } = loaded.configuration;
     this.#api = createApiServer({
       dispatcher: this.#dispatcher,
@@ -248,7 +252,13 @@ export class Core {
       spool: this.#spool,
       log: log.child({ channel: "control" }),
     });
-    this.#control.controlAddresses.push(await this.#api.listen(control.listen));
+    this.#addresses = await ControlAddresses.open(this.#api, {
+      configuration: loaded.configuration,
+      env: baseEnv,
+      log: log.child({ channel: "control" }),
+    });
+    this.#control.controlAddresses.push(...this.#addresses.addresses);
+    this.#control.warnings.push(...this.#addresses.warnings);
     await this.#reachablePrivately();
   }
 
@@ -267,10 +277,10 @@ export class Core {
     // Windows has no such sockets in the file system; frontends use the public address there.
     if (process.platform === "win32") return this.#control.controlAddresses[0]!;
     this.#runFolder.restore();
-    const options = { gate: "own", makeFolder: () => this.#runFolder.restore() } as const;
+    const entrance = { ...FRONTENDS_ENTRANCE, makeFolder: () => this.#runFolder.restore() };
     const path = join(this.#runFolder.path, "core.sock");
     if (this.#privateAddress === `unix://${path}`) await api.restoreSockets();
-    else this.#privateAddress = await api.listen({ kind: "unix", path }, options);
+    else this.#privateAddress = await api.listen({ kind: "unix", path }, entrance);
     return this.#privateAddress;
   }
 
@@ -280,8 +290,9 @@ export class Core {
     if (!rpc) return;
     const [pool] = loaded.configuration.pools;
     const rights = socketRightsFor({ user: pool?.user, group: pool?.group });
-    const methods = rpcMethods(this.#dispatcher, () => JSON.stringify(plainConfiguration(loaded.message)));
-    this.#rpc = await RpcServer.open(rpc.listen, rights, methods, log.child({ channel: "rpc" }));
+    const channel = log.child({ channel: "rpc" });
+    const json = () => JSON.stringify(plainConfiguration(loaded.message));
+    this.#rpc = await RpcServer.open(rpc.listen, rights, rpcMethods(this.#dispatcher, json, channel), channel);
   }
 
   async #startPools(): Promise<void> {

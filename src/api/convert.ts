@@ -114,6 +114,7 @@ export function toEvent(event: RecordedEvent): MessageInitShape<typeof EventSche
     reason: event.reason,
     message: event.message,
     attributes: event.attributes,
+    actor: event.actor,
   };
 }
 

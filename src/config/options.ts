@@ -1,3 +1,4 @@
+import type { Role } from "../access/role.ts";
 import type { Address, TcpAddress } from "../net/address.ts";
 
 /**
@@ -50,11 +51,27 @@ export interface ReloadRule {
 }
 
 export interface ControlOptions {
-  /** Where the gRPC API listens besides the private socket. */
-  readonly listen: Address;
+  /** Where the gRPC API listens besides the frontends' socket. Undefined: only on the socket that rrctl finds by itself. */
+  readonly listen: Address | undefined;
+  /** Of sockets in the file system, except that of the frontends. */
+  readonly socket: { readonly mode: number; readonly group: string | undefined };
+  /** Of a TCP address. Undefined: nothing is encrypted. */
+  readonly tls: ControlTlsOptions | undefined;
+  /** File of callers' tokens. Undefined: there are none. */
+  readonly tokensFile: string | undefined;
   readonly maxMessageBytes: number;
   /** How many events are kept. */
   readonly eventsKept: number;
+}
+
+/** Paths are absolute. */
+export interface ControlTlsOptions {
+  readonly certFile: string;
+  readonly keyFile: string;
+  /** Undefined: callers are not asked for certificates. */
+  readonly clientCaFile: string | undefined;
+  /** By common name of callers' certificates; "*" for all others. */
+  readonly roles: Readonly<Record<string, Role>>;
 }
 
 export interface LogOptions {

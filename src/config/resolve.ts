@@ -13,9 +13,10 @@ import type {
   UploadOptions,
 } from "./options.ts";
 import { environmentNames, milliseconds, type ResolutionContext } from "./resolution.ts";
+import { resolveControl, resolveRpc } from "./resolve-control.ts";
 import { resolveFileServer, resolveMiddleware } from "./resolve-middleware.ts";
 import { resolvePools } from "./resolve-pool.ts";
-import { addressOf, httpAddressOf, resolveProtocols } from "./resolve-protocols.ts";
+import { httpAddressOf, resolveProtocols } from "./resolve-protocols.ts";
 import { resolveBrowserReload, resolveReload } from "./resolve-reload.ts";
 import { resolveRoutes } from "./resolve-routes.ts";
 
@@ -24,19 +25,14 @@ import { resolveRoutes } from "./resolve-routes.ts";
  * and reported; the result is of use only if nothing was.
  */
 export function resolveConfiguration(message: Configuration, context: ResolutionContext): ServerConfiguration {
-  const control = message.control!;
-  const rpc = message.rpc && { listen: addressOf(message.rpc.listen!, "rpc.listen", context) };
+  const rpc = message.rpc && resolveRpc(message.rpc, context);
   const pools = resolvePools(message, rpc?.listen, context);
   const configuration: ServerConfiguration = {
     configFile: context.configFile,
     workingDirectory: context.workingDirectory,
     gracePeriodMs: milliseconds(message.endure!.gracePeriod),
     drainDelayMs: milliseconds(message.endure!.drainDelay),
-    control: {
-      listen: addressOf(control.listen!, "control.listen", context),
-      maxMessageBytes: Number(control.maxMessageSize),
-      eventsKept: control.eventsKept!,
-    },
+    control: resolveControl(message.control!, context),
     rpc,
     logs: resolveLogs(message.logs!, context),
     onInit: resolveOnInit(message),
@@ -181,7 +177,7 @@ function checkConflicts(
     if (other) report(path, `${other.path} has the address ${plainAddress(other.address)} already: choose another`);
     takers.push({ address, path });
   };
-  take(control.listen, "control.listen");
+  if (control.listen) take(control.listen, "control.listen");
   if (rpc) take(rpc.listen, "rpc.listen");
   if (http?.address) take(http.address, "http.address");
   if (http?.tls) take(http.tls.address, "http.ssl.address");

@@ -19,6 +19,8 @@ export interface FrontendSupervisorOptions {
   readonly servers: readonly (Pick<ServerAssignment, "kind" | "options"> & { readonly socket: ListeningSocket })[];
   /** Where the cores are reached now; asked before every start of a process. */
   readonly cores: () => Promise<readonly string[]>;
+  /** CoreCredentials: what frontends show to cores elsewhere. */
+  readonly credentials?: unknown;
   /** LogOptions. */
   readonly logs: unknown;
   readonly baseEnv: Readonly<Record<string, string | undefined>>;
@@ -116,13 +118,14 @@ export class FrontendSupervisor {
   }
 
   async #startProcess(): Promise<FrontendProcess> {
-    const { servers, cores, logs, nodeArguments, baseEnv, launch = launchProcess } = this.#options;
+    const { servers, cores, credentials, logs, nodeArguments, baseEnv, launch = launchProcess } = this.#options;
     const addresses = await cores();
     const inheritFds = servers.flatMap(({ socket }) => socket.fd ?? []);
     const child = await launch({ command: [process.execPath, ...nodeArguments], env: baseEnv, inheritFds });
     child.send({
       type: "assignment",
       cores: addresses,
+      credentials,
       logs,
       servers: servers.map(({ kind, options, socket: { fd, address } }) => {
         const listenFd = fd === undefined ? undefined : FIRST_INHERITED_FD + inheritFds.indexOf(fd);

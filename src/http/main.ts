@@ -1,5 +1,6 @@
 import "../life/no-debugger.ts";
 import { connectCore } from "../client/core-client.ts";
+import type { CoreCredentials } from "../client/core-credentials.ts";
 import { createDispatchClient } from "../client/dispatch-client.ts";
 import type { FileServerOptions, HttpOptions, LogOptions, StatusOptions } from "../config/options.ts";
 import { RrError } from "../errors.ts";
@@ -49,11 +50,12 @@ let output: LogOutput | undefined;
 /** How long the end waits for lines of the log that a reader or a disk has no room for. */
 const LOG_FLUSH_MS = 500;
 
-async function assigned({ cores, logs, servers }: FrontendAssignment): Promise<void> {
+async function assigned({ cores, credentials, logs, servers }: FrontendAssignment): Promise<void> {
   output = new LogOutput(logs as LogOptions, { colours: terminalColours(process.env) });
   process.on("exit", () => output?.end());
   const log = output.log.child({ channel: "http" });
   processLog = log;
+  const shown = { credentials: credentials as CoreCredentials | undefined };
   const http: Partial<Record<"http" | "https" | "fastcgi", ListenTarget>> = {};
   let options: HttpOptions | undefined;
   for (const server of servers as readonly ServerToServe[])
@@ -61,14 +63,14 @@ async function assigned({ cores, logs, servers }: FrontendAssignment): Promise<v
       listeners.push(await startFileServer({ options: server.options, log, listen: targetOf(server) }));
     else if (server.kind === "status") {
       const listen = targetOf(server);
-      const clients = cores.map((core) => connectCore(core));
+      const clients = cores.map((core) => connectCore(core, shown));
       listeners.push(await startStatusServer({ options: server.options, cores: clients, readiness, log, listen }));
     } else {
       http[server.kind] = targetOf(server);
       options = server.options;
     }
   if (options !== undefined) {
-    const clients = cores.map((core) => connectCore(core));
+    const clients = cores.map((core) => connectCore(core, shown));
     const pools = [...new Set([options.pool, ...options.routes.map(({ pool }) => pool)])];
     const dispatch = createDispatchClient(clients, {
       pools,

@@ -154,7 +154,22 @@ export function receiveBody(settings: ReceptionSettings, receiver: BodyReceiver)
     stop();
     receiver.failed(error, status);
   };
+  // Called by the stream: what its receiver throws would end the process, and not the request alone.
   const onData = (chunk: Buffer): void => {
+    try {
+      received(chunk);
+    } catch (thrown) {
+      fail(RrError.from(thrown));
+    }
+  };
+  const onEnd = (): void => {
+    try {
+      ended();
+    } catch (thrown) {
+      fail(RrError.from(thrown));
+    }
+  };
+  const received = (chunk: Buffer): void => {
     receivedBytes += chunk.length;
     if (receivedBytes > maxBytes) return fail(tooLarge(plan, options.maxRequestBytes));
     idle.refresh();
@@ -167,7 +182,7 @@ export function receiveBody(settings: ReceptionSettings, receiver: BodyReceiver)
     streaming = true;
     receiver.first(Buffer.concat([collected.take(), chunk]));
   };
-  const onEnd = (): void => {
+  const ended = (): void => {
     const whole = collected.take();
     stop();
     if (streaming) receiver.more(EMPTY_BODY, true);

@@ -1,16 +1,24 @@
 import { readFileSync } from "node:fs";
 import { RrError } from "../errors.ts";
 
-/** Numeric ids of a user and a group given by name or number. The user's own group unless another is named. */
-export function resolveIdentity(user: string | undefined, group: string | undefined): { uid?: number; gid?: number } {
+/**
+ * Numeric ids of a user and a group given by name or number. The user's own group unless another is named.
+ *
+ * @param section where they are configured, for messages
+ */
+export function resolveIdentity(
+  user: string | undefined,
+  group: string | undefined,
+  section = "server",
+): { uid?: number; gid?: number } {
   if (user === undefined && group === undefined) return {};
   if (process.platform === "win32")
     throw new RrError(
       "CONFIG_INVALID",
-      `server.user "${user}" cannot be used on Windows: remove it from the configuration`,
+      `${section}.${user === undefined ? "group" : "user"} "${user ?? group}" cannot be used on Windows: remove it from the configuration`,
     );
-  const passwd = user === undefined ? undefined : lookUp("/etc/passwd", user, "server.user");
-  const gid = group === undefined ? passwd?.[3] : lookUp("/etc/group", group, "server.group")[2];
+  const passwd = user === undefined ? undefined : lookUp("/etc/passwd", user, `${section}.user`);
+  const gid = group === undefined ? passwd?.[3] : lookUp("/etc/group", group, `${section}.group`)[2];
   return { ...(passwd && { uid: Number(passwd[2]) }), ...(gid !== undefined && { gid: Number(gid) }) };
 }
 

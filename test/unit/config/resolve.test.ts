@@ -19,7 +19,10 @@ describe("config resolution", () => {
       gracePeriodMs: 30_000,
       drainDelayMs: 0,
       control: {
-        listen: { kind: "tcp", host: "127.0.0.1", port: 6002 },
+        listen: undefined,
+        socket: { mode: 0o600, group: undefined },
+        tls: undefined,
+        tokensFile: undefined,
         maxMessageBytes: 64 * MEGABYTE,
         eventsKept: 10_000,
       },
@@ -171,6 +174,14 @@ describe("config resolution", () => {
       drainDelayMs: 2000,
       control: {
         listen: { kind: "tcp", host: "", port: 7002 },
+        socket: { mode: 0o660, group: "root" },
+        tls: {
+          certFile: join(directory, "control.crt"),
+          keyFile: join(directory, "control.key"),
+          clientCaFile: join(directory, "clients.crt"),
+          roles: { alice: "admin", "*": "viewer" },
+        },
+        tokensFile: join(directory, "control.tokens"),
         maxMessageBytes: 16 * MEGABYTE,
         eventsKept: 500,
       },
@@ -551,7 +562,7 @@ http:
     ],
     [
       "one address for two",
-      'http: {address: "127.0.0.1:6002"}',
+      'http: {address: "127.0.0.1:6002"}\ncontrol: {listen: "127.0.0.1:6002"}',
       "3:17: http.address: control.listen has the address 127.0.0.1:6002 already: choose another",
     ],
     [
