@@ -1,5 +1,7 @@
 import { accessSync, constants, statSync } from "node:fs";
 import { tmpdir } from "node:os";
+import { FloodLimit } from "../async/flood-limit.ts";
+import { systemClock } from "../clock.ts";
 import { RrError } from "../errors.ts";
 import type { Log } from "../log.ts";
 import { SpoolFile, STORED } from "./spool-file.ts";
@@ -21,8 +23,6 @@ export interface FileListener {
 
 /** Bytes of all files together that may wait for the disk. */
 const WAITING_BYTES_MAX = 32 * 1024 * 1024;
-/** A disk that fails does so for every file. */
-const WARNING_PAUSE_MS = 10_000;
 
 /**
  * @param key the setting that names the folder
@@ -43,24 +43,51 @@ export function checkSpoolDirectory(path: string, key: string): void {
   }
 }
 
+/** Files that could not be kept are told of once a second. */
+const FAILURES = { burst: 1, intervalMs: 1_000 };
+
+export interface SpoolFailure {
+  /** The system's words. */
+  readonly problem: string;
+  /** Where the file would have been. */
+  readonly folder: string;
+  /** How many others failed since the last one that was told of. */
+  readonly others: number;
+}
+
 /** Keeps what comes with requests in temporary files until the requests are over. */
 export class Spool {
   readonly #folder: SpoolFolder;
-  readonly #directory: string;
   readonly #bytesMax: number;
-  readonly #log: Log;
   readonly #files = new Set<SpoolFile>();
+  readonly #failures: FloodLimit<string>;
+  #failedFiles = 0;
   #waitingBytes = 0;
   #keptBytes = 0;
-  #warnedMs = Number.NEGATIVE_INFINITY;
   #roomWaiters: (() => void)[] = [];
   #emptyWaiters: (() => void)[] = [];
 
-  constructor({ directory = tmpdir(), bytesMax }: SpoolSettings, log: Log) {
-    this.#directory = directory;
+  /** @param failed hears of files that could not be kept, once a second at most */
+  constructor(
+    { directory: base = tmpdir(), bytesMax }: SpoolSettings,
+    log: Log,
+    failed: (failure: SpoolFailure) => void = () => {},
+  ) {
     this.#bytesMax = bytesMax === 0 ? Number.POSITIVE_INFINITY : bytesMax;
-    this.#log = log;
-    this.#folder = new SpoolFolder(directory, log);
+    this.#folder = new SpoolFolder(base, log);
+    this.#failures = new FloodLimit(systemClock, FAILURES, (problem, others) => {
+      const count = others === 0 ? "" : `, and ${others} more`;
+      log.error(
+        { event: "spool.failed", folder: base, left_out: others || undefined },
+        `a file of a request cannot be kept in ${base}: ${problem}${count}; free space there, or set http.uploads.dir`,
+      );
+      failed({ problem, folder: base, others });
+    });
+  }
+
+  /** Files that could not be kept since the server started. */
+  get failedFiles(): number {
+    return this.#failedFiles;
   }
 
   /** Removes what dead processes left. Never fails. */
@@ -123,7 +150,7 @@ export class Spool {
         listener.wrote(bytes);
       },
       stored: (stored) => {
-        if (stored.error !== STORED) this.#warn(stored);
+        if (stored.error !== STORED) this.#failed(stored);
         listener.stored(stored);
       },
       removed: (removed) => {
@@ -136,14 +163,9 @@ export class Spool {
     return file;
   }
 
-  #warn({ error, problem }: SpoolFile): void {
-    const nowMs = performance.now();
-    if (nowMs - this.#warnedMs < WARNING_PAUSE_MS) return;
-    this.#warnedMs = nowMs;
-    this.#log.warn(
-      { event: "uploads.not_stored", path: this.#directory, error },
-      `what came with a request cannot be kept in ${this.#directory}: ${problem}: PHP gets error ${error} for a file, a large body is refused`,
-    );
+  #failed({ problem }: SpoolFile): void {
+    this.#failedFiles++;
+    this.#failures.add("", problem);
   }
 
   #count(bytes: number): void {

@@ -277,7 +277,7 @@ describe("Uploads", function () {
     expect(status).to.equal(200);
     expect(JSON.parse(body).uploads.f).to.include({ name: "f.txt", size: 0, error: 6, tmpName: "" });
     expect(JSON.parse(body).form).to.deep.equal({ a: "b" });
-    await other.logLine(({ event, msg }) => event === "uploads.not_stored" && msg.includes(dir));
+    await other.logLine(({ event, msg }) => event === "spool.failed" && msg.includes(dir));
     mkdirSync(dir);
     expect(JSON.parse((await upload()).body).uploads.f, "and it is found again").to.include({ size: 4, error: 0 });
     await other.stop();
@@ -318,7 +318,7 @@ describe("Uploads", function () {
     expect(await first).to.equal(0);
     await spoolEmpty("both were removed");
     expect(await upload(700_000)).to.equal(0);
-    await other.logLine(({ event, msg }) => event === "uploads.not_stored" && msg.includes("max_spool_size"));
+    await other.logLine(({ event, msg }) => event === "spool.failed" && msg.includes("max_spool_size"));
     await other.stop();
   });
 
