@@ -21,7 +21,7 @@ describe("A reply that its caller takes slowly", () => {
   let under: SessionUnderTest;
   beforeEach(() => {
     base = mkdtempSync(join(tmpdir(), "rr-slow-test-"));
-    spool = new Spool(base, silentLog);
+    spool = new Spool({ directory: base, bytesMax: 0 }, silentLog);
     clock = new ManualClock();
     spill = spool.spill(64 * MEBIBYTE, () => {}, clock);
     const spillRules = { spill, clock, replyBytesMax: 32 * MEBIBYTE, streamBytesMax: MEBIBYTE };

@@ -16,7 +16,7 @@ describe("Spill", () => {
   let spool: Spool;
   beforeEach(async () => {
     base = await mkdtemp(join(tmpdir(), "rr-spill-test-"));
-    spool = new Spool(base, silentLog);
+    spool = new Spool({ directory: base, bytesMax: 0 }, silentLog);
   });
   afterEach(async () => {
     await spool.close();
