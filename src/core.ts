@@ -215,7 +215,7 @@ export class Core {
       ? `${signal}: all pools are reset`
       : `${signal}: pools are not reset, the server is ${state}`;
     log.info({ signal }, message);
-    this.#events.record("server.signalled", { message, attributes: { signal } });
+    this.#events.record("server.signalled", { message, attributes: { signal }, actor: signal });
     if (!isPossible) return;
     // Signals that come while pools are reset lead to one more reset, as the code may have changed once more.
     if (this.#resetting) {
@@ -223,7 +223,7 @@ export class Core {
       return;
     }
     this.#resetting = true;
-    const results = await Promise.allSettled(this.#pools.map((pool) => pool.reset()));
+    const results = await Promise.allSettled(this.#pools.map((pool) => pool.reset(undefined, signal)));
     this.#resetting = false;
     for (const result of results) {
       if (result.status === "rejected") log.error({ signal }, RrError.from(result.reason).message);

@@ -81,7 +81,7 @@ export function createApiServer(dependencies: ApiDependencies): ApiServer {
     [DispatchService, dispatch.public],
     [PoolService, poolService(dispatcher, stopping.signal)],
     [WorkerService, workerService(dispatcher)],
-    [ServerService, serverService(control, dispatcher)],
+    [ServerService, serverService(control, dispatcher, events)],
     [StatsService, statsService(dispatcher, streams, dependencies.frontendMemoryBytes, stopping.signal)],
     [EventService, eventService(events, stopping.signal)],
     [ConfigService, configService(loaded)],

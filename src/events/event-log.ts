@@ -14,6 +14,10 @@ export const EVENT_TYPES = {
     meaning:
       "a caller of the gRPC API was turned away: it did not say who it is, or may not do this (once a second at most)",
   },
+  "control.secrets_shown": { severity: "warning", meaning: "an admin was shown the configuration with its secrets" },
+  "server.drained": { severity: "warning", meaning: "somebody asked the server to take no new calls" },
+  "server.undrained": { severity: "info", meaning: "a server that was drained takes calls again" },
+  "server.stop_asked": { severity: "info", meaning: "somebody asked the server to end" },
   "server.stopped": { severity: "info", meaning: "all processes of the server have ended" },
   "server.socket_lost": {
     severity: "warning",
@@ -79,6 +83,7 @@ export const EVENT_TYPES = {
   "pool.grown": { severity: "info", meaning: "the dynamic allocator added workers" },
   "pool.shrunk": { severity: "info", meaning: "the dynamic allocator removed workers" },
   "worker.ready": { severity: "info", meaning: "a worker waits for its first call" },
+  "worker.restarted": { severity: "info", meaning: "a worker has a successor because somebody asked for it" },
   "worker.stopped": { severity: "info", meaning: "a worker ended as it was asked to" },
   "worker.exited": { severity: "error", meaning: "a worker ended by itself" },
   "worker.killed": { severity: "warning", meaning: "a worker was killed by the server" },

@@ -17,6 +17,9 @@ const STATUS: Record<WorkerState, readonly [number, string]> = {
   exited: [5, "stopped"],
 };
 
+/** Nobody says who he is there. */
+const ACTOR = "RPC for PHP";
+
 /** What RoadRunner's PHP packages call, on the functions that the gRPC services use. */
 export function rpcMethods(dispatcher: Dispatcher, configurationJson: () => string): RpcMethods {
   const known = (name: unknown): Pool | undefined => dispatcher.pools.find((pool) => pool.name === name);
@@ -38,17 +41,17 @@ export function rpcMethods(dispatcher: Dispatcher, configurationJson: () => stri
     }),
     "informer.Jobs": () => [],
     "informer.AddWorker": async (name) => {
-      await pool(name).addWorker();
+      await pool(name).addWorker(undefined, ACTOR);
       // RoadRunner never sets its answer, so that success is `false`.
       return false;
     },
     "informer.RemoveWorker": async (name) => {
-      await pool(name).removeWorker(undefined);
+      await pool(name).removeWorker(undefined, undefined, ACTOR);
       return false;
     },
     "resetter.List": () => dispatcher.pools.map(({ name }) => name),
     "resetter.Reset": async (name) => {
-      await pool(name).reset();
+      await pool(name).reset(undefined, ACTOR);
       return true;
     },
     "status.Status": (argument) =>
