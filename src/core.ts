@@ -289,8 +289,9 @@ export class Core {
     if (!rpc) return;
     const [pool] = loaded.configuration.pools;
     const rights = socketRightsFor({ user: pool?.user, group: pool?.group });
-    const methods = rpcMethods(this.#dispatcher, () => JSON.stringify(plainConfiguration(loaded.message)));
-    this.#rpc = await RpcServer.open(rpc.listen, rights, methods, log.child({ channel: "rpc" }));
+    const channel = log.child({ channel: "rpc" });
+    const json = () => JSON.stringify(plainConfiguration(loaded.message));
+    this.#rpc = await RpcServer.open(rpc.listen, rights, rpcMethods(this.#dispatcher, json, channel), channel);
   }
 
   async #startPools(): Promise<void> {

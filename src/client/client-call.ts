@@ -205,6 +205,26 @@ export class ClientCall implements CallHandle, StreamedCall, CallProgress {
   // What the core says.
 
   event(event: CallEvent["event"]): void {
+    try {
+      this.#take(event);
+    } catch (thrown) {
+      // All calls share the stream: what is wrong with one must not break it for the others.
+      this.#sinkThrew(RrError.from(thrown));
+    }
+  }
+
+  #sinkThrew(error: RrError): void {
+    this.#stream?.cancel(this.callId);
+    this.#end();
+    try {
+      this.#sink.failed(error);
+    } catch {
+      // It was told what it threw itself.
+    }
+    this.#windowWaiters.wakeAll();
+  }
+
+  #take(event: CallEvent["event"]): void {
     switch (event.case) {
       case "reply":
         this.answered = true;

@@ -143,7 +143,22 @@ export function receiveBody(
     stop();
     receiver.failed(error, status);
   };
+  // Called by the stream: what its receiver throws would end the process, and not the request alone.
   const onData = (chunk: Buffer): void => {
+    try {
+      received(chunk);
+    } catch (thrown) {
+      fail(RrError.from(thrown));
+    }
+  };
+  const onEnd = (): void => {
+    try {
+      ended();
+    } catch (thrown) {
+      fail(RrError.from(thrown));
+    }
+  };
+  const received = (chunk: Buffer): void => {
     receivedBytes += chunk.length;
     if (receivedBytes > maxBytes) return fail(tooLarge(maxBytes));
     idle.refresh();
@@ -158,7 +173,7 @@ export function receiveBody(
     receiver.first(joined(collected));
     collected = [];
   };
-  const onEnd = (): void => {
+  const ended = (): void => {
     stop();
     if (streaming) receiver.more(EMPTY_BODY, true);
     else receiver.whole(joined(collected));

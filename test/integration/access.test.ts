@@ -271,8 +271,10 @@ describe("Who may do what", function () {
 
   it("a worker can be named so that no other one is meant, whatever process id it gets", async () => {
     const operator = withToken(tokens.operator);
-    const { workers } = await operator.workers.listWorkers({ pool: "echo" });
-    const { pid, uid } = workers[0]!;
+    const { pid, uid } = await eventually("a worker was ready and to stay", async () => {
+      const { workers } = await operator.workers.listWorkers({ pool: "echo" });
+      return workers.length === 1 && workers[0]!.state === WorkerState.READY && workers[0]!;
+    });
     expect(uid).to.match(/^[0-9a-f]{8}-\d+$/);
     for (const call of ["killWorker", "restartWorker", "removeWorker"] as const) {
       const error = await reasonOf(operator.workers[call]({ pid, uid: "0badcafe-1" }));

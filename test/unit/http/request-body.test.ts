@@ -54,6 +54,17 @@ describe("request body", () => {
     connection.socket.destroy();
   });
 
+  it("ends its own request alone when something throws on its way", async () => {
+    const { dispatch, port } = await testFrontend();
+    dispatch.answerer = (call) => {
+      if (call.request.moreBody) throw new Error("a bug");
+      call.answer(200, {}, "fine");
+    };
+    const { status } = await send(port, { method: "POST", body: Buffer.alloc(200_000) });
+    expect(status).to.equal(500);
+    expect((await send(port)).body).to.equal("fine");
+  });
+
   it("that is too large is refused so that a client that sends all of it first reads why", async () => {
     const { dispatch, port } = await testFrontend({ maxRequestBytes: 1_000 });
     const { status, headers } = await send(port, { method: "POST", body: Buffer.alloc(5_000_000) });
