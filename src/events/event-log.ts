@@ -139,13 +139,16 @@ export interface EventDetails {
 /** The newest events, numbered, and those who watch them. */
 export class EventLog {
   readonly #clock: Clock;
+  readonly #redact: (text: string) => string;
   readonly #ring: EventRing<RecordedEvent>;
   readonly #floods: FloodLimit<{ type: EventType; details: EventDetails }>;
   #revision = 0;
   readonly #watchers = new Set<(event: RecordedEvent) => void>();
 
-  constructor(capacity: number, clock: Clock = systemClock) {
+  /** @param redact takes secrets out of what is told */
+  constructor(capacity: number, clock: Clock = systemClock, redact: (text: string) => string = (text) => text) {
     this.#clock = clock;
+    this.#redact = redact;
     this.#ring = new EventRing(capacity);
     this.#floods = new FloodLimit(clock, FLOOD_LIMIT, ({ type, details }, leftOut) =>
       this.#add(type, leftOut === 0 ? details : withCount(details, leftOut)),
@@ -163,7 +166,7 @@ export class EventLog {
   }
 
   record(type: EventType, details: EventDetails): void {
-    const kept = bounded(details);
+    const kept = bounded(details, this.#redact);
     if (FLOODS.has(type)) this.#floods.add(`${type} ${kept.pool ?? ""}`, { type, details: kept });
     else this.#add(type, kept);
   }
@@ -203,11 +206,11 @@ export class EventLog {
 }
 
 /** With texts of bounded size, and without attributes that say nothing. */
-function bounded(details: EventDetails): EventDetails {
+function bounded(details: EventDetails, redact: (text: string) => string): EventDetails {
   const attributes: Record<string, string> = {};
   for (const [key, value] of Object.entries(details.attributes ?? {}))
-    if (value !== undefined && value !== "") attributes[key] = beginningOf(String(value), ATTRIBUTE_BYTES_MAX);
-  return { ...details, message: beginningOf(details.message, MESSAGE_BYTES_MAX), attributes };
+    if (value !== undefined && value !== "") attributes[key] = beginningOf(redact(String(value)), ATTRIBUTE_BYTES_MAX);
+  return { ...details, message: beginningOf(redact(details.message), MESSAGE_BYTES_MAX), attributes };
 }
 
 /** The last of a flood speaks for those that were left out. */

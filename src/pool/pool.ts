@@ -23,6 +23,8 @@ export interface PoolDependencies {
   readonly log: Log;
   readonly events: EventLog;
   readonly baseEnv: Readonly<Record<string, string | undefined>>;
+  /** Takes secrets out of what is told of the pool. */
+  readonly redact?: ((text: string) => string) | undefined;
   /** Where the names of pipes are made; by default among the system's temporary files. */
   readonly pipePlace?: PipePlace | undefined;
   /** What starts its processes; children of this process if undefined. */
@@ -43,6 +45,7 @@ export class Pool implements CallOwner, WorkforceOwner {
   readonly createdAtMs: number;
 
   readonly #clock: Clock;
+  readonly #redact: (text: string) => string;
   readonly #reporter: PoolReporter;
   readonly #workforce: Workforce;
   readonly #operations: PoolOperations;
@@ -58,8 +61,10 @@ export class Pool implements CallOwner, WorkforceOwner {
   readonly #idleWaiters = new Waiters();
   readonly #debugBoots = new AbortController();
 
-  constructor(options: PoolOptions, { clock, log, events, baseEnv, pipePlace, openProcesses }: PoolDependencies) {
+  constructor(options: PoolOptions, dependencies: PoolDependencies) {
+    const { clock, log, events, baseEnv, redact = (text) => text, pipePlace, openProcesses } = dependencies;
     this.options = options;
+    this.#redact = redact;
     this.#clock = clock;
     const channel = log.child({ channel: "server", pool: options.name });
     this.#reporter = new PoolReporter(options.name, channel, events, clock);
@@ -103,7 +108,7 @@ export class Pool implements CallOwner, WorkforceOwner {
   }
 
   get stateReason(): string {
-    return this.#workforce.failure?.error.message ?? this.#workforce.trouble;
+    return this.#redact(this.#workforce.failure?.error.message ?? this.#workforce.trouble);
   }
 
   get generation(): number {

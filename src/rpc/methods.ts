@@ -95,7 +95,7 @@ function workerState(pool: Pool, worker: Worker) {
     created: Math.round(startedMs) * 1_000_000,
     memoryUsage: readUsage(worker.pid).memoryBytes,
     CPUPercent: 0,
-    command: pool.options.command.join(" "),
+    command: (pool.options.shownCommand ?? pool.options.command).join(" "),
     statusStr,
   };
 }
