@@ -16,6 +16,7 @@ import { EventLog } from "./events/event-log.ts";
 import { FrontendGroup, SERVER_KINDS } from "./frontends/frontend-group.ts";
 import { type ServerHealth, serverHealth } from "./health/server-health.ts";
 import { ServerLife, type ServerStateName } from "./health/server-state.ts";
+import { floodLimited } from "./log/flood-limited-log.ts";
 import type { LogOutput } from "./log/log-output.ts";
 import type { Log } from "./log.ts";
 import { Pool } from "./pool/pool.ts";
@@ -87,7 +88,15 @@ export class Core {
     const surroundings = { clock: systemClock, log, events: this.#events, baseEnv, redact, pipePlace: this.#runFolder };
     this.#pools = configuration.pools.map((pool) => new Pool(pool, surroundings));
     this.#dispatcher = new Dispatcher(this.#pools);
-    this.#spool = new Spool(configuration.spoolDirectory ?? tmpdir(), options.log.child({ channel: "server" }));
+    this.#spool = new Spool(
+      configuration.spoolDirectory ?? tmpdir(),
+      log.child({ channel: "server" }),
+      ({ problem, folder, others }) =>
+        this.#events.record("spool.failed", {
+          message: `files of requests cannot be kept in ${folder}: ${problem}`,
+          attributes: { folder, left_out: others || undefined },
+        }),
+    );
     this.frontends = new FrontendGroup({
       configuration,
       kinds: options.withFrontends ? SERVER_KINDS : ["status"],
@@ -249,7 +258,7 @@ export class Core {
         ...(http?.routes ?? []).map(({ maxRequestBytes }) => maxRequestBytes),
       ),
       spool: this.#spool,
-      log: log.child({ channel: "control" }),
+      log: floodLimited(log.child({ channel: "control" }), systemClock),
     });
     this.#addresses = await ControlAddresses.open(this.#api, {
       configuration: loaded.configuration,
@@ -289,7 +298,7 @@ export class Core {
     if (!rpc) return;
     const [pool] = loaded.configuration.pools;
     const rights = socketRightsFor({ user: pool?.user, group: pool?.group });
-    const channel = log.child({ channel: "rpc" });
+    const channel = floodLimited(log.child({ channel: "rpc" }), systemClock);
     const json = () => JSON.stringify(plainConfiguration(loaded.masked.message));
     this.#rpc = await RpcServer.open(rpc.listen, rights, rpcMethods(this.#dispatcher, json, channel), channel);
   }

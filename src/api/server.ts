@@ -90,7 +90,10 @@ export function createApiServer(dependencies: ApiDependencies): ApiServer {
     [PoolService, poolService(dispatcher, stopping.signal)],
     [WorkerService, workerService(dispatcher)],
     [ServerService, serverService(control, dispatcher, events)],
-    [StatsService, statsService(dispatcher, streams, dependencies.frontendMemoryBytes, stopping.signal)],
+    [
+      StatsService,
+      statsService(dispatcher, streams, dependencies.frontendMemoryBytes, dependencies.spool, stopping.signal),
+    ],
     [EventService, eventService(events, stopping.signal)],
     [ConfigService, configService(loaded, events)],
     [Health, healthService(() => control.health, stopping.signal)],

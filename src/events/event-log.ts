@@ -45,6 +45,10 @@ export const EVENT_TYPES = {
     severity: "warning",
     meaning: "the log is written there again; tells how many lines were dropped",
   },
+  "spool.failed": {
+    severity: "error",
+    meaning: "uploads or bodies cannot be kept on the disk (once a second at most)",
+  },
   "pool.started": { severity: "info", meaning: "the first workers of a pool are ready" },
   "pool.reset": { severity: "info", meaning: "a new generation of workers took over" },
   "pool.reset_failed": { severity: "error", meaning: "a new generation could not boot; the old one goes on" },
@@ -80,6 +84,10 @@ export const EVENT_TYPES = {
     meaning: "calls are refused because too many wait (once a second at most)",
   },
   "pool.queue_timeout": { severity: "warning", meaning: "calls waited too long for a worker (once a second at most)" },
+  "pool.error_responses": {
+    severity: "warning",
+    meaning: "the application answers with 5xx (once in ten seconds at most, with how many of how many)",
+  },
   "pool.grown": { severity: "info", meaning: "the dynamic allocator added workers" },
   "pool.shrunk": { severity: "info", meaning: "the dynamic allocator removed workers" },
   "worker.ready": { severity: "info", meaning: "a worker waits for its first call" },

@@ -63,6 +63,7 @@ export class Exchange implements CallSink {
   #earlyGrantBytes = 0;
   #abandoned = false;
   #callEnded = false;
+  #statusTold = false;
   #pid = 0;
 
   /** @param sink where the response is written, as `responseSink` tells */
@@ -231,11 +232,19 @@ export class Exchange implements CallSink {
     if (this.#services.draining && !this.#writer.started) this.#outgoing.shouldKeepAlive = false;
     try {
       this.#writer.write(piece);
+      this.#tellStatus();
     } catch (thrown) {
       this.abandon();
       const error = RrError.from(thrown);
       this.#fail(error, { explain: error.metadata.status !== undefined });
     }
+  }
+
+  #tellStatus(): void {
+    const { status } = this.#writer;
+    if (this.#statusTold || status === undefined) return;
+    this.#statusTold = true;
+    this.#call?.responded(status);
   }
 
   stored(file: StoredFile): void {

@@ -1,5 +1,7 @@
+import { FloodLimit } from "../async/flood-limit.ts";
+import { systemClock } from "../clock.ts";
 import type { Log } from "../log.ts";
-import { SpoolFile } from "./spool-file.ts";
+import { SpoolFile, STORED } from "./spool-file.ts";
 import { type FileOwner, SpoolFolder } from "./spool-folder.ts";
 
 export interface FileListener {
@@ -12,17 +14,47 @@ export interface FileListener {
 /** Bytes of all files together that may wait for the disk. */
 const WAITING_BYTES_MAX = 32 * 1024 * 1024;
 
+/** Files that could not be kept are told of once a second. */
+const FAILURES = { burst: 1, intervalMs: 1_000 };
+
+export interface SpoolFailure {
+  /** The system's words. */
+  readonly problem: string;
+  /** Where the file would have been. */
+  readonly folder: string;
+  /** How many others failed since the last one that was told of. */
+  readonly others: number;
+}
+
 /** Keeps what comes with requests in temporary files until the requests are over. */
 export class Spool {
   readonly #folder: SpoolFolder;
   readonly #files = new Set<SpoolFile>();
+  readonly #failures: FloodLimit<string>;
+  #failedFiles = 0;
   #waitingBytes = 0;
   #roomWaiters: (() => void)[] = [];
   #emptyWaiters: (() => void)[] = [];
 
-  /** @param base the folder that this process makes its own one in */
-  constructor(base: string, log: Log) {
+  /**
+   * @param base the folder that this process makes its own one in
+   * @param failed hears of files that could not be kept, once a second at most
+   */
+  constructor(base: string, log: Log, failed: (failure: SpoolFailure) => void = () => {}) {
     this.#folder = new SpoolFolder(base, log);
+    this.#failures = new FloodLimit(systemClock, FAILURES, (problem, others) => {
+      const count = others === 0 ? "" : `, and ${others} more`;
+      log.error(
+        { event: "spool.failed", folder: base, left_out: others || undefined },
+        `a file of a request cannot be kept in ${base}: ${problem}${count}; free space there, or set http.uploads.dir`,
+      );
+      failed({ problem, folder: base, others });
+    });
+  }
+
+  /** Files that could not be kept since the server started. */
+  get failedFiles(): number {
+    return this.#failedFiles;
   }
 
   /** Removes what dead processes left. Never fails. */
@@ -71,7 +103,10 @@ export class Spool {
         this.#count(-bytes);
         listener.wrote(bytes);
       },
-      stored: (stored) => listener.stored(stored),
+      stored: (stored) => {
+        if (stored.error !== STORED) this.#failed(stored);
+        listener.stored(stored);
+      },
       removed: (removed) => {
         this.#files.delete(removed);
         if (this.#files.size === 0) for (const waiter of this.#emptyWaiters.splice(0)) waiter();
@@ -79,6 +114,11 @@ export class Spool {
     });
     this.#files.add(file);
     return file;
+  }
+
+  #failed({ problem }: SpoolFile): void {
+    this.#failedFiles++;
+    this.#failures.add("", problem);
   }
 
   #count(bytes: number): void {

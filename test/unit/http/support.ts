@@ -32,12 +32,18 @@ export class MemoryCall implements CallHandle {
   sentPieces = 0;
   writable = true;
   released = false;
+  /** What was told of the reply. */
+  readonly statuses: number[] = [];
 
   constructor(request: CallRequest, sink: CallSink) {
     this.request = request;
     this.#sink = sink;
     this.#bodyParts = [Buffer.from(request.body)];
     this.complete = !request.moreBody;
+  }
+
+  responded(status: number): void {
+    this.statuses.push(status);
   }
 
   release(): void {
