@@ -266,7 +266,12 @@ export class Core {
     // Windows has no such sockets in the file system; frontends use the public address there.
     if (process.platform === "win32") return this.#control.controlAddresses[0]!;
     this.#runFolder.restore();
-    const options = { gate: "own", makeFolder: () => this.#runFolder.restore() } as const;
+    const { http } = this.#options.loaded.configuration;
+    const options = {
+      gate: "own",
+      rights: socketRightsFor({ user: http?.user, group: http?.group }),
+      makeFolder: () => this.#runFolder.restore(),
+    } as const;
     const path = join(this.#runFolder.path, "core.sock");
     if (this.#privateAddress === `unix://${path}`) await api.restoreSockets();
     else this.#privateAddress = await api.listen({ kind: "unix", path }, options);
@@ -299,8 +304,9 @@ export class Core {
 }
 
 /** Whether processes are started for users other than this one. */
-function usesOtherUsers({ pools, onInit }: LoadedConfiguration["configuration"]): boolean {
-  return onInit?.user !== undefined || pools.some(({ user, group }) => user !== undefined || group !== undefined);
+function usesOtherUsers({ pools, http, onInit }: LoadedConfiguration["configuration"]): boolean {
+  const all = [...pools, ...(http ? [http] : []), ...(onInit ? [{ user: onInit.user, group: undefined }] : [])];
+  return all.some(({ user, group }) => user !== undefined || group !== undefined);
 }
 
 interface ControlParts {
