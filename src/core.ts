@@ -17,9 +17,10 @@ import { ServerLife, type ServerStateName } from "./health/server-state.ts";
 import type { LogOutput } from "./log/log-output.ts";
 import type { Log } from "./log.ts";
 import { Pool } from "./pool/pool.ts";
-import { socketRightsFor } from "./process/identity.ts";
+import { resolveIdentity, socketRightsFor } from "./process/identity.ts";
 import { runInitHook } from "./process/init-hook.ts";
 import { RunFolder, removeDeadRunFolders, runBases } from "./process/run-folder.ts";
+import { descriptorsMax, startWarnings } from "./process/start-warnings.ts";
 import { Reloader } from "./reload/reloader.ts";
 import { rpcMethods } from "./rpc/methods.ts";
 import { RpcServer } from "./rpc/rpc-server.ts";
@@ -141,6 +142,7 @@ export class Core {
       // Not before the frontends are there: they answer what the authority asks.
       ["the watch of its files", () => this.#startReloader()],
     ];
+    this.#warn();
     for (const [waitsFor, step] of steps) {
       signal.throwIfAborted();
       this.#life.waitFor(waitsFor);
@@ -159,6 +161,22 @@ export class Core {
     this.#statusStarted = this.frontends.startStatus(this.#cores);
     this.#statusStarted.catch(() => {});
     if (comesFirst) await this.#statusStarted;
+  }
+
+  #warn(): void {
+    const { pools, http } = this.#options.loaded.configuration;
+    const warnings = startWarnings({
+      uid: process.getuid?.(),
+      pools: pools.map(({ name, user, group, numWorkers, dynamicAllocator }) => ({
+        name,
+        uid: resolveIdentity(user, group).uid,
+        workers: numWorkers + (dynamicAllocator?.maxWorkers ?? 0),
+      })),
+      connectionsMax: http && this.#options.withFrontends ? http.maxConnections : undefined,
+      descriptorsMax: descriptorsMax(),
+    });
+    for (const text of warnings) this.#options.log.warn({ event: "server.warning" }, text);
+    this.#control.warnings.push(...warnings);
   }
 
   async #startReloader(): Promise<void> {
