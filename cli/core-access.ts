@@ -3,6 +3,7 @@ import { Backoff } from "../src/async/backoff.ts";
 import type { CoreClient } from "../src/client/core-client.ts";
 import { RrError } from "../src/errors.ts";
 import { locateCore } from "./address.ts";
+import { callerName, readCredentials } from "./credentials.ts";
 import { Interrupted } from "./failure.ts";
 import type { CoreAccess, CoreLocation, GlobalOptions } from "./invocation.ts";
 import { formatDuration } from "./output/format.ts";
@@ -52,8 +53,13 @@ export class LazyCoreAccess implements CoreAccess {
 
   #connect(): Promise<CoreClient> {
     // gRPC is most of this program's start: only what asks the core loads it.
-    this.#client ??= Promise.all([import("../src/client/core-client.ts"), this.location()]).then(
-      ([{ connectCore }, { address }]) => connectCore(address),
+    const { globals, env } = this.#options;
+    this.#client ??= Promise.all([
+      import("../src/client/core-client.ts"),
+      this.location(),
+      readCredentials(globals, env),
+    ]).then(([{ connectCore }, { address }, credentials]) =>
+      connectCore(address, { credentials, caller: callerName(env) }),
     );
     return this.#client;
   }

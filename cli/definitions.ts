@@ -65,6 +65,26 @@ const INTERVAL: OptionDefinition = {
   description: "time between two looks (default: 1s)",
 };
 
+/** What is shown to a core that asks who calls. */
+const CREDENTIALS: readonly OptionDefinition[] = [
+  {
+    flags: "--token-file <file>",
+    description: "file with the token to show to the core (or RRCTL_TOKEN_FILE)",
+    values: "files",
+  },
+  {
+    flags: "--tls-ca <file>",
+    description: "encrypt: the core's certificate, or that of who signed it, PEM (or RRCTL_TLS_CA)",
+    values: "files",
+  },
+  {
+    flags: "--tls-cert <file>",
+    description: "encrypt, and show this certificate to the core, PEM (or RRCTL_TLS_CERT)",
+    values: "files",
+  },
+  { flags: "--tls-key <file>", description: "the key of that certificate, PEM (or RRCTL_TLS_KEY)", values: "files" },
+];
+
 /** Options of `serve` and `stop` that RoadRunner's scripts also put in front of the command. */
 export const LEADING_OPTIONS: readonly OptionDefinition[] = [
   { flags: "-s, --silent", description: "no banner" },
@@ -115,9 +135,11 @@ export const COMMANDS: readonly CommandDefinition[] = [
     options: [
       {
         flags: "--core <addresses>",
-        description: "cores: host:port or unix:///path, separated by commas; may be repeated (default: control.listen)",
+        description:
+          "cores: host:port or unix:///path, separated by commas; may be repeated (default: the server of .rr.yaml)",
         repeatable: true,
       },
+      ...CREDENTIALS,
       { flags: "-s, --silent", description: "no banner" },
     ],
     examples: [
@@ -247,6 +269,29 @@ export const COMMANDS: readonly CommandDefinition[] = [
     ],
     uses: "configuration",
     load: async () => (await import("./commands/config.ts")).validate as Command<never>,
+  },
+  {
+    path: "token create",
+    group: "Server",
+    summary: "make a token for callers of the control API over TCP",
+    description:
+      "Prints the token, once, and appends a line with its name, its role and its hash to the file of control.tokens. A " +
+      "running server reads the file again. Taking the line out makes the token worthless.",
+    options: [
+      { flags: "--name <name>", description: "whose it is; logs and events show it" },
+      {
+        flags: "--role <role>",
+        description: "what it may do",
+        choices: ["viewer", "operator", "admin", "frontend"],
+      },
+      { flags: "--file <path>", description: "the file (default: control.tokens of .rr.yaml)", values: "files" },
+    ],
+    examples: [
+      ["rrctl token create --name deployment --role operator --file control.tokens", "for what resets pools"],
+      ["rrctl token create --name alice --role viewer > alice.token", "where control.tokens is configured"],
+    ],
+    uses: "configuration",
+    load: async () => (await import("./commands/token.ts")).create as Command<never>,
   },
   {
     path: "pools",
@@ -487,6 +532,7 @@ export const COMMANDS: readonly CommandDefinition[] = [
 export const FAMILIES: Readonly<Record<string, { group: CommandDefinition["group"]; summary: string }>> = {
   worker: { group: "Pools and workers", summary: "add, remove, restart or kill single workers" },
   config: { group: "Server", summary: "show or check the configuration" },
+  token: { group: "Server", summary: "make tokens for callers of the control API" },
 };
 
 /** Options of all commands that use the configuration or the core; before the command or after it. */
@@ -517,9 +563,10 @@ export const GLOBAL_OPTIONS: readonly (OptionDefinition & { for: readonly Comman
   },
   {
     flags: "--address <address>",
-    description: "the core: tcp://host:port or unix:///path (or RRCTL_ADDRESS; default: control.listen of .rr.yaml)",
+    description: "the core: tcp://host:port or unix:///path (or RRCTL_ADDRESS; default: the server of .rr.yaml)",
     for: ["core"],
   },
+  ...CREDENTIALS.map((option) => ({ ...option, for: ["core"] as const })),
   {
     flags: "--output <format>",
     description: "how data is printed; table if not given",

@@ -1,4 +1,5 @@
 import type { CoreClient } from "../src/client/core-client.ts";
+import type { CredentialFiles } from "./credentials.ts";
 import type { Output, OutputFormat } from "./output/output.ts";
 import type { Environment, Terminal } from "./terminal.ts";
 
@@ -16,6 +17,8 @@ export interface GlobalOptions {
   /** "key=value", in order. */
   overrides: string[];
   address: string | undefined;
+  /** Files of what is shown to the core, as they were named. */
+  credentials: CredentialFiles;
   format: OutputFormat;
 }
 

@@ -235,6 +235,12 @@ export function resolveGlobals(own: OptionValues, given: OptionValues, cwd: stri
     dotenv: one("dotenv"),
     overrides,
     address: one("address"),
+    credentials: {
+      tokenFile: one("tokenFile"),
+      tlsCa: one("tlsCa"),
+      tlsCert: one("tlsCert"),
+      tlsKey: one("tlsKey"),
+    },
     format,
   };
 }

@@ -1,5 +1,5 @@
-import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { FRONTENDS_ENTRANCE } from "./api/entrance.ts";
 import { type ApiServer, createApiServer } from "./api/server.ts";
 import type { ServerControl } from "./api/server-service.ts";
 import { abortable } from "./async/abortable.ts";
@@ -8,12 +8,14 @@ import { type EndPlan, planEnd } from "./async/end-plan.ts";
 import { systemClock } from "./clock.ts";
 import type { LoadedConfiguration } from "./config/load.ts";
 import { plainConfiguration } from "./config/write.ts";
+import { ControlAddresses } from "./control-addresses.ts";
 import { Dispatcher } from "./dispatch/dispatcher.ts";
 import { RrError } from "./errors.ts";
 import { EventLog } from "./events/event-log.ts";
 import { FrontendGroup, SERVER_KINDS } from "./frontends/frontend-group.ts";
 import { type ServerHealth, serverHealth } from "./health/server-health.ts";
 import { ServerLife, type ServerStateName } from "./health/server-state.ts";
+import { floodLimited } from "./log/flood-limited-log.ts";
 import type { LogOutput } from "./log/log-output.ts";
 import type { Log } from "./log.ts";
 import { Pool } from "./pool/pool.ts";
@@ -24,7 +26,7 @@ import { descriptorsMax, startWarnings } from "./process/start-warnings.ts";
 import { Reloader } from "./reload/reloader.ts";
 import { rpcMethods } from "./rpc/methods.ts";
 import { RpcServer } from "./rpc/rpc-server.ts";
-import { Spool } from "./spool/spool.ts";
+import { checkSpoolDirectory, Spool } from "./spool/spool.ts";
 import { VERSION } from "./version.ts";
 
 export interface CoreOptions {
@@ -58,6 +60,7 @@ export class Core {
   /** The signal that asked while a reset was under way. */
   #resetAgain: string | undefined;
   #api: ApiServer | undefined;
+  #addresses: ControlAddresses | undefined;
   /** Where the frontends of this server find it; "" before it is open. */
   #privateAddress = "";
   #rpc: RpcServer | undefined;
@@ -85,7 +88,12 @@ export class Core {
     const surroundings = { clock: systemClock, log, events: this.#events, baseEnv, pipePlace: this.#runFolder };
     this.#pools = configuration.pools.map((pool) => new Pool(pool, surroundings));
     this.#dispatcher = new Dispatcher(this.#pools);
-    this.#spool = new Spool(configuration.spoolDirectory ?? tmpdir(), options.log.child({ channel: "server" }));
+    this.#spool = new Spool(configuration.spool, log.child({ channel: "server" }), ({ problem, folder, others }) =>
+      this.#events.record("spool.failed", {
+        message: `files of requests cannot be kept in ${folder}: ${problem}`,
+        attributes: { folder, left_out: others || undefined },
+      }),
+    );
     this.frontends = new FrontendGroup({
       configuration,
       kinds: options.withFrontends ? SERVER_KINDS : ["status"],
@@ -136,6 +144,8 @@ export class Core {
         `the end of server.on_init "${onInit?.command.join(" ")}"`,
         () => onInit && runInitHook(onInit, { workingDirectory, baseEnv, pipePlace: this.#runFolder, log, signal }),
       ],
+      // The hook may have made it.
+      ["its folder of uploads", () => checkUploads(configuration.spool.directory)],
       ["the workers of its pools", () => this.#startPools()],
       ["its HTTP frontends", () => this.frontends.start(this.#cores)],
       ["its status address", () => this.#statusStarted],
@@ -213,6 +223,7 @@ export class Core {
     await Promise.all(this.#pools.map((pool) => pool.stop(gone, cut)));
     this.#events.record("server.stopped", { message: "all workers have ended" });
     this.#rpc?.close();
+    this.#addresses?.close();
     await Promise.all([frontendsStopped, this.frontends.stopStatus(plan)]);
     await this.#api?.close(gone);
     // What the start had begun has nothing to do any more; it must not open anything later.
@@ -248,7 +259,7 @@ export class Core {
   }
 
   async #openApi(): Promise<void> {
-    const { loaded, log } = this.#options;
+    const { loaded, baseEnv, log } = this.#options;
     const { control, http } = loaded.configuration;
     this.#api = createApiServer({
       dispatcher: this.#dispatcher,
@@ -263,9 +274,15 @@ export class Core {
         ...(http?.routes ?? []).map(({ maxRequestBytes }) => maxRequestBytes),
       ),
       spool: this.#spool,
+      log: floodLimited(log.child({ channel: "control" }), systemClock),
+    });
+    this.#addresses = await ControlAddresses.open(this.#api, {
+      configuration: loaded.configuration,
+      env: baseEnv,
       log: log.child({ channel: "control" }),
     });
-    this.#control.controlAddresses.push(await this.#api.listen(control.listen));
+    this.#control.controlAddresses.push(...this.#addresses.addresses);
+    this.#control.warnings.push(...this.#addresses.warnings);
     await this.#reachablePrivately();
   }
 
@@ -285,14 +302,14 @@ export class Core {
     if (process.platform === "win32") return this.#control.controlAddresses[0]!;
     this.#runFolder.restore();
     const { http } = this.#options.loaded.configuration;
-    const options = {
-      gate: "own",
-      rights: socketRightsFor({ user: http?.user, group: http?.group }),
+    const entrance = {
+      ...FRONTENDS_ENTRANCE,
+      rights: socketRightsFor({ user: http?.user, group: http?.group, key: "http" }),
       makeFolder: () => this.#runFolder.restore(),
-    } as const;
+    };
     const path = join(this.#runFolder.path, "core.sock");
     if (this.#privateAddress === `unix://${path}`) await api.restoreSockets();
-    else this.#privateAddress = await api.listen({ kind: "unix", path }, options);
+    else this.#privateAddress = await api.listen({ kind: "unix", path }, entrance);
     return this.#privateAddress;
   }
 
@@ -302,8 +319,9 @@ export class Core {
     if (!rpc) return;
     const [pool] = loaded.configuration.pools;
     const rights = socketRightsFor({ user: pool?.user, group: pool?.group });
-    const methods = rpcMethods(this.#dispatcher, () => JSON.stringify(plainConfiguration(loaded.message)));
-    this.#rpc = await RpcServer.open(rpc.listen, rights, methods, log.child({ channel: "rpc" }));
+    const channel = floodLimited(log.child({ channel: "rpc" }), systemClock);
+    const json = () => JSON.stringify(plainConfiguration(loaded.message));
+    this.#rpc = await RpcServer.open(rpc.listen, rights, rpcMethods(this.#dispatcher, json, channel), channel);
   }
 
   async #startPools(): Promise<void> {
@@ -394,4 +412,9 @@ class MutableControl implements ServerControl {
   shutdown(timeoutMs: number | undefined): void {
     this.#parts.options.onShutdown(timeoutMs);
   }
+}
+
+function checkUploads(directory: string | undefined): undefined {
+  if (directory !== undefined) checkSpoolDirectory(directory, "http.uploads.dir");
+  return undefined;
 }

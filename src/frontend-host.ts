@@ -9,6 +9,8 @@ export interface FrontendHostOptions {
   readonly loaded: LoadedConfiguration;
   /** Addresses of the cores that run the pools. */
   readonly cores: readonly string[];
+  /** CoreCredentials: what frontends show to the cores. */
+  readonly credentials?: unknown;
   readonly baseEnv: Readonly<Record<string, string | undefined>>;
   readonly log: Log;
   /** Arguments of Node that start a frontend. */
@@ -22,12 +24,13 @@ export class FrontendHost {
 
   constructor(options: FrontendHostOptions) {
     this.#options = options;
-    const { loaded, baseEnv, log, frontendArguments } = options;
+    const { loaded, credentials, baseEnv, log, frontendArguments } = options;
     const { configuration } = loaded;
     this.group = new FrontendGroup({
       configuration,
       kinds: SERVER_KINDS,
       nodeArguments: frontendArguments,
+      credentials,
       baseEnv,
       log,
       // Nobody asks a frontend for events; what they say is in the log.

@@ -24,14 +24,16 @@ import { type Address, hostPort } from "../net/address.ts";
 import { listenAtHost } from "../net/hosts.ts";
 import { KeptSocket } from "../net/kept-socket.ts";
 import { listenProblem } from "../net/listen-problem.ts";
-import type { SocketRights } from "../net/unix-socket.ts";
 import type { Spool } from "../spool/spool.ts";
 import { CallGate } from "./call-gate.ts";
 import { configService } from "./config-service.ts";
 import { dispatchService, type OpenStreams } from "./dispatch-service.ts";
+import type { Entrance } from "./entrance.ts";
 import { eventService } from "./event-service.ts";
+import { Gatekeeper } from "./gatekeeper.ts";
 import { healthService } from "./health.ts";
-import { apiInterceptor, createValidator } from "./interceptor.ts";
+import { type Admission, apiInterceptor, createValidator } from "./interceptor.ts";
+import { methodAccess } from "./method-access.ts";
 import { poolService } from "./pool-service.ts";
 import { reflectionService } from "./reflection.ts";
 import { type ServerControl, serverService } from "./server-service.ts";
@@ -53,17 +55,8 @@ export interface ApiDependencies {
 export interface ApiServer {
   /** Refuses new calls but for those of own frontends, and waits until then for all that have begun. */
   drain(deadline: Deadline): Promise<void>;
-  /**
-   * Opens one more address. Returns it with the port that was chosen.
-   *
-   * @param options rights: who may connect to a unix socket, by default this user alone; gate: "own" for the server's own
-   * frontends, which accept nothing new when the server ends, but may have accepted what has not come completely; makeFolder: how to
-   * make the folder of a unix socket again
-   */
-  listen(
-    address: Address,
-    options?: { rights?: SocketRights; gate?: "public" | "own"; makeFolder?: () => void },
-  ): Promise<string>;
+  /** Opens one more address for those whom its entrance lets in. Returns it with the port that was chosen. */
+  listen(address: Address, entrance: Entrance): Promise<string>;
   /** Makes sure that the sockets in the file system are there. */
   restoreSockets(): Promise<void>;
   /** Ends watches, lets other calls finish, and ends those too when the time is up. */
@@ -89,36 +82,45 @@ export function createApiServer(dependencies: ApiDependencies): ApiServer {
     [PoolService, poolService(dispatcher, stopping.signal)],
     [WorkerService, workerService(dispatcher)],
     [ServerService, serverService(control, dispatcher)],
-    [StatsService, statsService(dispatcher, streams, dependencies.frontendMemoryBytes, stopping.signal)],
+    [
+      StatsService,
+      statsService(dispatcher, streams, dependencies.frontendMemoryBytes, dependencies.spool, stopping.signal),
+    ],
     [EventService, eventService(events, stopping.signal)],
     [ConfigService, configService(loaded)],
     [Health, healthService(() => control.health, stopping.signal)],
   ] as never;
   const described = implementations.map(([service]) => service as unknown as DescService);
-  const reflection = reflectionService([...described, ServerReflection as unknown as DescService]);
-  const interceptor = apiInterceptor(createValidator(requestMessages(described)), log);
+  const reflections = [ServerReflection, ServerReflectionAlpha] as unknown as readonly DescService[];
+  const reflection = reflectionService([...described, reflections[0]!]);
+  const gatekeeper = new Gatekeeper(methodAccess([...described, ...reflections]), events, log);
+  const validate = createValidator(requestMessages(described));
   const servers: GrpcServer[] = [];
   const kept: KeptSocket[] = [];
   /** Every address has a server of its own. Settles with the port. */
-  const bind = async (target: string, gate: keyof typeof gates): Promise<number> => {
-    const server = createServer(channelOptions(messageBytesMax)).use(interceptor);
+  const bind = async (target: string, entrance: Entrance): Promise<number> => {
+    const { door, credentials, interceptors = [] } = entrance;
+    // Own frontends accept nothing new when the server ends, but may have accepted what has not come completely.
+    const gate = door.kind === "frontends" ? "own" : "public";
+    const admit: Admission = (path, context) => gatekeeper.admit(door, path, context);
+    const options = { ...channelOptions(messageBytesMax), interceptors: interceptors as never };
+    const server = createServer(options).use(apiInterceptor(admit, validate, log));
     for (const [service, implementation] of implementations) {
       const behindGate = implementation === dispatch.public ? dispatch[gate] : implementation;
       server.add(serviceDefinition(service) as never, behindGate as never);
     }
-    for (const service of [ServerReflection, ServerReflectionAlpha])
-      server.add(serviceDefinition(service as never) as never, reflection as never);
-    const port = await server.listen(target);
+    for (const service of reflections) server.add(serviceDefinition(service as never) as never, reflection as never);
+    const port = await server.listen(target, credentials);
     servers.push(server);
     return port;
   };
 
   return {
-    async listen(address, { rights = { mode: 0o600 }, gate = "public", makeFolder } = {}) {
-      const open = (target: string) => bind(target, gate);
+    async listen(address, entrance) {
+      const enter = (target: string) => bind(target, entrance);
       try {
-        if (address.kind === "tcp") return await listenAtTcp(address, open);
-        kept.push(await listenAtPath(address.path, { rights, makeFolder }, open, dependencies));
+        if (address.kind === "tcp") return await listenAtTcp(address, enter);
+        kept.push(await listenAtPath(address.path, entrance, enter, dependencies));
         return `unix://${address.path}`;
       } catch (thrown) {
         throw listenProblem({ what: "gRPC", key: "control.listen" }, address, thrown);
@@ -169,7 +171,7 @@ function listenAtTcp({ host, port }: Extract<Address, { kind: "tcp" }>, bind: Bi
 
 function listenAtPath(
   path: string,
-  { rights, makeFolder: make }: { rights: SocketRights; makeFolder: (() => void) | undefined },
+  { rights, makeFolder: make }: Entrance,
   bind: Bind,
   { events, log }: Pick<ApiDependencies, "events" | "log">,
 ): Promise<KeptSocket> {

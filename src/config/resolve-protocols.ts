@@ -64,7 +64,7 @@ function resolveTls(ssl: Ssl, http: Http, context: ResolutionContext): TlsOption
     for (const key of ["key", "cert"] as const)
       if (!ssl[key])
         reportMissing(`http.ssl.${key}`, `http.ssl.${key} is missing: name a PEM file, or use http.ssl.acme`);
-  if (!acme && ssl.key && ssl.cert) checkFiles(ssl, context);
+  if (!acme && ssl.key && ssl.cert) checkCertificate({ key: ssl.key, cert: ssl.cert }, "http.ssl", context);
   const clientCaFile = authoritiesFile(ssl.rootCa, "http.ssl.root_ca", context);
   if (ssl.redirect && !http.address)
     report("http.ssl.redirect", "it has no effect: without http.address there is nothing to redirect", "warning");
@@ -80,7 +80,7 @@ function resolveTls(ssl: Ssl, http: Http, context: ResolutionContext): TlsOption
 }
 
 /** Absolute path of a file with certificates of authorities, which must be there if it is named. */
-function authoritiesFile(
+export function authoritiesFile(
   name: string | undefined,
   key: string,
   { workingDirectory, readFile, report }: ResolutionContext,
@@ -94,14 +94,19 @@ function authoritiesFile(
   return path;
 }
 
-function checkFiles({ key, cert }: Ssl, { workingDirectory, readFile, report }: ResolutionContext): void {
-  const paths = { key: resolve(workingDirectory, key!), cert: resolve(workingDirectory, cert!) };
+/** @param section where the two files are named */
+export function checkCertificate(
+  { key, cert }: { key: string; cert: string },
+  section: string,
+  { workingDirectory, readFile, report }: ResolutionContext,
+): void {
+  const paths = { key: resolve(workingDirectory, key), cert: resolve(workingDirectory, cert) };
   const [keyFile, certFile] = [readFile(paths.key), readFile(paths.cert)];
-  if ("error" in keyFile) report("http.ssl.key", keyFile.error, keyFile.unread ? "warning" : "error");
-  if ("error" in certFile) report("http.ssl.cert", certFile.error, certFile.unread ? "warning" : "error");
+  if ("error" in keyFile) report(`${section}.key`, keyFile.error, keyFile.unread ? "warning" : "error");
+  if ("error" in certFile) report(`${section}.cert`, certFile.error, certFile.unread ? "warning" : "error");
   if ("error" in keyFile || "error" in certFile) return;
   const problem = certificateProblem(certFile.text, keyFile.text);
-  if (problem !== undefined) report(`http.ssl.${problem.file}`, `${paths[problem.file]} ${problem.text}`);
+  if (problem !== undefined) report(`${section}.${problem.file}`, `${paths[problem.file]} ${problem.text}`);
 }
 
 const LETS_ENCRYPT = "https://acme-v02.api.letsencrypt.org/directory";

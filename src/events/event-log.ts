@@ -9,6 +9,11 @@ export type EventSeverity = "info" | "warning" | "error";
 export const EVENT_TYPES = {
   "server.started": { severity: "info", meaning: "all pools serve and the addresses are open" },
   "server.draining": { severity: "info", meaning: "no new calls are taken" },
+  "control.refused": {
+    severity: "warning",
+    meaning:
+      "a caller of the gRPC API was turned away: it did not say who it is, or may not do this (once a second at most)",
+  },
   "server.stopped": { severity: "info", meaning: "all processes of the server have ended" },
   "server.socket_lost": {
     severity: "warning",
@@ -35,6 +40,10 @@ export const EVENT_TYPES = {
   "log.recovered": {
     severity: "warning",
     meaning: "the log is written there again; tells how many lines were dropped",
+  },
+  "spool.failed": {
+    severity: "error",
+    meaning: "uploads or bodies cannot be kept on the disk (once a second at most)",
   },
   "pool.started": { severity: "info", meaning: "the first workers of a pool are ready" },
   "pool.reset": { severity: "info", meaning: "a new generation of workers took over" },
@@ -71,6 +80,10 @@ export const EVENT_TYPES = {
     meaning: "calls are refused because too many wait (once a second at most)",
   },
   "pool.queue_timeout": { severity: "warning", meaning: "calls waited too long for a worker (once a second at most)" },
+  "pool.error_responses": {
+    severity: "warning",
+    meaning: "the application answers with 5xx (once in ten seconds at most, with how many of how many)",
+  },
   "pool.grown": { severity: "info", meaning: "the dynamic allocator added workers" },
   "pool.shrunk": { severity: "info", meaning: "the dynamic allocator removed workers" },
   "worker.ready": { severity: "info", meaning: "a worker waits for its first call" },
@@ -112,6 +125,8 @@ export interface RecordedEvent {
   readonly reason: string;
   readonly message: string;
   readonly attributes: Readonly<Record<string, string>>;
+  /** Who asked for it; "": nobody. */
+  readonly actor: string;
 }
 
 export interface EventDetails {
@@ -120,6 +135,8 @@ export interface EventDetails {
   reason?: string;
   message: string;
   attributes?: Record<string, string | number | undefined>;
+  /** Who asked for it. Absent: nobody did. */
+  actor?: string | undefined;
 }
 
 /** The newest events, numbered, and those who watch them. */
@@ -154,7 +171,7 @@ export class EventLog {
     else this.#add(type, kept);
   }
 
-  #add(type: EventType, { pool = "", pid = 0, reason = "", message, attributes }: EventDetails): void {
+  #add(type: EventType, { pool = "", pid = 0, reason = "", message, attributes, actor = "" }: EventDetails): void {
     const event: RecordedEvent = {
       revision: ++this.#revision,
       timeMs: this.#clock.wallMs(),
@@ -165,6 +182,7 @@ export class EventLog {
       reason,
       message,
       attributes: attributes as Record<string, string>,
+      actor,
     };
     this.#ring.push(event);
     for (const watcher of this.#watchers) watcher(event);

@@ -19,6 +19,8 @@ export interface FrontendGroupOptions {
   readonly baseEnv: Readonly<Record<string, string | undefined>>;
   readonly log: Log;
   readonly events: EventLog;
+  /** CoreCredentials: what frontends show to cores elsewhere. */
+  readonly credentials?: unknown;
 }
 
 /** Where the cores are reached now; asked before every start of a process. */
@@ -106,12 +108,13 @@ export class FrontendGroup {
 
   /** Undefined: nothing of these kinds is to be served. */
   #supervisorOf(kinds: readonly ServerKind[], count: number, cores: Cores): FrontendSupervisor | undefined {
-    const { configuration, nodeArguments, baseEnv, log, events } = this.#options;
+    const { configuration, nodeArguments, baseEnv, credentials, log, events } = this.#options;
     const servers = this.#sockets.filter(({ kind }) => kinds.includes(kind));
     if (servers.length === 0) return undefined;
     const { logs, http } = configuration;
     const identity = { user: http?.user, group: http?.group };
-    return new FrontendSupervisor({ count, nodeArguments, servers, cores, logs, identity, baseEnv, log, events });
+    const told = { cores, credentials, logs };
+    return new FrontendSupervisor({ count, nodeArguments, servers, ...told, identity, baseEnv, log, events });
   }
 
   /** Checks of readiness fail from now on. */

@@ -7,6 +7,8 @@ export interface FrontendAssignment {
   readonly type: "assignment";
   /** Addresses of the cores: of one its private socket, or of any number elsewhere. */
   readonly cores: readonly string[];
+  /** CoreCredentials as a JSON value: what the frontend shows to cores elsewhere. */
+  readonly credentials?: unknown;
   /** LogOptions as a JSON value. */
   readonly logs: unknown;
   /** What to serve. */

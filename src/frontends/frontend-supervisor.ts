@@ -20,6 +20,8 @@ export interface FrontendSupervisorOptions {
   readonly servers: readonly (Pick<ServerAssignment, "kind" | "options"> & { readonly socket: ListeningSocket })[];
   /** Where the cores are reached now; asked before every start of a process. */
   readonly cores: () => Promise<readonly string[]>;
+  /** CoreCredentials: what frontends show to cores elsewhere. */
+  readonly credentials?: unknown;
   /** LogOptions. */
   readonly logs: unknown;
   /** Who frontends run as; absent: the user of the server. */
@@ -121,7 +123,16 @@ export class FrontendSupervisor {
   }
 
   async #startProcess(): Promise<FrontendProcess> {
-    const { servers, cores, logs, nodeArguments, identity, baseEnv, launch = launchProcess } = this.#options;
+    const {
+      servers,
+      cores,
+      credentials,
+      logs,
+      nodeArguments,
+      identity,
+      baseEnv,
+      launch = launchProcess,
+    } = this.#options;
     const addresses = await cores();
     const inheritFds = servers.flatMap(({ socket }) => socket.fd ?? []);
     const { user, group } = identity ?? { user: undefined, group: undefined };
@@ -130,6 +141,7 @@ export class FrontendSupervisor {
     child.send({
       type: "assignment",
       cores: addresses,
+      credentials,
       logs,
       servers: servers.map(({ kind, options, socket: { fd, address } }) => {
         const listenFd = fd === undefined ? undefined : FIRST_INHERITED_FD + inheritFds.indexOf(fd);

@@ -1,6 +1,8 @@
 import "../life/no-debugger.ts";
 import { connectCore } from "../client/core-client.ts";
+import type { CoreCredentials } from "../client/core-credentials.ts";
 import { createDispatchClient } from "../client/dispatch-client.ts";
+import { systemClock } from "../clock.ts";
 import type { FileServerOptions, HttpOptions, LogOptions, StatusOptions } from "../config/options.ts";
 import { RrError } from "../errors.ts";
 import type {
@@ -12,6 +14,7 @@ import type {
 import { handleCrashes } from "../life/crash.ts";
 import { ignoreSignals } from "../life/signals.ts";
 import { EXIT_BUG } from "../life/stop-request.ts";
+import { floodLimited } from "../log/flood-limited-log.ts";
 import { LogOutput } from "../log/log-output.ts";
 import { terminalColours } from "../log/terminal-colours.ts";
 import type { Log } from "../log.ts";
@@ -49,11 +52,13 @@ let output: LogOutput | undefined;
 /** How long the end waits for lines of the log that a reader or a disk has no room for. */
 const LOG_FLUSH_MS = 500;
 
-async function assigned({ cores, logs, servers }: FrontendAssignment): Promise<void> {
+async function assigned({ cores, credentials, logs, servers }: FrontendAssignment): Promise<void> {
   output = new LogOutput(logs as LogOptions, { colours: terminalColours(process.env) });
   process.on("exit", () => output?.end());
-  const log = output.log.child({ channel: "http" });
+  // Whatever clients do, they fill no disk with warnings.
+  const log = floodLimited(output.log.child({ channel: "http" }), systemClock);
   processLog = log;
+  const shown = { credentials: credentials as CoreCredentials | undefined };
   const http: Partial<Record<"http" | "https" | "fastcgi", ListenTarget>> = {};
   let options: HttpOptions | undefined;
   for (const server of servers as readonly ServerToServe[])
@@ -61,14 +66,14 @@ async function assigned({ cores, logs, servers }: FrontendAssignment): Promise<v
       listeners.push(await startFileServer({ options: server.options, log, listen: targetOf(server) }));
     else if (server.kind === "status") {
       const listen = targetOf(server);
-      const clients = cores.map((core) => connectCore(core));
+      const clients = cores.map((core) => connectCore(core, shown));
       listeners.push(await startStatusServer({ options: server.options, cores: clients, readiness, log, listen }));
     } else {
       http[server.kind] = targetOf(server);
       options = server.options;
     }
   if (options !== undefined) {
-    const clients = cores.map((core) => connectCore(core));
+    const clients = cores.map((core) => connectCore(core, shown));
     const pools = [...new Set([options.pool, ...options.routes.map(({ pool }) => pool)])];
     const dispatch = createDispatchClient(clients, {
       pools,

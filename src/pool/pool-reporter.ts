@@ -9,6 +9,7 @@ import { levelOf } from "../process/output-level.ts";
 import { describeExit } from "../worker/exit-explanation.ts";
 import type { Worker } from "../worker/worker.ts";
 import type { Call } from "./call.ts";
+import type { ErrorResponses } from "./response-watch.ts";
 
 /** What a flood of calls causes is told once a second. */
 const REFUSALS = { burst: 1, intervalMs: 1_000 };
@@ -152,6 +153,13 @@ export class PoolReporter {
       message: error.message,
       attributes: { request_id: requestId },
     });
+  }
+
+  /** The application answered that it failed. */
+  errorResponses({ failed, all }: ErrorResponses): void {
+    const message = `${failed} of ${all} responses of pool "${this.#pool}" were 5xx: the application failed`;
+    this.log.warn({ responses: all, responses_5xx: failed }, message);
+    this.event("pool.error_responses", { message, attributes: { responses: all, responses_5xx: failed } });
   }
 
   callRetried(call: Call, error: RrError): void {

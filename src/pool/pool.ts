@@ -16,6 +16,7 @@ import { PoolOperations } from "./pool-operations.ts";
 import { PoolReporter } from "./pool-reporter.ts";
 import { type PoolState, poolTransition, rulesOf } from "./pool-state.ts";
 import { crashLoop, refusalOf } from "./refusal.ts";
+import { type ResponseCounts, ResponseWatch } from "./response-watch.ts";
 import { Workforce, type WorkforceOwner } from "./workforce.ts";
 
 export interface PoolDependencies {
@@ -44,6 +45,7 @@ export class Pool implements CallOwner, WorkforceOwner {
 
   readonly #clock: Clock;
   readonly #reporter: PoolReporter;
+  readonly #responses: ResponseWatch;
   readonly #workforce: Workforce;
   readonly #operations: PoolOperations;
   readonly #allocator: DynamicAllocator | undefined;
@@ -63,6 +65,7 @@ export class Pool implements CallOwner, WorkforceOwner {
     this.#clock = clock;
     const channel = log.child({ channel: "server", pool: options.name });
     this.#reporter = new PoolReporter(options.name, channel, events, clock);
+    this.#responses = new ResponseWatch(clock, (counts) => this.#reporter.errorResponses(counts));
     this.#workforce = new Workforce({
       options,
       clock,
@@ -263,6 +266,13 @@ export class Pool implements CallOwner, WorkforceOwner {
       const next = this.#queue.shift();
       if (next) this.#place(next);
     }
+  }
+
+  /** Who has the calls says what the responses were like: the pool does not look into them. */
+  countResponses(counts: ResponseCounts): void {
+    for (const [statusClass, count] of Object.entries(counts))
+      if (count > 0) this.figures.countResponses(statusClass, count);
+    this.#responses.counted(counts);
   }
 
   // What calls tell.

@@ -34,7 +34,7 @@ export function resolveIdentity(
   if (process.platform === "win32")
     throw new RrError(
       "CONFIG_INVALID",
-      `${key}.user "${user}" cannot be used on Windows: remove it from the configuration`,
+      `${key}.${user === undefined ? "group" : "user"} "${user ?? group}" cannot be used on Windows: remove it from the configuration`,
     );
   const entry = user === undefined ? undefined : resolveUser(user, key);
   const gid = group === undefined ? entry?.gid : Number(lookUp("/etc/group", group, `${key}.group`)[2]);
@@ -56,8 +56,8 @@ function lookUp(file: string, wanted: string, key: string): string[] {
 }
 
 /** Of a socket for processes of that user: they may connect, and nobody else but this user. */
-export function socketRightsFor({ user, group }: Partial<Identity>): SocketRights {
-  const identity = resolveIdentity(user, group);
+export function socketRightsFor({ user, group, key }: Partial<Identity>): SocketRights {
+  const identity = resolveIdentity(user, group, key);
   return { mode: identity.uid === undefined && identity.gid === undefined ? 0o600 : 0o660, ...identity };
 }
 

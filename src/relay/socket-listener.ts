@@ -138,6 +138,7 @@ export class SocketListener {
   async #introduced(pid: number, socket: Socket): Promise<void> {
     const proof = await this.#prove(socket, pid);
     this.#strangers.delete(socket);
+    if (socket.destroyed) return;
     if (proof === "refuted") {
       const message = `a connection to the relay that said it was process ${pid}, but is not, was closed`;
       this.#refusals.add("refuted", { fields: { pid }, message });

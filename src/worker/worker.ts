@@ -58,6 +58,7 @@ export class Worker implements WorkerMessageListener, RunOwner, GuardedWorker, B
   #idleToReport = false;
   readonly #execDeadline: RollingDeadline;
   #stopEndTimer: StopTimer | undefined;
+  #wasReady = false;
   /** The process is gone, what it wrote last is being read. */
   #gone = false;
   /** Why the server killed it. */
@@ -317,6 +318,7 @@ export class Worker implements WorkerMessageListener, RunOwner, GuardedWorker, B
     if (this.#state !== "booting") return;
     this.bootTimeMs = this.#environment.clock.monotonicMs() - this.startedAtMs;
     this.#state = transition(this.#state, "ready");
+    this.#wasReady = true;
     if (this.#boot.text !== "") this.#observer.strayOutput(this, this.#boot.text);
     this.#boot.ready();
   }
@@ -405,13 +407,12 @@ export class Worker implements WorkerMessageListener, RunOwner, GuardedWorker, B
     const run = this.#run;
     const held = this.#guard.heldError;
     const error = held === undefined ? this.exitError(exit) : this.#applicationError(held);
-    const wasReady = this.bootTimeMs > 0;
     this.#run = undefined;
     this.#state = transition(this.#state, "exited");
     this.#execDeadline.close();
     this.#stopEndTimer?.();
     this.channel.destroy();
-    if (wasReady) this.#observer.exited(this, exit);
+    if (this.#wasReady) this.#observer.exited(this, exit);
     run?.end();
     run?.fail(error);
   }

@@ -87,10 +87,11 @@ describe("rrctl with a running server", function () {
     expect(exitCode).to.equal(0);
   });
 
-  it("finds the server by control.listen of .rr.yaml", async () => {
+  it("finds the server by .rr.yaml, wherever it listens", async () => {
     const { exitCode, out } = await rrctl(["info"], { cwd: server.directory });
     expect(exitCode).to.equal(0);
-    expect(out.toString()).to.contain(`unix://${join(server.directory, "control.sock")} (control.listen of .rr.yaml)`);
+    const socket = `unix://${join(server.directory, "control.sock")}`;
+    expect(out.toString()).to.contain(`${socket} (the server of .rr.yaml, pid ${server.pid})`);
     const other = await rrctl(["info", "-c", join(server.directory, ".rr.yaml")], { cwd: tmpdir() });
     expect(other.exitCode).to.equal(0);
   });

@@ -29,6 +29,8 @@ interface SessionState {
   idle: boolean;
   readonly info: ConnectionInfo;
   readonly resets: ResetBudget;
+  /** More requests were taken back than may be. */
+  overdrawn: boolean;
 }
 
 const RESET_LIMITS = resetLimits(process.versions.node);
@@ -81,7 +83,7 @@ export class Http2Connections {
     const { remoteAddress, remotePort, localAddress, localPort } = session.socket;
     const info = { remoteAddress, remotePort, localAddress, localPort, encrypted: session.encrypted === true };
     const resets = new ResetBudget(RESET_LIMITS.own, systemClock);
-    const state: SessionState = { streams: 0, idle: false, info, resets };
+    const state: SessionState = { streams: 0, idle: false, info, resets, overdrawn: false };
     this.#sessions.set(session, state);
     this.#sweep ??= setInterval(() => this.#destroyEnded(), SWEEP_MS).unref();
     session.once("close", () => this.#closed(session));
@@ -113,7 +115,7 @@ export class Http2Connections {
     stream.on("error", () => {});
     const session = stream.session as ServerHttp2Session;
     const state = this.#sessions.get(session);
-    if (state === undefined) return stream.close(constants.NGHTTP2_REFUSED_STREAM);
+    if (state === undefined || state.overdrawn) return stream.close(constants.NGHTTP2_REFUSED_STREAM);
     const { maxHeaderBytes, requestTimeoutMs } = this.#settings;
     const { method, path, rawHeaders, bytes } = headOf(pairs);
     // Node's own limit counts from the moment in which the client has acknowledged it.
@@ -124,8 +126,9 @@ export class Http2Connections {
     stream.once("close", () => {
       state.streams--;
       // What this server has broken off itself is not the client's.
-      if (OWN_ENDS.has(stream.rstCode) || state.resets.spend()) return;
-      session.destroy(new Error("the client took back too many requests"), constants.NGHTTP2_ENHANCE_YOUR_CALM);
+      if (OWN_ENDS.has(stream.rstCode) || state.resets.spend() || state.overdrawn) return;
+      state.overdrawn = true;
+      setImmediate(() => endOverdrawn(session));
     });
     const head = { httpVersion: "2.0", method, url: path, rawHeaders, connection: state.info, hasBody };
     const request = new StreamRequest(head, () => stream.resume());
@@ -146,6 +149,15 @@ export class Http2Connections {
     stream.once("close", () => request.destroy());
     this.#handle(request, new Http2Response(request, stream));
   }
+}
+
+/**
+ * To be called when nothing of the session is being read: the library is in the middle of it while streams close, and
+ * Node aborts the process when their session is gone at its end.
+ */
+function endOverdrawn(session: ServerHttp2Session): void {
+  if (session.destroyed) return;
+  session.destroy(new Error("the client took back too many requests"), constants.NGHTTP2_ENHANCE_YOUR_CALM);
 }
 
 /** Pseudo headers come first. The authority is what Host is in HTTP/1, and stands above one. */

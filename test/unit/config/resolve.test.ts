@@ -19,7 +19,10 @@ describe("config resolution", () => {
       gracePeriodMs: 30_000,
       drainDelayMs: 0,
       control: {
-        listen: { kind: "tcp", host: "127.0.0.1", port: 6002 },
+        listen: undefined,
+        socket: { mode: 0o600, group: undefined },
+        tls: undefined,
+        tokensFile: undefined,
         maxMessageBytes: 64 * MEGABYTE,
         eventsKept: 10_000,
       },
@@ -77,13 +80,15 @@ describe("config resolution", () => {
         formFieldsMax: 10_000,
         rawBody: false,
         uploads: {
-          forbid: [".php", ".exe", ".bat"],
+          forbid: ".php .php3 .php4 .php5 .php7 .php8 .phtml .pht .phps .phar .exe .bat".split(" "),
           allow: [],
           fileBytesMax: 0,
+          oversizedFiles: "refuse",
           filesMax: 1000,
           fieldsMax: 10_000,
           fieldBytesMax: 10 * MEGABYTE,
         },
+        spool: { directory: undefined, bytesMax: 0 },
         accessLogs: false,
         contextCodec: "json",
         debug: false,
@@ -98,7 +103,7 @@ describe("config resolution", () => {
       },
       fileServer: undefined,
       status: undefined,
-      spoolDirectory: undefined,
+      spool: { directory: undefined, bytesMax: 0 },
       reload: undefined,
     };
     expect(configuration).to.deep.equal(expected);
@@ -173,6 +178,14 @@ describe("config resolution", () => {
       drainDelayMs: 2000,
       control: {
         listen: { kind: "tcp", host: "", port: 7002 },
+        socket: { mode: 0o660, group: "root" },
+        tls: {
+          certFile: join(directory, "control.crt"),
+          keyFile: join(directory, "control.key"),
+          clientCaFile: join(directory, "clients.crt"),
+          roles: { alice: "admin", "*": "viewer" },
+        },
+        tokensFile: join(directory, "control.tokens"),
         maxMessageBytes: 16 * MEGABYTE,
         eventsKept: 500,
       },
@@ -249,10 +262,12 @@ describe("config resolution", () => {
           forbid: [".php", ".phar"],
           allow: [".jpg"],
           fileBytesMax: 4 * MEGABYTE,
+          oversizedFiles: "error",
           filesMax: 20,
           fieldsMax: 300,
           fieldBytesMax: 2 * MEGABYTE,
         },
+        spool: { directory: join(directory, "spool"), bytesMax: 3 * MEGABYTE },
         accessLogs: true,
         contextCodec: "proto",
         debug: true,
@@ -310,7 +325,7 @@ describe("config resolution", () => {
         unavailableStatus: 500,
         checkTimeoutMs: 5000,
       },
-      spoolDirectory: join(directory, "spool"),
+      spool: { directory: join(directory, "spool"), bytesMax: 3 * MEGABYTE },
       reload: {
         intervalMs: 2000,
         polling: true,
@@ -553,7 +568,7 @@ http:
     ],
     [
       "one address for two",
-      'http: {address: "127.0.0.1:6002"}',
+      'http: {address: "127.0.0.1:6002"}\ncontrol: {listen: "127.0.0.1:6002"}',
       "3:17: http.address: control.listen has the address 127.0.0.1:6002 already: choose another",
     ],
     [
