@@ -1,4 +1,3 @@
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { FRONTENDS_ENTRANCE } from "./api/entrance.ts";
 import { type ApiServer, createApiServer } from "./api/server.ts";
@@ -26,7 +25,7 @@ import { RunFolder, removeDeadRunFolders, runBases } from "./process/run-folder.
 import { Reloader } from "./reload/reloader.ts";
 import { rpcMethods } from "./rpc/methods.ts";
 import { RpcServer } from "./rpc/rpc-server.ts";
-import { Spool } from "./spool/spool.ts";
+import { checkSpoolDirectory, Spool } from "./spool/spool.ts";
 import { VERSION } from "./version.ts";
 
 export interface CoreOptions {
@@ -88,14 +87,11 @@ export class Core {
     const surroundings = { clock: systemClock, log, events: this.#events, baseEnv, pipePlace: this.#runFolder };
     this.#pools = configuration.pools.map((pool) => new Pool(pool, surroundings));
     this.#dispatcher = new Dispatcher(this.#pools);
-    this.#spool = new Spool(
-      configuration.spoolDirectory ?? tmpdir(),
-      log.child({ channel: "server" }),
-      ({ problem, folder, others }) =>
-        this.#events.record("spool.failed", {
-          message: `files of requests cannot be kept in ${folder}: ${problem}`,
-          attributes: { folder, left_out: others || undefined },
-        }),
+    this.#spool = new Spool(configuration.spool, log.child({ channel: "server" }), ({ problem, folder, others }) =>
+      this.#events.record("spool.failed", {
+        message: `files of requests cannot be kept in ${folder}: ${problem}`,
+        attributes: { folder, left_out: others || undefined },
+      }),
     );
     this.frontends = new FrontendGroup({
       configuration,
@@ -147,6 +143,8 @@ export class Core {
         `the end of server.on_init "${onInit?.command.join(" ")}"`,
         () => onInit && runInitHook(onInit, { workingDirectory, baseEnv, pipePlace: this.#runFolder, log, signal }),
       ],
+      // The hook may have made it.
+      ["its folder of uploads", () => checkUploads(configuration.spool.directory)],
       ["the workers of its pools", () => this.#startPools()],
       ["its HTTP frontends", () => this.frontends.start(this.#cores)],
       ["its status address", () => this.#statusStarted],
@@ -224,7 +222,7 @@ export class Core {
       ? `${signal}: all pools are reset`
       : `${signal}: pools are not reset, the server is ${state}`;
     log.info({ signal }, message);
-    this.#events.record("server.signalled", { message, attributes: { signal } });
+    this.#events.record("server.signalled", { message, actor: `signal ${signal}`, attributes: { signal } });
     if (!isPossible) return;
     // Signals that come while pools are reset lead to one more reset, as the code may have changed once more.
     if (this.#resetting) {
@@ -390,4 +388,9 @@ class MutableControl implements ServerControl {
   shutdown(timeoutMs: number | undefined): void {
     this.#parts.options.onShutdown(timeoutMs);
   }
+}
+
+function checkUploads(directory: string | undefined): undefined {
+  if (directory !== undefined) checkSpoolDirectory(directory, "http.uploads.dir");
+  return undefined;
 }

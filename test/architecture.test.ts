@@ -39,7 +39,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   frontends: ["acme", "config", "events", "process", ...BASE],
   client: ["gen", "grpc", "id-map", ...BASE],
   // The frontend process. It is told what to do in the supervisor's message, whose type it needs.
-  http: ["life", "gen", "grpc", "client", "config", "frontends", ...BASE],
+  http: ["life", "gen", "grpc", "client", "config", "frontends", "spool", ...BASE],
   life: [...BASE],
   "control-addresses": ["access", "presence", "api", "config", ...BASE],
   core: [

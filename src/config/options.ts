@@ -23,8 +23,8 @@ export interface ServerConfiguration {
   readonly http: HttpOptions | undefined;
   readonly fileServer: FileServerOptions | undefined;
   readonly status: StatusOptions | undefined;
-  /** Where files that come with requests are kept meanwhile; undefined: the system's folder for temporary files. */
-  readonly spoolDirectory: string | undefined;
+  /** For what comes with requests and is too large for the memory. */
+  readonly spool: SpoolOptions;
   /** Undefined: files are not watched. */
   readonly reload: ReloadOptions | undefined;
 }
@@ -190,6 +190,8 @@ export interface HttpOptions {
   /** Forms are handed on unparsed. */
   readonly rawBody: boolean;
   readonly uploads: UploadOptions;
+  /** For forms that are too large for the memory. */
+  readonly spool: SpoolOptions;
   readonly accessLogs: boolean;
   /** Encoding of the request context. "auto" was resolved by what Composer installed. */
   readonly contextCodec: "json" | "proto";
@@ -330,6 +332,14 @@ export interface FileServerFolder extends FolderOptions {
   readonly compress: boolean;
 }
 
+/** What comes with requests and is too large for the memory. */
+export interface SpoolOptions {
+  /** Absolute; undefined: the system's folder for temporary files. */
+  readonly directory: string | undefined;
+  /** Of all files at a time; 0: as many as the disk takes. */
+  readonly bytesMax: number;
+}
+
 /** What multipart forms may hold. */
 export interface UploadOptions {
   /** Lower case, with their dot. Files that have one are refused. */
@@ -338,6 +348,8 @@ export interface UploadOptions {
   readonly allow: readonly string[];
   /** 0: as large as a request may be. */
   readonly fileBytesMax: number;
+  /** What becomes of a file that is larger: the form is refused, or the application gets error 1 in place of the file. */
+  readonly oversizedFiles: "refuse" | "error";
   readonly filesMax: number;
   readonly fieldsMax: number;
   readonly fieldBytesMax: number;

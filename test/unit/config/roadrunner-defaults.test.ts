@@ -122,7 +122,10 @@ const ROADRUNNER: Readonly<Record<string, string | undefined>> = {
 /** Where the default is another one on purpose. */
 const DIFFERENT: Readonly<Record<string, { ours: string | undefined; reason: string }>> = {
   "http.pool.max_queue_size": { ours: "10000", reason: "memory has to be bounded without a setting" },
-  "http.uploads.forbid": { ours: '[".php",".exe",".bat"]', reason: "what its samples have" },
+  "http.uploads.forbid": {
+    ours: '[".php",".php3",".php4",".php5",".php7",".php8",".phtml",".pht",".phps",".phar",".exe",".bat"]',
+    reason: "what its samples have, and other names for PHP",
+  },
   "logs.level": { ours: "info", reason: "debug costs a line for each request" },
   "server.relay_timeout": { ours: "60s", reason: "what samples have; it has no effect in either" },
   "http.trusted_headers": {

@@ -35,7 +35,7 @@ describe("spool", () => {
     const memory = memoryLog();
     lines = memory.lines;
     failures = [];
-    spool = new Spool(base, memory.log, (failure) => failures.push(failure));
+    spool = new Spool({ directory: base, bytesMax: 0 }, memory.log, (failure) => failures.push(failure));
   });
   afterEach(async () => {
     await spool.close();
@@ -139,7 +139,7 @@ describe("spool", () => {
     const script = `
       import { Spool } from ${JSON.stringify(join(ROOT, "src/spool/spool.ts"))};
       const log = { debug() {}, info() {}, warn() {}, error() {} };
-      const spool = new Spool(${JSON.stringify(base)}, log);
+      const spool = new Spool({ directory: ${JSON.stringify(base)}, bytesMax: 0 }, log);
       const file = spool.file({}, { wrote() {}, async stored({ error, sizeBytes, path, problem }) {
         console.log(JSON.stringify({ error, sizeBytes, path, problem }));
         await spool.close();
