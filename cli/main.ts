@@ -32,5 +32,7 @@ const exitCode = await runProgram(process.argv.slice(2), {
   terminal: createTerminal(process.stdin, process.stdout, process.stderr, process.env),
   interruption,
 });
-// Nothing may keep a finished command alive; what was written is flushed first.
+// Nothing may keep a finished command alive; what was written is flushed first. Commands wait for their readers themselves:
+// what is left now is little, or of a log whose reader has stopped.
+setTimeout(() => process.exit(exitCode), 1_000);
 process.stdout.write("", () => process.exit(exitCode));

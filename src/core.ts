@@ -240,7 +240,7 @@ export class Core {
       ? `${signal}: all pools are reset`
       : `${signal}: pools are not reset, the server is ${state}`;
     log.info({ signal }, message);
-    this.#events.record("server.signalled", { message, attributes: { signal } });
+    this.#events.record("server.signalled", { message, actor: `signal ${signal}`, attributes: { signal } });
     if (!isPossible) return;
     // Signals that come while pools are reset lead to one more reset, as the code may have changed once more.
     if (this.#resetting) {

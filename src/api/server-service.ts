@@ -32,6 +32,8 @@ export interface FrontendInfo {
   readonly restarts: number;
   /** "" if all is well. */
   readonly problem: string;
+  /** It answers checks, and nothing else. */
+  readonly servesStatus: boolean;
 }
 
 const FRONTEND_STATE: Record<FrontendInfo["state"], FrontendState> = {
@@ -71,9 +73,10 @@ export function serverService(control: ServerControl, dispatcher: Dispatcher) {
   return {
     async getServerInfo(_request: GetServerInfoRequest) {
       const core = { pid: process.pid, role: ProcessRole.CORE, startedAtMs: control.startedAtMs, restarts: 0 };
-      const frontends = control.frontends.flatMap(({ pid, startedAtMs, restarts }) =>
-        pid === undefined ? [] : [{ pid, startedAtMs, restarts, role: ProcessRole.HTTP_FRONTEND }],
-      );
+      const frontends = control.frontends.flatMap(({ pid, startedAtMs, restarts, servesStatus }) => {
+        const role = servesStatus ? ProcessRole.STATUS : ProcessRole.HTTP_FRONTEND;
+        return pid === undefined ? [] : [{ pid, startedAtMs, restarts, role }];
+      });
       return {
         version: control.version,
         state: SERVER_STATE[control.state],

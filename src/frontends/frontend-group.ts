@@ -51,8 +51,10 @@ export class FrontendGroup {
   }
 
   /** All places for frontends, those without a process as well. */
-  get reports(): readonly FrontendReport[] {
-    return this.#supervisors.flatMap(({ reports }) => reports);
+  get reports(): readonly (FrontendReport & { readonly servesStatus: boolean })[] {
+    return this.#supervisors.flatMap((supervisor) =>
+      supervisor.reports.map((report) => ({ ...report, servesStatus: supervisor === this.#statusSupervisor })),
+    );
   }
 
   /** Why nobody who comes by HTTP can be served; undefined if nothing is to be served, or all is well. */
