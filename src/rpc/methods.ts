@@ -1,5 +1,6 @@
 import type { Dispatcher } from "../dispatch/dispatcher.ts";
 import { RrError } from "../errors.ts";
+import { takesCalls } from "../health/server-health.ts";
 import { type Log, silentLog } from "../log.ts";
 import type { Pool } from "../pool/pool.ts";
 import { readUsage } from "../process/resources.ts";
@@ -42,7 +43,7 @@ export function rpcMethods(dispatcher: Dispatcher, configurationJson: () => stri
     // RoadRunner never sets its answer, so that success is `false`.
     return false;
   };
-  const health = (method: string, healthy: (workers: readonly Worker[]) => boolean) => ({
+  const health = (method: string, healthy: (pool: Pool) => boolean) => ({
     call: (argument: unknown) => {
       const plugin = (argument as { plugin?: unknown } | null | undefined)?.plugin;
       if (typeof plugin !== "string" || plugin === "")
@@ -50,7 +51,7 @@ export function rpcMethods(dispatcher: Dispatcher, configurationJson: () => stri
           "INVALID_REQUEST",
           `${method} takes {"plugin": "name"}, it was given ${JSON.stringify(argument) ?? "nothing"}`,
         );
-      return { code: healthy(pool(plugin).workers) ? 200 : 503, message: "" };
+      return { code: healthy(pool(plugin)) ? 200 : 503, message: "" };
     },
     protobuf: statusMessage,
   });
@@ -77,10 +78,10 @@ export function rpcMethods(dispatcher: Dispatcher, configurationJson: () => stri
       await pool(name).reset(undefined, ACTOR);
       return true;
     },
-    "status.Status": health("status.Status", (workers) =>
+    "status.Status": health("status.Status", ({ workers }) =>
       workers.some(({ state }) => state === "ready" || state === "working"),
     ),
-    "status.Ready": health("status.Ready", (workers) => workers.some(({ state }) => state === "ready")),
+    "status.Ready": health("status.Ready", ({ state }) => takesCalls(state)),
   };
 }
 
