@@ -97,6 +97,7 @@ export class SessionUnderTest {
       intake: { payloadBytesMax: 1 << 30, spool: { room: undefined } as never, heldBytes: 0 },
       limits: pieceLimits(messageBytes),
       spillRules: { spill: new Spill(NO_SPILL), clock: systemClock, replyBytesMax: 0, streamBytesMax: 0 },
+      redact: (text) => text,
       log: this.lines.log,
       fileOwner: () => ({}),
       ...overrides,
