@@ -77,12 +77,14 @@ const SYSTEM_ERRORS: Record<string, string> = {
 type Hint = (error: RrError, context: FailureContext) => string | undefined;
 
 const poolOf = (error: RrError) => error.metadata.pool ?? "<pool>";
-const bootHint: Hint = (error) =>
+const bootHint: Hint = (error, { core }) => {
   // The system had too little of something: the message says of what.
-  error.metadata.shortage !== undefined
-    ? undefined
-    : `run the worker's command by hand to see what it says${error.metadata.command === undefined ? "" : ` (${error.metadata.command})`}; ` +
-      "`rrctl events --type 'worker.*'` shows the last attempts";
+  if (error.metadata.shortage !== undefined) return undefined;
+  const command = error.metadata.command === undefined ? "" : ` (${error.metadata.command})`;
+  const byHand = `run the worker's command by hand to see what it says${command}`;
+  // Of a server that did not start there is nobody to ask.
+  return core === undefined ? byHand : `${byHand}; \`rrctl events --type 'worker.*'\` shows the last attempts`;
+};
 
 /** What to do next, by reason. Undefined: the message says it. */
 const HINTS: { [Reason in ErrorReason]?: Hint } = {
@@ -111,7 +113,10 @@ const HINTS: { [Reason in ErrorReason]?: Hint } = {
   WORKER_EXITED: (error) => `\`rrctl events --pool ${poolOf(error)}\` and the server's log show why`,
   WORKER_OOM: () =>
     "raise memory_limit of PHP or supervisor.max_worker_memory, or look for a leak with `rrctl workers -w`",
-  PROTOCOL_VIOLATION: () => "something writes to stdout besides the worker library; the server's log shows what",
+  PROTOCOL_VIOLATION: ({ message }) =>
+    message.includes("pool.max_frame_size")
+      ? "send the response in several pieces, or raise pool.max_frame_size"
+      : "something writes to stdout besides the worker library; the server's log shows what",
   BOOT_FAILED: bootHint,
   BOOT_TIMEOUT: bootHint,
   CRASH_LOOP: bootHint,

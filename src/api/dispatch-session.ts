@@ -11,6 +11,7 @@ import { RrError } from "../errors.ts";
 import { BATCH_BYTES, BatchQueue } from "../grpc/batch-queue.ts";
 import { eventBytes } from "../grpc/dispatch-sizes.ts";
 import { IdMap } from "../id-map.ts";
+import { toResponseCounts } from "./convert.ts";
 import { openProblem } from "./open-call-rules.ts";
 import { type CallStream, errorEvent, type SessionServices, StreamCall } from "./stream-call.ts";
 import { StreamWindow } from "./stream-window.ts";
@@ -168,6 +169,8 @@ export class DispatchSession implements CallStream {
   #obey({ callId, command }: CallCommand): void {
     if (command.case === "open") return this.#open(callId, command.value);
     if (command.case === "streamWindow") return this.#widen(() => this.#window.add(command.value.bytes));
+    if (command.case === "responses")
+      return this.#services.dispatcher.countResponses(command.value.pool, toResponseCounts(command.value));
     if (command.case === "grant") this.#widen(() => this.#window.granted(command.value.bytes));
     // Commands of calls that have ended meanwhile are late, not wrong.
     const call = this.#calls.get(callId);

@@ -29,6 +29,8 @@ export class ClientCall implements CallHandle, StreamedCall, CallProgress {
   readonly #sink: CallSink;
   readonly #placement: CallPlacement;
   #stream: DispatchStream<ClientCall> | undefined;
+  /** The core that its reply comes from. */
+  #answeredBy: DispatchStream<ClientCall> | undefined;
   #over = false;
   /** Commands after `open`, as long as another core may have to hear them. */
   #said: Command[] | undefined;
@@ -110,6 +112,10 @@ export class ClientCall implements CallHandle, StreamedCall, CallProgress {
     this.#released = true;
     this.#window?.released(this.#heldBytes);
     this.#heldBytes = 0;
+  }
+
+  responded(status: number): void {
+    this.#answeredBy?.countResponse(this.pool, status);
   }
 
   cancel(): void {
@@ -228,6 +234,7 @@ export class ClientCall implements CallHandle, StreamedCall, CallProgress {
     switch (event.case) {
       case "reply":
         this.answered = true;
+        this.#answeredBy = this.#stream;
         this.#receive(event.value.context.length + event.value.body.length);
         if (!event.value.more) this.#end();
         return this.#sink.reply(event.value);

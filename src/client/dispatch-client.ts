@@ -63,6 +63,8 @@ export interface CallHandle {
   release?(): void;
   /** While much of all replies is held: grant in portions of so many bytes at most. */
   readonly portionBytes?: number | undefined;
+  /** The reply is a response with this status; for the core's figures. Once, after the first piece of the reply. */
+  responded(status: number): void;
   /** The sink hears no more of the call. */
   cancel(): void;
   /** False: the core has enough of this call, or of all; wait for `whenWritable` before sending more body or files. */

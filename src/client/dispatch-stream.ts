@@ -20,6 +20,7 @@ import type { CoreCandidate } from "./core-choice.ts";
 import type { CoreClient } from "./core-client.ts";
 import type { PoolHealth } from "./pool-health.ts";
 import { ReceiveWindow } from "./receive-window.ts";
+import { ResponseTally } from "./response-tally.ts";
 
 /** A call as its stream sees it. */
 export interface StreamedCall {
@@ -46,6 +47,7 @@ const PENDING_BYTES_MAX = 1024 * 1024;
 /** What a sender that is told to go on brings next, about. */
 const PIECE_BYTES = 64 * 1024;
 const RECONNECT_DELAY_MS = 50;
+const REPORT_INTERVAL_MS = 1_000;
 
 /** Many calls on one stream to one core, batched by event-loop turn. Connects again by itself. */
 export class DispatchStream<Call extends StreamedCall> implements CoreCandidate {
@@ -62,6 +64,8 @@ export class DispatchStream<Call extends StreamedCall> implements CoreCandidate 
   readonly #senders = new Waiters();
   #sendersTurn = false;
   #connected = false;
+  readonly #responses = new ResponseTally();
+  #responsesTimer: NodeJS.Timeout | undefined;
   readonly #closing = new AbortController();
 
   /** @param windowBytes what may be held of all replies before the core sends less of each; Infinity: any number */
@@ -131,6 +135,19 @@ export class DispatchStream<Call extends StreamedCall> implements CoreCandidate 
   cancel(callId: number): void {
     if (this.#calls.delete(callId))
       this.send(callId, { case: "cancel", value: { $typeName: "roadrunner.dispatch.v1.CancelCall" } });
+  }
+
+  /** A call of this core was answered with a status. Reported about once a second. */
+  countResponse(pool: string, status: number): void {
+    this.#responses.add(pool, status);
+    this.#responsesTimer ??= setTimeout(() => this.#reportResponses(), REPORT_INTERVAL_MS).unref();
+  }
+
+  #reportResponses(): void {
+    this.#responsesTimer = undefined;
+    // Told to the next connection.
+    if (!this.#connected) return;
+    for (const value of this.#responses.take()) this.send(0, { case: "responses", value });
   }
 
   get writable(): boolean {

@@ -23,8 +23,8 @@ export interface ServerConfiguration {
   readonly http: HttpOptions | undefined;
   readonly fileServer: FileServerOptions | undefined;
   readonly status: StatusOptions | undefined;
-  /** Where files that come with requests are kept meanwhile; undefined: the system's folder for temporary files. */
-  readonly spoolDirectory: string | undefined;
+  /** For what comes with requests and is too large for the memory. */
+  readonly spool: SpoolOptions;
   /** Undefined: files are not watched. */
   readonly reload: ReloadOptions | undefined;
 }
@@ -97,12 +97,16 @@ export type RelayOptions = { readonly kind: "pipes" } | Address;
 export interface PoolOptions {
   readonly name: string;
   readonly command: readonly string[];
+  /** The command without the secrets in it. Absent: it has none. */
+  readonly shownCommand?: readonly string[];
   /** What is added to the environment of the server, RR_* variables included. */
   readonly env: Readonly<Record<string, string>>;
   readonly workingDirectory: string;
   /** Names or numeric ids of the user and group that workers run as; undefined: those of the server. */
   readonly user: string | undefined;
   readonly group: string | undefined;
+  /** Names of the server's variables that workers get; undefined: all. */
+  readonly passedEnv: readonly string[] | undefined;
   readonly relay: RelayOptions;
   /** Frames of RoadRunner 2 and later, or the prefix of RoadRunner 1. */
   readonly protocol: "goridge3" | "goridge1";
@@ -158,6 +162,13 @@ export interface BrowserReloadOptions {
   readonly path: string;
 }
 
+export interface FastCgiOptions {
+  readonly address: Address;
+  /** Of a unix socket: bits of the file, and name or id of the group; undefined: that of the server. */
+  readonly mode: number;
+  readonly group: string | undefined;
+}
+
 export interface HttpOptions {
   /** Undefined: pages are sent as they are. */
   readonly browserReload?: BrowserReloadOptions | undefined;
@@ -165,11 +176,14 @@ export interface HttpOptions {
   readonly address: TcpAddress | undefined;
   readonly tls: TlsOptions | undefined;
   readonly http2: { readonly h2c: boolean; readonly maxConcurrentStreams: number };
-  readonly fastCgi: { readonly address: Address } | undefined;
+  readonly fastCgi: FastCgiOptions | undefined;
   /** Pool that requests go to. */
   readonly pool: string;
   /** The first that fits a request says where it goes. */
   readonly routes: readonly RouteOptions[];
+  /** Names or numeric ids of the user and group that frontends run as; undefined: those of the server. */
+  readonly user: string | undefined;
+  readonly group: string | undefined;
   /** Number of frontend processes. */
   readonly frontends: number;
   /** Status of responses when the application or the server failed. */
@@ -190,6 +204,8 @@ export interface HttpOptions {
   /** Forms are handed on unparsed. */
   readonly rawBody: boolean;
   readonly uploads: UploadOptions;
+  /** For forms that are too large for the memory. */
+  readonly spool: SpoolOptions;
   readonly accessLogs: boolean;
   /** Encoding of the request context. "auto" was resolved by what Composer installed. */
   readonly contextCodec: "json" | "proto";
@@ -330,6 +346,14 @@ export interface FileServerFolder extends FolderOptions {
   readonly compress: boolean;
 }
 
+/** What comes with requests and is too large for the memory. */
+export interface SpoolOptions {
+  /** Absolute; undefined: the system's folder for temporary files. */
+  readonly directory: string | undefined;
+  /** Of all files at a time; 0: as many as the disk takes. */
+  readonly bytesMax: number;
+}
+
 /** What multipart forms may hold. */
 export interface UploadOptions {
   /** Lower case, with their dot. Files that have one are refused. */
@@ -338,6 +362,8 @@ export interface UploadOptions {
   readonly allow: readonly string[];
   /** 0: as large as a request may be. */
   readonly fileBytesMax: number;
+  /** What becomes of a file that is larger: the form is refused, or the application gets error 1 in place of the file. */
+  readonly oversizedFiles: "refuse" | "error";
   readonly filesMax: number;
   readonly fieldsMax: number;
   readonly fieldBytesMax: number;

@@ -8,6 +8,7 @@ import type {
   OnInitOptions,
   PoolOptions,
   ServerConfiguration,
+  SpoolOptions,
   StatusOptions,
   UploadOptions,
 } from "./options.ts";
@@ -43,7 +44,7 @@ export function resolveConfiguration(message: Configuration, context: Resolution
     reload: message.reload && resolveReload(message.reload, pools, context),
     fileServer: message.fileserver && resolveFileServer(message.fileserver, context),
     status: message.status && resolveStatus(message.status, context),
-    spoolDirectory: spoolDirectory(message.http, context),
+    spool: resolveSpool(message.http, context),
   };
   checkPresence(message, context);
   checkConflicts(configuration, context);
@@ -66,6 +67,8 @@ function resolveHttp(http: Http, pools: readonly PoolOptions[], context: Resolut
     ...resolveProtocols(http, context),
     pool: pool.name,
     routes: resolveRoutes(http, pools, codecOf, context),
+    user: http.user || undefined,
+    group: http.group || undefined,
     frontends: http.frontends!,
     internalErrorCode: http.internalErrorCode!,
     maxRequestBytes: Number(http.maxRequestSize),
@@ -80,6 +83,7 @@ function resolveHttp(http: Http, pools: readonly PoolOptions[], context: Resolut
     formFieldsMax: http.maxFormFields!,
     rawBody: http.rawBody!,
     uploads: resolveUploads(http.uploads!),
+    spool: resolveSpool(http, context),
     accessLogs: http.accessLogs!,
     contextCodec: codecOf(pool),
     debug: pool.debug,
@@ -96,8 +100,9 @@ function resolveStatus(status: Status, context: ResolutionContext): StatusOption
   };
 }
 
-function spoolDirectory(http: Http | undefined, { workingDirectory }: ResolutionContext): string | undefined {
-  return http?.uploads?.dir ? resolve(workingDirectory, http.uploads.dir) : undefined;
+function resolveSpool(http: Http | undefined, { workingDirectory }: ResolutionContext): SpoolOptions {
+  const { dir, maxSpoolSize } = http?.uploads ?? {};
+  return { directory: dir ? resolve(workingDirectory, dir) : undefined, bytesMax: Number(maxSpoolSize ?? 0) };
 }
 
 function resolveUploads(uploads: Uploads): UploadOptions {
@@ -105,6 +110,7 @@ function resolveUploads(uploads: Uploads): UploadOptions {
     forbid: extensions(uploads.forbid),
     allow: extensions(uploads.allow),
     fileBytesMax: Number(uploads.maxFileSize),
+    oversizedFiles: uploads.oversizedFiles === "error" ? "error" : "refuse",
     filesMax: uploads.maxFiles!,
     fieldsMax: uploads.maxFields!,
     fieldBytesMax: Number(uploads.maxFieldSize),

@@ -2,6 +2,7 @@ import type { Deadline } from "../async/deadline.ts";
 import { RrError } from "../errors.ts";
 import type { CallOptions, CallSink } from "../pool/call.ts";
 import type { Pool } from "../pool/pool.ts";
+import type { ResponseCounts } from "../pool/response-watch.ts";
 
 export interface DispatchOptions extends CallOptions {
   /** "": the only pool, if there is just one. */
@@ -51,6 +52,12 @@ export class Dispatcher {
     throw new RrError("POOL_NOT_FOUND", `there is no pool "${name}"; the pools are: ${names}`, {
       metadata: { pool: name, known: known.join(",") },
     });
+  }
+
+  /** What responses of a pool were like, as who has them reports it. A pool that is not there is no error. */
+  countResponses(pool: string, counts: ResponseCounts): void {
+    const name = pool === "" && this.#pools.size === 1 ? this.pools[0]!.name : pool;
+    this.#pools.get(name)?.countResponses(counts);
   }
 
   /** Runs a call. Never throws: every failure reaches the sink. */

@@ -43,6 +43,8 @@ export function commandBytes({ command }: Pick<CallCommand, "command">): number 
       return ENTRY_BYTES + command.value.data.length + command.value.context.length;
     case "file":
       return ENTRY_BYTES + command.value.data.length;
+    case "responses":
+      return ENTRY_BYTES + CHARACTER_BYTES * command.value.pool.length;
     default:
       return ENTRY_BYTES;
   }

@@ -2,6 +2,7 @@ import "../life/no-debugger.ts";
 import { connectCore } from "../client/core-client.ts";
 import type { CoreCredentials } from "../client/core-credentials.ts";
 import { createDispatchClient } from "../client/dispatch-client.ts";
+import { systemClock } from "../clock.ts";
 import type { FileServerOptions, HttpOptions, LogOptions, StatusOptions } from "../config/options.ts";
 import { RrError } from "../errors.ts";
 import type {
@@ -13,6 +14,7 @@ import type {
 import { handleCrashes } from "../life/crash.ts";
 import { ignoreSignals } from "../life/signals.ts";
 import { EXIT_BUG } from "../life/stop-request.ts";
+import { floodLimited } from "../log/flood-limited-log.ts";
 import { LogOutput } from "../log/log-output.ts";
 import { terminalColours } from "../log/terminal-colours.ts";
 import type { Log } from "../log.ts";
@@ -53,7 +55,8 @@ const LOG_FLUSH_MS = 500;
 async function assigned({ cores, credentials, logs, servers }: FrontendAssignment): Promise<void> {
   output = new LogOutput(logs as LogOptions, { colours: terminalColours(process.env) });
   process.on("exit", () => output?.end());
-  const log = output.log.child({ channel: "http" });
+  // Whatever clients do, they fill no disk with warnings.
+  const log = floodLimited(output.log.child({ channel: "http" }), systemClock);
   processLog = log;
   const shown = { credentials: credentials as CoreCredentials | undefined };
   const http: Partial<Record<"http" | "https" | "fastcgi", ListenTarget>> = {};

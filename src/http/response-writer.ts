@@ -42,6 +42,7 @@ export class ResponseWriter {
   #head: ResponseHead = PLAIN_HEAD;
   /** Of the announced length; Infinity without one. */
   #remainingBytes = Number.POSITIVE_INFINITY;
+  #status: number | undefined;
   #writtenBytes = 0;
   #ungrantedBytes = 0;
   #congested = false;
@@ -58,6 +59,11 @@ export class ResponseWriter {
   /** The head went out: an error can no longer be told. */
   get started(): boolean {
     return this.#state !== "waiting";
+  }
+
+  /** What the application answered with; undefined before its head has come. */
+  get status(): number | undefined {
+    return this.#status;
   }
 
   /** Bytes of the body. */
@@ -111,6 +117,7 @@ export class ResponseWriter {
 
   #writeWhole(head: ResponseHead, body: Uint8Array): void {
     const { status, headers, trailers, contentLength } = head;
+    this.#status = status;
     this.#state = "ended";
     this.#prepareConnection(head);
     if (!this.#mayHaveBody(status)) {
@@ -132,6 +139,7 @@ export class ResponseWriter {
 
   #start(head: ResponseHead, body: Uint8Array): void {
     const { status, headers, trailers, contentLength } = head;
+    this.#status = status;
     this.#head = head;
     this.#state = "streaming";
     this.#prepareConnection(head);

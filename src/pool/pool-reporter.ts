@@ -9,6 +9,7 @@ import { levelOf } from "../process/output-level.ts";
 import { describeExit } from "../worker/exit-explanation.ts";
 import type { Worker } from "../worker/worker.ts";
 import type { Call } from "./call.ts";
+import type { ErrorResponses } from "./response-watch.ts";
 
 /** What a flood of calls causes is told once a second. */
 const REFUSALS = { burst: 1, intervalMs: 1_000 };
@@ -61,6 +62,12 @@ export class PoolReporter {
     this.#events.record(type, { ...details, pool: this.#pool });
   }
 
+  /** Somebody changed how the pool takes calls. */
+  changed(type: EventType, message: string, by: string | undefined): void {
+    this.log.info(by ? { actor: by } : {}, message);
+    this.event(type, { message, actor: by });
+  }
+
   /** For what a flood of calls causes: at most one line and event a second. */
   flood(type: "pool.queue_full" | "pool.queue_timeout", reason: string, message: string): void {
     this.#refusals.add(type, { type, reason, message });
@@ -95,7 +102,7 @@ export class PoolReporter {
     const exitFields = { exit_code: exit.code ?? undefined, signal: exit.signal ?? undefined };
     const fields = { pid: worker.pid, ...exitFields };
     const attributes = { ...exitFields, executions: worker.executions, generation: worker.generation };
-    const common = { pid: worker.pid, reason, attributes };
+    const common = { pid: worker.pid, reason, attributes, actor: error.metadata.actor };
     if (worker.leaving === "") {
       const idle = worker.requestId === "";
       const message = idle
@@ -152,6 +159,13 @@ export class PoolReporter {
       message: error.message,
       attributes: { request_id: requestId },
     });
+  }
+
+  /** The application answered that it failed. */
+  errorResponses({ failed, all }: ErrorResponses): void {
+    const message = `${failed} of ${all} responses of pool "${this.#pool}" were 5xx: the application failed`;
+    this.log.warn({ responses: all, responses_5xx: failed }, message);
+    this.event("pool.error_responses", { message, attributes: { responses: all, responses_5xx: failed } });
   }
 
   callRetried(call: Call, error: RrError): void {

@@ -79,6 +79,22 @@ describe("cli failures", () => {
     );
   });
 
+  it("send nobody to a server that is not there", () => {
+    for (const reason of ["BOOT_FAILED", "BOOT_TIMEOUT", "CRASH_LOOP"] as const) {
+      const error = new RrError(reason, "worker did not start", { metadata: { command: "php worker.php" } });
+      const byHand = "run the worker's command by hand to see what it says (php worker.php)";
+      expect(explainFailure(error, { command: "serve" }).hint).to.equal(byHand);
+      expect(explainFailure(error, { command: "reset", core }).hint).to.equal(
+        `${byHand}; \`rrctl events --type 'worker.*'\` shows the last attempts`,
+      );
+    }
+  });
+
+  it("tell a frame that is too large from text", () => {
+    const error = new RrError("PROTOCOL_VIOLATION", "a frame of 9 bytes, where pool.max_frame_size allows 8");
+    expect(explainFailure(error, { core }).hint).to.contain("raise pool.max_frame_size");
+  });
+
   it("are one object for programs", () => {
     const error = new RrError("POOL_NOT_FOUND", 'there is no pool "x"', { metadata: { pool: "x" } });
     expect(failureData(explainFailure(error))).to.deep.equal({

@@ -87,7 +87,9 @@ describe("EventLog", () => {
 
   it("gives every type a severity and a meaning, named by what it is about", () => {
     for (const [type, { severity, meaning }] of Object.entries(EVENT_TYPES)) {
-      expect(type).to.match(/^(server|frontend|pool|worker|call|config|rpc|reload|certificate|control|log)\.[a-z_]+$/);
+      expect(type).to.match(
+        /^(server|frontend|pool|worker|call|config|rpc|reload|certificate|control|log|spool)\.[a-z_]+$/,
+      );
       expect(severity).to.be.oneOf(["info", "warning", "error"]);
       expect(meaning.length).to.be.greaterThan(10);
     }
