@@ -2,6 +2,7 @@
 import "../src/life/no-debugger.ts";
 import { systemErrorCode } from "../src/errors.ts";
 import { VERSION } from "../src/version.ts";
+import { currentDirectory } from "./current-directory.ts";
 import { runProgram } from "./program.ts";
 import { createTerminal } from "./terminal.ts";
 
@@ -26,7 +27,7 @@ process.stdout.on("error", (error) => {
 
 const exitCode = await runProgram(process.argv.slice(2), {
   version: VERSION,
-  cwd: process.cwd(),
+  cwd: currentDirectory(process.env.PWD, process.cwd()),
   env: process.env,
   terminal: createTerminal(process.stdin, process.stdout, process.stderr, process.env),
   interruption,
