@@ -4,6 +4,8 @@ import type { ServerConfiguration } from "../config/options.ts";
 import type { EventLog } from "../events/event-log.ts";
 import type { Log } from "../log.ts";
 import { type Address, plainAddress } from "../net/address.ts";
+import type { SocketRights } from "../net/unix-socket.ts";
+import { groupRights } from "../process/identity.ts";
 import type { ServerKind } from "./frontend-messages.ts";
 import { type FrontendReport, FrontendSupervisor } from "./frontend-supervisor.ts";
 import { type ListeningSocket, openListeningSocket } from "./listening-socket.ts";
@@ -49,8 +51,10 @@ export class FrontendGroup {
   }
 
   /** All places for frontends, those without a process as well. */
-  get reports(): readonly FrontendReport[] {
-    return this.#supervisors.flatMap(({ reports }) => reports);
+  get reports(): readonly (FrontendReport & { readonly servesStatus: boolean })[] {
+    return this.#supervisors.flatMap((supervisor) =>
+      supervisor.reports.map((report) => ({ ...report, servesStatus: supervisor === this.#statusSupervisor })),
+    );
   }
 
   /** Why nobody who comes by HTTP can be served; undefined if nothing is to be served, or all is well. */
@@ -78,9 +82,9 @@ export class FrontendGroup {
   /** Rejects with FAILED_PRECONDITION naming the address, or the folder of ACME, that cannot be had. */
   async openSockets(): Promise<void> {
     const { kinds, configuration } = this.#options;
-    for (const { kind, address, options, key } of wantedServers(configuration)) {
+    for (const { kind, address, options, key, rights } of wantedServers(configuration)) {
       if (!kinds.includes(kind)) continue;
-      this.#sockets.push({ kind, options, socket: await openListeningSocket(address, key) });
+      this.#sockets.push({ kind, options, socket: await openListeningSocket(address, key, rights) });
     }
     const acme = configuration.http?.tls?.acme;
     if (acme === undefined || !kinds.includes("https")) return;
@@ -109,8 +113,10 @@ export class FrontendGroup {
     const { configuration, nodeArguments, baseEnv, credentials, log, events } = this.#options;
     const servers = this.#sockets.filter(({ kind }) => kinds.includes(kind));
     if (servers.length === 0) return undefined;
-    const { logs } = configuration;
-    return new FrontendSupervisor({ count, nodeArguments, servers, cores, credentials, logs, baseEnv, log, events });
+    const { logs, http } = configuration;
+    const identity = { user: http?.user, group: http?.group };
+    const told = { cores, credentials, logs };
+    return new FrontendSupervisor({ count, nodeArguments, servers, ...told, identity, baseEnv, log, events });
   }
 
   /** Checks of readiness fail from now on. */
@@ -146,13 +152,21 @@ interface WantedServer {
   readonly options: unknown;
   /** Where the address is configured, for messages. */
   readonly key: string;
+  /** Who may connect to a unix socket; undefined: this user alone. */
+  readonly rights?: SocketRights | undefined;
 }
 
 function wantedServers({ http, fileServer, status }: ServerConfiguration): WantedServer[] {
   const wanted: (Omit<WantedServer, "address"> & { address: Address | undefined })[] = [
     { kind: "http", address: http?.address, options: http, key: "http.address" },
     { kind: "https", address: http?.tls?.address, options: http, key: "http.ssl.address" },
-    { kind: "fastcgi", address: http?.fastCgi?.address, options: http, key: "http.fcgi.address" },
+    {
+      kind: "fastcgi",
+      address: http?.fastCgi?.address,
+      options: http,
+      key: "http.fcgi.address",
+      rights: http?.fastCgi && groupRights(http.fastCgi.mode, http.fastCgi.group, "http.fcgi"),
+    },
     { kind: "fileserver", address: fileServer?.address, options: fileServer, key: "fileserver.address" },
     { kind: "status", address: status?.address, options: status, key: "status.address" },
   ];

@@ -250,7 +250,7 @@ export class Workforce implements WorkerObserver {
     this.#ready.delete(worker);
     this.#outgoing.delete(worker);
     // That it died young counts, and makes a pause before the next boot: so its successor waits until it has.
-    if (this.#isYoung(worker)) return;
+    if (worker.leaving === "" && this.#isYoung(worker)) return;
     this.#unusable.add(worker);
     this.maintain();
     this.#dependencies.owner.conditionChanged();

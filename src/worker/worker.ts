@@ -190,10 +190,12 @@ export class Worker implements WorkerMessageListener, RunOwner, GuardedWorker, B
   /** Ends the process group at once; a running call fails with this error. */
   kill(error: RrError): void {
     if (this.#state === "killed" || this.#state === "exited") return;
+    const wasReady = this.#state === "ready";
     this.#killError = error;
     this.leaving ||= error.reason;
     this.#state = transition(this.#state, "killed");
     this.#process.signal("SIGKILL");
+    if (wasReady) this.#observer.becameUnusable(this);
     // It may have ended by itself already, and what it wrote last waits for a caller who does not take it.
     this.channel.giveUpReading();
   }
