@@ -19,9 +19,10 @@ import { floodLimited } from "./log/flood-limited-log.ts";
 import type { LogOutput } from "./log/log-output.ts";
 import type { Log } from "./log.ts";
 import { Pool } from "./pool/pool.ts";
-import { socketRightsFor } from "./process/identity.ts";
+import { resolveIdentity, socketRightsFor } from "./process/identity.ts";
 import { runInitHook } from "./process/init-hook.ts";
 import { RunFolder, removeDeadRunFolders, runBases } from "./process/run-folder.ts";
+import { descriptorsMax, startWarnings } from "./process/start-warnings.ts";
 import { Reloader } from "./reload/reloader.ts";
 import { rpcMethods } from "./rpc/methods.ts";
 import { RpcServer } from "./rpc/rpc-server.ts";
@@ -68,9 +69,9 @@ export class Core {
 
   constructor(options: CoreOptions) {
     this.#options = options;
-    const { configuration } = options.loaded;
+    const { configuration, redact } = options.loaded;
     const { log, baseEnv } = options;
-    this.#events = new EventLog(configuration.control.eventsKept);
+    this.#events = new EventLog(configuration.control.eventsKept, systemClock, redact);
     this.#runFolder = new RunFolder(runBases(baseEnv), usesOtherUsers(configuration));
     options.logOutput?.listen({
       failing: ({ place, problem }) =>
@@ -84,7 +85,7 @@ export class Core {
           attributes: { place, lost },
         }),
     });
-    const surroundings = { clock: systemClock, log, events: this.#events, baseEnv, pipePlace: this.#runFolder };
+    const surroundings = { clock: systemClock, log, events: this.#events, baseEnv, redact, pipePlace: this.#runFolder };
     this.#pools = configuration.pools.map((pool) => new Pool(pool, surroundings));
     this.#dispatcher = new Dispatcher(this.#pools);
     this.#spool = new Spool(configuration.spool, log.child({ channel: "server" }), ({ problem, folder, others }) =>
@@ -151,6 +152,7 @@ export class Core {
       // Not before the frontends are there: they answer what the authority asks.
       ["the watch of its files", () => this.#startReloader()],
     ];
+    this.#warn();
     for (const [waitsFor, step] of steps) {
       signal.throwIfAborted();
       this.#life.waitFor(waitsFor);
@@ -169,6 +171,22 @@ export class Core {
     this.#statusStarted = this.frontends.startStatus(this.#cores);
     this.#statusStarted.catch(() => {});
     if (comesFirst) await this.#statusStarted;
+  }
+
+  #warn(): void {
+    const { pools, http } = this.#options.loaded.configuration;
+    const warnings = startWarnings({
+      uid: process.getuid?.(),
+      pools: pools.map(({ name, user, group, numWorkers, dynamicAllocator }) => ({
+        name,
+        uid: resolveIdentity(user, group).uid,
+        workers: numWorkers + (dynamicAllocator?.maxWorkers ?? 0),
+      })),
+      connectionsMax: http && this.#options.withFrontends ? http.maxConnections : undefined,
+      descriptorsMax: descriptorsMax(),
+    });
+    for (const text of warnings) this.#options.log.warn({ event: "server.warning" }, text);
+    this.#control.warnings.push(...warnings);
   }
 
   async #startReloader(): Promise<void> {
@@ -230,7 +248,7 @@ export class Core {
       return;
     }
     this.#resetting = true;
-    const results = await Promise.allSettled(this.#pools.map((pool) => pool.reset()));
+    const results = await Promise.allSettled(this.#pools.map((pool) => pool.reset(undefined, `signal ${signal}`)));
     this.#resetting = false;
     for (const result of results) {
       if (result.status === "rejected") log.error({ signal }, RrError.from(result.reason).message);
@@ -283,7 +301,12 @@ export class Core {
     // Windows has no such sockets in the file system; frontends use the public address there.
     if (process.platform === "win32") return this.#control.controlAddresses[0]!;
     this.#runFolder.restore();
-    const entrance = { ...FRONTENDS_ENTRANCE, makeFolder: () => this.#runFolder.restore() };
+    const { http } = this.#options.loaded.configuration;
+    const entrance = {
+      ...FRONTENDS_ENTRANCE,
+      rights: socketRightsFor({ user: http?.user, group: http?.group, key: "http" }),
+      makeFolder: () => this.#runFolder.restore(),
+    };
     const path = join(this.#runFolder.path, "core.sock");
     if (this.#privateAddress === `unix://${path}`) await api.restoreSockets();
     else this.#privateAddress = await api.listen({ kind: "unix", path }, entrance);
@@ -297,7 +320,7 @@ export class Core {
     const [pool] = loaded.configuration.pools;
     const rights = socketRightsFor({ user: pool?.user, group: pool?.group });
     const channel = floodLimited(log.child({ channel: "rpc" }), systemClock);
-    const json = () => JSON.stringify(plainConfiguration(loaded.message));
+    const json = () => JSON.stringify(plainConfiguration(loaded.masked.message));
     this.#rpc = await RpcServer.open(rpc.listen, rights, rpcMethods(this.#dispatcher, json, channel), channel);
   }
 
@@ -317,8 +340,9 @@ export class Core {
 }
 
 /** Whether processes are started for users other than this one. */
-function usesOtherUsers({ pools, onInit }: LoadedConfiguration["configuration"]): boolean {
-  return onInit?.user !== undefined || pools.some(({ user, group }) => user !== undefined || group !== undefined);
+function usesOtherUsers({ pools, http, onInit }: LoadedConfiguration["configuration"]): boolean {
+  const all = [...pools, ...(http ? [http] : []), ...(onInit ? [{ user: onInit.user, group: undefined }] : [])];
+  return all.some(({ user, group }) => user !== undefined || group !== undefined);
 }
 
 interface ControlParts {

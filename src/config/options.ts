@@ -97,12 +97,16 @@ export type RelayOptions = { readonly kind: "pipes" } | Address;
 export interface PoolOptions {
   readonly name: string;
   readonly command: readonly string[];
+  /** The command without the secrets in it. Absent: it has none. */
+  readonly shownCommand?: readonly string[];
   /** What is added to the environment of the server, RR_* variables included. */
   readonly env: Readonly<Record<string, string>>;
   readonly workingDirectory: string;
   /** Names or numeric ids of the user and group that workers run as; undefined: those of the server. */
   readonly user: string | undefined;
   readonly group: string | undefined;
+  /** Names of the server's variables that workers get; undefined: all. */
+  readonly passedEnv: readonly string[] | undefined;
   readonly relay: RelayOptions;
   /** Frames of RoadRunner 2 and later, or the prefix of RoadRunner 1. */
   readonly protocol: "goridge3" | "goridge1";
@@ -158,6 +162,13 @@ export interface BrowserReloadOptions {
   readonly path: string;
 }
 
+export interface FastCgiOptions {
+  readonly address: Address;
+  /** Of a unix socket: bits of the file, and name or id of the group; undefined: that of the server. */
+  readonly mode: number;
+  readonly group: string | undefined;
+}
+
 export interface HttpOptions {
   /** Undefined: pages are sent as they are. */
   readonly browserReload?: BrowserReloadOptions | undefined;
@@ -165,11 +176,14 @@ export interface HttpOptions {
   readonly address: TcpAddress | undefined;
   readonly tls: TlsOptions | undefined;
   readonly http2: { readonly h2c: boolean; readonly maxConcurrentStreams: number };
-  readonly fastCgi: { readonly address: Address } | undefined;
+  readonly fastCgi: FastCgiOptions | undefined;
   /** Pool that requests go to. */
   readonly pool: string;
   /** The first that fits a request says where it goes. */
   readonly routes: readonly RouteOptions[];
+  /** Names or numeric ids of the user and group that frontends run as; undefined: those of the server. */
+  readonly user: string | undefined;
+  readonly group: string | undefined;
   /** Number of frontend processes. */
   readonly frontends: number;
   /** Status of responses when the application or the server failed. */
@@ -301,6 +315,8 @@ export interface FolderOptions {
   /** Siblings with .br, .zst or .gz behind the name are sent to who takes them. */
   readonly precompressed: boolean;
   readonly ranges: boolean;
+  /** Symbolic links that lead out of the folder: those of the folder's owner, see `followOwnLinks`, none, or all. */
+  readonly followLinks: "owner" | "never" | "always";
   /** How long a file need not be looked at again. */
   readonly freshMs: number;
   /** Of responses with files. */
@@ -312,6 +328,10 @@ export interface StaticOptions extends FolderOptions {
   readonly forbid: readonly string[];
   /** Empty: all. */
   readonly allow: readonly string[];
+  /** Files without extension are served. */
+  readonly extensionless: boolean;
+  /** Extensions of files that are 404 if they are not there, without a question to the application. */
+  readonly notFound: readonly string[];
 }
 
 export interface SendfileOptions {

@@ -1,10 +1,10 @@
 import { isIP } from "node:net";
 import { join, resolve } from "node:path";
-import type { Acme, Http, Ssl } from "../../gen/roadrunner/config/v1/configuration_pb.ts";
+import type { Acme, Fcgi, Http, Ssl } from "../../gen/roadrunner/config/v1/configuration_pb.ts";
 import type { Address, TcpAddress } from "../net/address.ts";
 import { parseAddress, parseHttpAddress } from "./address.ts";
 import { certificateProblem } from "./certificate.ts";
-import type { AcmeOptions, ClientAuth, HttpOptions, TlsOptions } from "./options.ts";
+import type { AcmeOptions, ClientAuth, FastCgiOptions, HttpOptions, TlsOptions } from "./options.ts";
 import type { ResolutionContext } from "./resolution.ts";
 
 /** Stands in for an address that is wrong, so that the rest can be checked. */
@@ -33,7 +33,15 @@ export function resolveProtocols(
   return {
     tls: http.ssl && resolveTls(http.ssl, http, context),
     http2: { h2c: h2c!, maxConcurrentStreams: maxConcurrentStreams! },
-    fastCgi: http.fcgi?.address ? { address: addressOf(http.fcgi.address, "http.fcgi.address", context) } : undefined,
+    fastCgi: http.fcgi?.address ? resolveFastCgi(http.fcgi, context) : undefined,
+  };
+}
+
+function resolveFastCgi(fcgi: Fcgi, context: ResolutionContext): FastCgiOptions {
+  return {
+    address: addressOf(fcgi.address!, "http.fcgi.address", context),
+    mode: Number.parseInt(fcgi.mode!, 8),
+    group: fcgi.group || undefined,
   };
 }
 

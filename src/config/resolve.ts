@@ -67,6 +67,8 @@ function resolveHttp(http: Http, pools: readonly PoolOptions[], context: Resolut
     ...resolveProtocols(http, context),
     pool: pool.name,
     routes: resolveRoutes(http, pools, codecOf, context),
+    user: http.user || undefined,
+    group: http.group || undefined,
     frontends: http.frontends!,
     internalErrorCode: http.internalErrorCode!,
     maxRequestBytes: Number(http.maxRequestSize),

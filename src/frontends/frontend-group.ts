@@ -1,9 +1,13 @@
 import { CertificateKeeper } from "../acme/certificate-keeper.ts";
 import type { EndPlan } from "../async/end-plan.ts";
+import { every } from "../async/every.ts";
 import type { ServerConfiguration } from "../config/options.ts";
 import type { EventLog } from "../events/event-log.ts";
 import type { Log } from "../log.ts";
 import { type Address, plainAddress } from "../net/address.ts";
+import { LOOK_EVERY_MS } from "../net/kept-socket.ts";
+import type { SocketRights } from "../net/unix-socket.ts";
+import { groupRights } from "../process/identity.ts";
 import type { ServerKind } from "./frontend-messages.ts";
 import { type FrontendReport, FrontendSupervisor } from "./frontend-supervisor.ts";
 import { type ListeningSocket, openListeningSocket } from "./listening-socket.ts";
@@ -44,6 +48,8 @@ export class FrontendGroup {
   /** There if one of the sockets needs it. */
   #certificates: CertificateKeeper | undefined;
 
+  readonly #watches: AbortController[] = [];
+
   constructor(options: FrontendGroupOptions) {
     this.#options = options;
   }
@@ -80,9 +86,11 @@ export class FrontendGroup {
   /** Rejects with FAILED_PRECONDITION naming the address, or the folder of ACME, that cannot be had. */
   async openSockets(): Promise<void> {
     const { kinds, configuration } = this.#options;
-    for (const { kind, address, options, key } of wantedServers(configuration)) {
+    for (const { kind, address, options, key, rights } of wantedServers(configuration)) {
       if (!kinds.includes(kind)) continue;
-      this.#sockets.push({ kind, options, socket: await openListeningSocket(address, key) });
+      const socket = await openListeningSocket(address, key, rights);
+      this.#sockets.push({ kind, options, socket });
+      if (address.kind === "unix") this.#watchPlace(socket);
     }
     const acme = configuration.http?.tls?.acme;
     if (acme === undefined || !kinds.includes("https")) return;
@@ -111,8 +119,10 @@ export class FrontendGroup {
     const { configuration, nodeArguments, baseEnv, credentials, log, events } = this.#options;
     const servers = this.#sockets.filter(({ kind }) => kinds.includes(kind));
     if (servers.length === 0) return undefined;
-    const { logs } = configuration;
-    return new FrontendSupervisor({ count, nodeArguments, servers, cores, credentials, logs, baseEnv, log, events });
+    const { logs, http } = configuration;
+    const identity = { user: http?.user, group: http?.group };
+    const told = { cores, credentials, logs };
+    return new FrontendSupervisor({ count, nodeArguments, servers, ...told, identity, baseEnv, log, events });
   }
 
   /** Checks of readiness fail from now on. */
@@ -137,7 +147,23 @@ export class FrontendGroup {
     await this.#statusSupervisor?.stop(plan);
   }
 
+  /** Frontends have the socket already: it cannot be made again for them, but it can be told. */
+  #watchPlace(socket: ListeningSocket): void {
+    const watch = new AbortController();
+    this.#watches.push(watch);
+    const look = () => {
+      if (socket.isInPlace) return;
+      watch.abort();
+      const path = plainAddress(socket.address);
+      const message = `the socket ${path} was removed by somebody: nobody new can connect until the server is restarted`;
+      this.#options.log.error({ event: "server.socket_lost", path }, message);
+      this.#options.events.record("server.socket_lost", { message, attributes: { path, restored: "false" } });
+    };
+    every(LOOK_EVERY_MS, watch.signal, look, () => {});
+  }
+
   #closeSockets(which: (kind: ServerKind) => boolean): void {
+    for (const watch of this.#watches.splice(0)) watch.abort();
     for (const { kind, socket } of this.#sockets) if (which(kind)) socket.close();
   }
 }
@@ -148,13 +174,21 @@ interface WantedServer {
   readonly options: unknown;
   /** Where the address is configured, for messages. */
   readonly key: string;
+  /** Who may connect to a unix socket; undefined: this user alone. */
+  readonly rights?: SocketRights | undefined;
 }
 
 function wantedServers({ http, fileServer, status }: ServerConfiguration): WantedServer[] {
   const wanted: (Omit<WantedServer, "address"> & { address: Address | undefined })[] = [
     { kind: "http", address: http?.address, options: http, key: "http.address" },
     { kind: "https", address: http?.tls?.address, options: http, key: "http.ssl.address" },
-    { kind: "fastcgi", address: http?.fastCgi?.address, options: http, key: "http.fcgi.address" },
+    {
+      kind: "fastcgi",
+      address: http?.fastCgi?.address,
+      options: http,
+      key: "http.fcgi.address",
+      rights: http?.fastCgi && groupRights(http.fastCgi.mode, http.fastCgi.group, "http.fcgi"),
+    },
     { kind: "fileserver", address: fileServer?.address, options: fileServer, key: "fileserver.address" },
     { kind: "status", address: status?.address, options: status, key: "status.address" },
   ];

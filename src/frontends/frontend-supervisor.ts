@@ -2,6 +2,7 @@ import type { EndPlan } from "../async/end-plan.ts";
 import { type Clock, systemClock } from "../clock.ts";
 import type { EventLog } from "../events/event-log.ts";
 import type { Log } from "../log.ts";
+import { childEnvironment, otherUser } from "../process/child-environment.ts";
 import { ChildProcess } from "../process/child-process.ts";
 import { readMemoryBytes } from "../process/resources.ts";
 import type { FrontendAssignment, ServerAssignment } from "./frontend-messages.ts";
@@ -23,6 +24,8 @@ export interface FrontendSupervisorOptions {
   readonly credentials?: unknown;
   /** LogOptions. */
   readonly logs: unknown;
+  /** Who frontends run as; absent: the user of the server. */
+  readonly identity?: { readonly user: string | undefined; readonly group: string | undefined };
   readonly baseEnv: Readonly<Record<string, string | undefined>>;
   readonly log: Log;
   readonly events: EventLog;
@@ -35,6 +38,8 @@ export interface FrontendLaunch {
   readonly command: readonly string[];
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly inheritFds: readonly number[];
+  readonly user: string | undefined;
+  readonly group: string | undefined;
 }
 
 /** A frontend as operators see it. */
@@ -118,10 +123,21 @@ export class FrontendSupervisor {
   }
 
   async #startProcess(): Promise<FrontendProcess> {
-    const { servers, cores, credentials, logs, nodeArguments, baseEnv, launch = launchProcess } = this.#options;
+    const {
+      servers,
+      cores,
+      credentials,
+      logs,
+      nodeArguments,
+      identity,
+      baseEnv,
+      launch = launchProcess,
+    } = this.#options;
     const addresses = await cores();
     const inheritFds = servers.flatMap(({ socket }) => socket.fd ?? []);
-    const child = await launch({ command: [process.execPath, ...nodeArguments], env: baseEnv, inheritFds });
+    const { user, group } = identity ?? { user: undefined, group: undefined };
+    const env = childEnvironment(baseEnv, undefined, otherUser(user, "http"));
+    const child = await launch({ command: [process.execPath, ...nodeArguments], env, inheritFds, user, group });
     child.send({
       type: "assignment",
       cores: addresses,
@@ -136,7 +152,7 @@ export class FrontendSupervisor {
   }
 }
 
-function launchProcess({ command, env, inheritFds }: FrontendLaunch): Promise<FrontendProcess> {
+function launchProcess({ command, env, inheritFds, user, group }: FrontendLaunch): Promise<FrontendProcess> {
   return ChildProcess.start({
     command,
     workingDirectory: currentDirectory(),
@@ -145,6 +161,9 @@ function launchProcess({ command, env, inheritFds }: FrontendLaunch): Promise<Fr
     stdio: "inherit",
     messageChannel: true,
     inheritFds,
+    user,
+    group,
+    userSection: "http",
   });
 }
 

@@ -2,7 +2,7 @@ import { type ChildProcess as NodeChildProcess, spawn } from "node:child_process
 import { tmpdir } from "node:os";
 import type { Readable, Writable } from "node:stream";
 import { RrError } from "../errors.ts";
-import { resolveIdentity } from "./identity.ts";
+import { type Identity, resolveIdentity } from "./identity.ts";
 import { OutputReader } from "./output-reader.ts";
 import {
   type ChildPipe,
@@ -23,8 +23,8 @@ export interface ChildProcessOptions {
   env: Record<string, string | undefined>;
   user?: string | undefined;
   group?: string | undefined;
-  /** Key of the configuration that names the user; `server.user` unless told otherwise. */
-  userKey?: string;
+  /** Section of the configuration that names the user; "server" unless told otherwise. */
+  userSection?: Identity["key"];
   /** Where named pipes are made; by default among the system's temporary files. */
   pipePlace?: PipePlace | undefined;
   /**
@@ -155,7 +155,7 @@ export class ChildProcess {
     if (options.command.length === 0) throw new RrError("CONFIG_INVALID", "the command is empty: set server.command");
     let opened: ChildPipes | undefined;
     try {
-      const identity = resolveIdentity(options.user, options.group);
+      const identity = resolveIdentity(options.user, options.group, options.userSection);
       opened = await openPipes(PIPES_OF[options.stdio], identity, options.pipePlace ?? TEMPORARY);
       const child = await spawned(options, opened.pipes, identity);
       const { pipes, remove } = opened;

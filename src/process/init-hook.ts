@@ -2,6 +2,7 @@ import { systemClock } from "../clock.ts";
 import type { OnInitOptions } from "../config/options.ts";
 import { RrError } from "../errors.ts";
 import type { Log } from "../log.ts";
+import { childEnvironment, otherUser } from "./child-environment.ts";
 import { ChildProcess } from "./child-process.ts";
 import { OutputRecords } from "./output-records.ts";
 import type { PipePlace } from "./pipes.ts";
@@ -32,9 +33,12 @@ export async function runInitHook(
   const child = await ChildProcess.start({
     command: options.command,
     workingDirectory,
-    env: { ...baseEnv, ...options.env },
+    env: {
+      ...childEnvironment(baseEnv, undefined, otherUser(options.user, "server.on_init")),
+      ...options.env,
+    },
     user: options.user,
-    userKey: "server.on_init.user",
+    userSection: "server.on_init",
     pipePlace,
     stdio: "log",
     onLine: (line, stream) => records[stream].line(line, stream),

@@ -7,8 +7,8 @@ export interface SpawnAttempt {
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly user?: string | undefined;
   readonly group?: string | undefined;
-  /** Keys of the configuration that name them. */
-  readonly userKey?: string | undefined;
+  /** Section of the configuration that names them; "server" unless told otherwise. */
+  readonly userSection?: string | undefined;
 }
 
 /** What the system has too little of now: another attempt may succeed, and no other way of doing it would. */
@@ -47,14 +47,16 @@ const PROBLEMS: Readonly<Partial<Record<string, (attempt: SpawnAttempt) => strin
     `"${file}" may not be executed${user === undefined ? "" : ` by user "${user}"`}: check its permissions and those of ${workingDirectory}`,
   ENOEXEC: ({ command: [file] }) => `"${file}" is no program: a script needs a first line such as #!/usr/bin/env php`,
   ELOOP: ({ command: [file] }) => `symbolic links on the way to "${file}" lead in a circle`,
-  EPERM: ({ user, group, userKey = "server.user" }) =>
-    user === undefined && group === undefined
-      ? "the system does not permit it: look at limits of the container or service (seccomp, AppArmor, NoNewPrivileges)"
-      : `${userKey} "${user ?? group}" needs root: start the server as root, or remove ${userKey} from the configuration`,
-  EINVAL: ({ userKey = "server.user", user }) =>
+  EPERM: ({ user, group, userSection = "server" }) => {
+    if (user === undefined && group === undefined)
+      return "the system does not permit it: look at limits of the container or service (seccomp, AppArmor, NoNewPrivileges)";
+    const key = `${userSection}.${user === undefined ? "group" : "user"}`;
+    return `${key} "${user ?? group}" needs root: start the server as root, or remove ${key} from the configuration`;
+  },
+  EINVAL: ({ userSection = "server", user }) =>
     user === undefined
       ? "the system takes an argument for wrong"
-      : `${userKey} "${user}" is no user here (a container without this id?)`,
+      : `${userSection}.user "${user}" is no user here (a container without this id?)`,
   E2BIG: tooBig,
   EMFILE: () =>
     "the server has all file descriptors that it may have: raise the limit (LimitNOFILE= of systemd, `ulimit -n`)",

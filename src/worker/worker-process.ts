@@ -1,6 +1,7 @@
 import type { PoolOptions } from "../config/options.ts";
 import type { WorkerProtocol } from "../goridge/worker-protocol.ts";
 import type { Log } from "../log.ts";
+import { childEnvironment, otherUser } from "../process/child-environment.ts";
 import { ChildProcess, type ExitStatus } from "../process/child-process.ts";
 import { socketRightsFor } from "../process/identity.ts";
 import type { PipePlace } from "../process/pipes.ts";
@@ -51,12 +52,13 @@ export const openWorkerProcesses: OpenWorkerProcesses = async ({ options, baseEn
     options.relay.kind === "pipes"
       ? undefined
       : await SocketListener.open(options.relay, socketRightsFor(options), protocol, log, peerProof);
+  const env = childEnvironment(baseEnv, options.passedEnv, otherUser(options.user, "server"));
   return {
     start: async (onLine) => {
       const child = await ChildProcess.start({
         command: options.command,
         workingDirectory: options.workingDirectory,
-        env: { ...baseEnv, ...options.env },
+        env: { ...env, ...options.env },
         user: options.user,
         group: options.group,
         pipePlace,

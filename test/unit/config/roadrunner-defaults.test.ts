@@ -30,6 +30,7 @@ const ROADRUNNER: Readonly<Record<string, string | undefined>> = {
   "http.ssl.client_auth_type": "no_client_cert",
   "http.ssl.acme.email": NONE,
   "http.ssl.acme.domains": NONE,
+  "http.ssl.acme.certs_dir": NONE,
   "http.ssl.acme.cache_dir": "rr_cache_dir",
   "http.ssl.acme.challenge_type": "http-01",
   "http.ssl.acme.alt_http_port": "80",

@@ -204,6 +204,8 @@ export function httpOptions(overrides: Partial<HttpOptions> = {}): HttpOptions {
     tls: undefined,
     http2: { h2c: false, maxConcurrentStreams: 128 },
     fastCgi: undefined,
+    user: undefined,
+    group: undefined,
     pool: "http",
     routes: [],
     frontends: 1,
