@@ -325,6 +325,8 @@ export interface FolderOptions {
   /** Siblings with .br, .zst or .gz behind the name are sent to who takes them. */
   readonly precompressed: boolean;
   readonly ranges: boolean;
+  /** Symbolic links that lead out of the folder: those of the folder's owner, see `followOwnLinks`, none, or all. */
+  readonly followLinks: "owner" | "never" | "always";
   /** How long a file need not be looked at again. */
   readonly freshMs: number;
   /** Of responses with files. */
@@ -336,6 +338,10 @@ export interface StaticOptions extends FolderOptions {
   readonly forbid: readonly string[];
   /** Empty: all. */
   readonly allow: readonly string[];
+  /** Files without extension are served. */
+  readonly extensionless: boolean;
+  /** Extensions of files that are 404 if they are not there, without a question to the application. */
+  readonly notFound: readonly string[];
 }
 
 export interface SendfileOptions {
