@@ -10,6 +10,7 @@ import { Waiters } from "../async/waiters.ts";
 import { RrError } from "../errors.ts";
 import { BATCH_BYTES, BatchQueue } from "../grpc/batch-queue.ts";
 import { eventBytes } from "../grpc/dispatch-sizes.ts";
+import { requireDecoded } from "../grpc/service-definition.ts";
 import { IdMap } from "../id-map.ts";
 import { toResponseCounts } from "./convert.ts";
 import { openProblem } from "./open-call-rules.ts";
@@ -51,6 +52,7 @@ export class DispatchSession implements CallStream {
   async consume(requests: AsyncIterable<DispatchStreamRequest>): Promise<void> {
     try {
       for await (const request of requests) {
+        requireDecoded(request);
         for (const command of request.commands) this.#command(command);
         await this.#ready();
       }
