@@ -2,6 +2,7 @@ import { join } from "node:path";
 import { FRONTENDS_ENTRANCE } from "./api/entrance.ts";
 import { type ApiServer, createApiServer } from "./api/server.ts";
 import type { ServerControl } from "./api/server-service.ts";
+import type { SpillRules } from "./api/spilled-reply.ts";
 import { abortable } from "./async/abortable.ts";
 import { Deadline } from "./async/deadline.ts";
 import { type EndPlan, planEnd } from "./async/end-plan.ts";
@@ -26,6 +27,7 @@ import { descriptorsMax, startWarnings } from "./process/start-warnings.ts";
 import { Reloader } from "./reload/reloader.ts";
 import { rpcMethods } from "./rpc/methods.ts";
 import { RpcServer } from "./rpc/rpc-server.ts";
+import { spillProblem } from "./spool/spill.ts";
 import { checkSpoolDirectory, Spool } from "./spool/spool.ts";
 import { VERSION } from "./version.ts";
 
@@ -43,6 +45,9 @@ export interface CoreOptions {
   /** An operator asked by `ServerService.Shutdown`. */
   readonly onShutdown: (timeoutMs: number | undefined) => void;
 }
+
+/** A disk that is full is told of once in so long. */
+const SPOOL_NEWS_MS = 60_000;
 
 /** Everything of one server, put together by hand in the order in which it depends on each other. */
 export class Core {
@@ -69,9 +74,9 @@ export class Core {
 
   constructor(options: CoreOptions) {
     this.#options = options;
-    const { configuration } = options.loaded;
+    const { configuration, redact } = options.loaded;
     const { log, baseEnv } = options;
-    this.#events = new EventLog(configuration.control.eventsKept);
+    this.#events = new EventLog(configuration.control.eventsKept, systemClock, redact);
     this.#runFolder = new RunFolder(runBases(baseEnv), usesOtherUsers(configuration));
     options.logOutput?.listen({
       failing: ({ place, problem }) =>
@@ -85,7 +90,7 @@ export class Core {
           attributes: { place, lost },
         }),
     });
-    const surroundings = { clock: systemClock, log, events: this.#events, baseEnv, pipePlace: this.#runFolder };
+    const surroundings = { clock: systemClock, log, events: this.#events, baseEnv, redact, pipePlace: this.#runFolder };
     this.#pools = configuration.pools.map((pool) => new Pool(pool, surroundings));
     this.#dispatcher = new Dispatcher(this.#pools);
     this.#spool = new Spool(configuration.spool, log.child({ channel: "server" }), ({ problem, folder, others }) =>
@@ -248,7 +253,7 @@ export class Core {
       return;
     }
     this.#resetting = true;
-    const results = await Promise.allSettled(this.#pools.map((pool) => pool.reset()));
+    const results = await Promise.allSettled(this.#pools.map((pool) => pool.reset(undefined, `signal ${signal}`)));
     this.#resetting = false;
     for (const result of results) {
       if (result.status === "rejected") log.error({ signal }, RrError.from(result.reason).message);
@@ -274,6 +279,7 @@ export class Core {
         ...(http?.routes ?? []).map(({ maxRequestBytes }) => maxRequestBytes),
       ),
       spool: this.#spool,
+      spillRules: this.#spillRules(),
       log: floodLimited(log.child({ channel: "control" }), systemClock),
     });
     this.#addresses = await ControlAddresses.open(this.#api, {
@@ -313,6 +319,20 @@ export class Core {
     return this.#privateAddress;
   }
 
+  #spillRules(): SpillRules {
+    const { replyBytesMax, streamBytesMax, totalBytesMax } = this.#options.loaded.configuration.waitingReplies;
+    const { monotonicMs } = systemClock;
+    let toldAtMs = Number.NEGATIVE_INFINITY;
+    const problem = (thrown: unknown) => {
+      if (monotonicMs() - toldAtMs < SPOOL_NEWS_MS) return;
+      toldAtMs = monotonicMs();
+      const message = `replies cannot wait on the disk for slow readers: ${spillProblem(thrown)}; workers wait for them (http.uploads.dir)`;
+      this.#options.log.warn({ channel: "server", event: "spool.waiting_failed" }, message);
+      this.#events.record("spool.waiting_failed", { message });
+    };
+    return { spill: this.#spool.spill(totalBytesMax, problem), clock: systemClock, replyBytesMax, streamBytesMax };
+  }
+
   async #openRpc(): Promise<void> {
     const { loaded, log } = this.#options;
     const { rpc } = loaded.configuration;
@@ -320,7 +340,7 @@ export class Core {
     const [pool] = loaded.configuration.pools;
     const rights = socketRightsFor({ user: pool?.user, group: pool?.group });
     const channel = floodLimited(log.child({ channel: "rpc" }), systemClock);
-    const json = () => JSON.stringify(plainConfiguration(loaded.message));
+    const json = () => JSON.stringify(plainConfiguration(loaded.masked.message));
     this.#rpc = await RpcServer.open(rpc.listen, rights, rpcMethods(this.#dispatcher, json, channel), channel);
   }
 

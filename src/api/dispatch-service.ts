@@ -5,6 +5,7 @@ import type {
   DispatchStreamRequest,
 } from "../../gen/roadrunner/dispatch/v1/dispatch_service_pb.ts";
 import type { Codec } from "../../gen/roadrunner/dispatch/v1/payload_pb.ts";
+import type { Redact } from "../config/secret-text.ts";
 import type { Dispatcher } from "../dispatch/dispatcher.ts";
 import { RrError } from "../errors.ts";
 import { DEFAULT_MAX_MESSAGE_BYTES, MESSAGE_BYTES_KEY, pieceLimits } from "../grpc/dispatch-sizes.ts";
@@ -15,6 +16,7 @@ import type { ReplyPart } from "../worker/execution.ts";
 import type { CallGate } from "./call-gate.ts";
 import { preciseDuration } from "./convert.ts";
 import { DispatchSession } from "./dispatch-session.ts";
+import type { SpillRules } from "./spilled-reply.ts";
 import type { SessionServices } from "./stream-call.ts";
 
 /** What runs on streams. */
@@ -30,11 +32,13 @@ export interface DispatchParts {
   readonly intake: SessionServices["intake"];
   readonly streams: OpenStreams;
   readonly stopping: AbortSignal;
+  readonly redact: Redact;
   readonly log: Log;
+  readonly spillRules: SpillRules;
 }
 
 export function dispatchService(
-  { dispatcher, messageBytesMax, intake, streams, stopping, log }: DispatchParts,
+  { dispatcher, messageBytesMax, intake, streams, stopping, redact, log, spillRules }: DispatchParts,
   gate: CallGate,
 ) {
   const services: SessionServices = {
@@ -43,7 +47,9 @@ export function dispatchService(
     intake,
     // Clients take 64 MiB in a message, unless they were told otherwise.
     limits: pieceLimits(Math.min(messageBytesMax, DEFAULT_MAX_MESSAGE_BYTES)),
+    redact,
     log,
+    spillRules,
     fileOwner: (pool) => {
       const { user, group } = dispatcher.pool(pool).options;
       return resolveIdentity(user, group);

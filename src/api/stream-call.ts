@@ -6,8 +6,9 @@ import type {
   OpenCall,
 } from "../../gen/roadrunner/dispatch/v1/dispatch_service_pb.ts";
 import type { Codec } from "../../gen/roadrunner/dispatch/v1/payload_pb.ts";
+import type { Redact } from "../config/secret-text.ts";
 import type { DispatchedCall, Dispatcher } from "../dispatch/dispatcher.ts";
-import { RrError } from "../errors.ts";
+import { RrError, withTexts } from "../errors.ts";
 import type { WorkerRequest } from "../goridge/worker-protocol.ts";
 import type { PieceLimits } from "../grpc/dispatch-sizes.ts";
 import { toErrorDetail } from "../grpc/status.ts";
@@ -18,6 +19,7 @@ import type { ReplyPart } from "../worker/execution.ts";
 import type { CallGate } from "./call-gate.ts";
 import { CallIntake, type IntakeListener, type IntakeSettings, payloadTooLarge } from "./call-intake.ts";
 import { ReplyFlow, type ReplyFlowOwner, type ReplyStream } from "./reply-flow.ts";
+import type { SpillRules } from "./spilled-reply.ts";
 
 /** What the calls of all streams share. */
 export interface SessionServices {
@@ -25,6 +27,9 @@ export interface SessionServices {
   readonly gate: CallGate;
   readonly intake: IntakeSettings;
   readonly limits: PieceLimits;
+  readonly spillRules: SpillRules;
+  /** Takes secrets out of texts of errors. */
+  readonly redact: Redact;
   readonly log: Log;
   /** Who reads the files of a pool's calls. Throws an RrError for a pool that is not there. */
   readonly fileOwner: (pool: string) => FileOwner;
@@ -119,7 +124,7 @@ export class StreamCall implements CallSink, IntakeListener, ReplyFlowOwner {
   failed(error: RrError): void {
     this.#flow.end();
     this.#stream.ended(this.#id);
-    this.#stream.send(errorEvent(this.#id, error, this.#stream.limits));
+    this.#stream.send(errorEvent(this.#id, withTexts(error, this.#services.redact), this.#stream.limits));
   }
 
   retried(attempts: number): void {
@@ -150,6 +155,12 @@ export class StreamCall implements CallSink, IntakeListener, ReplyFlowOwner {
     const message = `the head of the reply has ${bytes} bytes, but a message holds ${payloadBytes}: answer with a smaller one, or raise control.max_message_size`;
     this.#call?.cancel();
     this.failed(new RrError("PAYLOAD_TOO_LARGE", message, { metadata: { limit_bytes: payloadBytes } }));
+  }
+
+  replyLost(thrown: unknown): void {
+    const { message } = RrError.from(thrown);
+    this.#call?.cancel();
+    this.failed(new RrError("INTERNAL", `the rest of the reply was on the disk and cannot be read: ${message}`));
   }
 
   #send(event: CallEvent["event"]): void {

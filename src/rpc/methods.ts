@@ -20,6 +20,9 @@ const STATUS: Record<WorkerState, readonly [number, string]> = {
   exited: [5, "stopped"],
 };
 
+/** Nobody says who he is there. */
+const ACTOR = "RPC for PHP";
+
 /** What RoadRunner's PHP packages call, on the functions that the gRPC services use. */
 export function rpcMethods(dispatcher: Dispatcher, configurationJson: () => string, log: Log = silentLog): RpcMethods {
   const known = (name: unknown): Pool | undefined => dispatcher.pools.find((pool) => pool.name === name);
@@ -68,11 +71,11 @@ export function rpcMethods(dispatcher: Dispatcher, configurationJson: () => stri
           .map((worker) => workerState(pool(name), worker)) ?? null,
     }),
     "informer.Jobs": () => [],
-    "informer.AddWorker": (name) => leniently(() => pool(name).addWorker()),
-    "informer.RemoveWorker": (name) => leniently(() => pool(name).removeWorker(undefined)),
+    "informer.AddWorker": (name) => leniently(() => pool(name).addWorker(undefined, ACTOR)),
+    "informer.RemoveWorker": (name) => leniently(() => pool(name).removeWorker(undefined, undefined, ACTOR)),
     "resetter.List": () => dispatcher.pools.map(({ name }) => name),
     "resetter.Reset": async (name) => {
-      await pool(name).reset();
+      await pool(name).reset(undefined, ACTOR);
       return true;
     },
     "status.Status": health("status.Status", ({ workers }) =>
@@ -93,7 +96,7 @@ function workerState(pool: Pool, worker: Worker) {
     created: Math.round(startedMs) * 1_000_000,
     memoryUsage: readUsage(worker.pid).memoryBytes,
     CPUPercent: 0,
-    command: pool.options.command.join(" "),
+    command: (pool.options.shownCommand ?? pool.options.command).join(" "),
     statusStr,
   };
 }
