@@ -1,4 +1,6 @@
+import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { resolve } from "node:path";
 import type { ConfigurationSource } from "../src/config/load.ts";
 import { RrError, systemErrorCode } from "../src/errors.ts";
@@ -9,12 +11,39 @@ import type { Environment } from "./terminal.ts";
 export const DEFAULT_ADDRESS = "tcp://127.0.0.1:6002";
 export const DEFAULT_CONFIG_FILE = ".rr.yaml";
 
-/** Where the core is: `--address`, else RRCTL_ADDRESS, else `control.listen` of the configuration, else the default. */
+/**
+ * Where the core is: `--address`, else RRCTL_ADDRESS, else where a server of the configuration has noted itself down, else
+ * `control.listen` of the configuration. Without a configuration: the usual port of this machine.
+ */
 export async function locateCore(globals: GlobalOptions, env: Environment): Promise<CoreLocation> {
   if (globals.address !== undefined) return { address: dialAddress(globals.address, globals.cwd), source: "--address" };
   if (env.RRCTL_ADDRESS !== undefined && env.RRCTL_ADDRESS !== "")
     return { address: dialAddress(env.RRCTL_ADDRESS, globals.cwd), source: "RRCTL_ADDRESS" };
-  return (await configuredLocation(globals, env)) ?? { address: DEFAULT_ADDRESS, source: "the default" };
+  const isOverridden = globals.overrides.some((key) => key.trim().startsWith("control.listen"));
+  const running = isOverridden ? undefined : await runningServer(globals, env);
+  const found = running ?? (await configuredLocation(globals, env));
+  if (found) return found;
+  const file = resolve(globals.cwd, globals.configFile);
+  if (process.platform === "win32" || !existsSync(file)) return { address: DEFAULT_ADDRESS, source: "the default" };
+  throw new RrError(
+    "UNAVAILABLE",
+    `no server runs with ${file}: start it with \`rrctl serve\`, or name another one with --address`,
+    { metadata: { config_file: file } },
+  );
+}
+
+/** By what a server of this configuration, of this user or one that he trusts, has noted down. */
+async function runningServer(globals: GlobalOptions, env: Environment): Promise<CoreLocation | undefined> {
+  const { findServers } = await import("../src/presence/find-server.ts");
+  const { runSettings } = await import("../src/presence/run-folders.ts");
+  const { cwd, configFile } = globals;
+  const file = resolve(cwd, configFile);
+  const servers = await findServers(configFile, cwd, env.PWD, runSettings(env, tmpdir()));
+  const [server, ...others] = servers;
+  if (server === undefined) return undefined;
+  if (others.length === 0) return { address: server.address, source: `the server of ${configFile}, pid ${server.pid}` };
+  const list = servers.map(({ pid, address }) => `${address} (pid ${pid})`).join(", ");
+  throw new RrError("INVALID_REQUEST", `${servers.length} servers run with ${file}: name one with --address: ${list}`);
 }
 
 async function configuredLocation(globals: GlobalOptions, env: Environment): Promise<CoreLocation | undefined> {
@@ -28,6 +57,7 @@ async function configuredLocation(globals: GlobalOptions, env: Environment): Pro
   const { loadConfiguration } = await import("../src/config/load.ts");
   const { configuration } = loadConfiguration(configurationSource(globals, env));
   const { listen } = configuration.control;
+  if (listen === undefined) return undefined;
   return {
     address: dialAddress(formatAddress(listen), configuration.workingDirectory),
     source: `control.listen of ${globals.configFile}`,

@@ -1,6 +1,9 @@
+import { setTimeout as delay } from "node:timers/promises";
+import { Backoff } from "../src/async/backoff.ts";
 import type { CoreClient } from "../src/client/core-client.ts";
 import { RrError } from "../src/errors.ts";
 import { locateCore } from "./address.ts";
+import { callerName, readCredentials } from "./credentials.ts";
 import { Interrupted } from "./failure.ts";
 import type { CoreAccess, CoreLocation, GlobalOptions } from "./invocation.ts";
 import { formatDuration } from "./output/format.ts";
@@ -19,6 +22,14 @@ export interface CoreAccessOptions {
 
 /** Timers take no more; it is 24 days. */
 const TIMER_MAX_MS = 2 ** 31 - 1;
+
+/** Between attempts to find a core again that was restarted. */
+const RECONNECT_PAUSES = { firstMs: 200, maxMs: 2_000, factor: 2 };
+
+/** The core ends, is not there, or is not there yet. */
+function isAway(thrown: unknown): boolean {
+  return ["UNAVAILABLE", "DRAINING", "STARTING"].includes(RrError.from(thrown).reason);
+}
 
 /** The core, found and connected when it is first asked. */
 export class LazyCoreAccess implements CoreAccess {
@@ -42,8 +53,13 @@ export class LazyCoreAccess implements CoreAccess {
 
   #connect(): Promise<CoreClient> {
     // gRPC is most of this program's start: only what asks the core loads it.
-    this.#client ??= Promise.all([import("../src/client/core-client.ts"), this.location()]).then(
-      ([{ connectCore }, { address }]) => connectCore(address),
+    const { globals, env } = this.#options;
+    this.#client ??= Promise.all([
+      import("../src/client/core-client.ts"),
+      this.location(),
+      readCredentials(globals, env),
+    ]).then(([{ connectCore }, { address }, credentials]) =>
+      connectCore(address, { credentials, caller: callerName(env) }),
     );
     return this.#client;
   }
@@ -70,10 +86,25 @@ export class LazyCoreAccess implements CoreAccess {
   async *follow<Item>(open: (core: CoreClient, signal: AbortSignal) => AsyncIterable<Item>): AsyncIterable<Item> {
     const core = await this.#connect();
     const interrupted = this.#options.interruption();
-    try {
-      yield* open(core, interrupted);
-    } catch (thrown) {
-      if (!interrupted.aborted) throw thrown;
+    const { messages } = this.#options.terminal;
+    const pauses = new Backoff(RECONNECT_PAUSES);
+    let answered = false;
+    for (;;) {
+      try {
+        for await (const item of open(core, interrupted)) {
+          if (pauses.failuresInARow > 0) messages.write(`${this.located!.address} answers again\n`);
+          pauses.succeeded();
+          answered = true;
+          yield item;
+        }
+      } catch (thrown) {
+        // What never answered is a wrong address sooner than a restart.
+        if (!interrupted.aborted && !(answered && isAway(thrown))) throw thrown;
+      }
+      if (interrupted.aborted) return;
+      if (pauses.failuresInARow === 0)
+        messages.write(`${this.located!.address} does not answer any more: waiting for it, until Ctrl-C\n`);
+      await delay(pauses.failed(), undefined, { signal: interrupted }).catch(() => {});
     }
   }
 

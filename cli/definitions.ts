@@ -52,10 +52,11 @@ const POOL: ArgumentDefinition = {
   description: "name of the pool; may be left out if there is only one",
   values: "pools",
 };
-const PID: ArgumentDefinition = {
-  name: "pid",
-  description: "process id of the worker",
+const PIDS: ArgumentDefinition = {
+  name: "pids",
+  description: "process ids of workers",
   required: true,
+  variadic: true,
   values: "workers",
 };
 const WATCH: OptionDefinition = { flags: "-w, --watch", description: "show it again and again until Ctrl-C" };
@@ -64,12 +65,42 @@ const INTERVAL: OptionDefinition = {
   description: "time between two looks (default: 1s)",
 };
 
+/** What is shown to a core that asks who calls. */
+const CREDENTIALS: readonly OptionDefinition[] = [
+  {
+    flags: "--token-file <file>",
+    description: "file with the token to show to the core (or RRCTL_TOKEN_FILE)",
+    values: "files",
+  },
+  {
+    flags: "--tls-ca <file>",
+    description: "encrypt: the core's certificate, or that of who signed it, PEM (or RRCTL_TLS_CA)",
+    values: "files",
+  },
+  {
+    flags: "--tls-cert <file>",
+    description: "encrypt, and show this certificate to the core, PEM (or RRCTL_TLS_CERT)",
+    values: "files",
+  },
+  { flags: "--tls-key <file>", description: "the key of that certificate, PEM (or RRCTL_TLS_KEY)", values: "files" },
+];
+
 /** Options of `serve` and `stop` that RoadRunner's scripts also put in front of the command. */
 export const LEADING_OPTIONS: readonly OptionDefinition[] = [
   { flags: "-s, --silent", description: "no banner" },
   { flags: "-p, --pid", description: "write the process id to .pid in the working directory" },
   { flags: "-d, --debug", description: "accepted from RoadRunner's command line", hidden: true },
   { flags: "-e, --enable-experimental", description: "accepted from RoadRunner's command line", hidden: true },
+];
+
+/**
+ * RoadRunner's command line takes its options with every command, and its scripts do: `rr reset -s`. Where they mean
+ * nothing here they are taken all the same. A short form that a command has a use for stays that command's.
+ */
+export const ACCEPTED_OPTIONS: readonly OptionDefinition[] = [
+  ...LEADING_OPTIONS,
+  { flags: "-f, --force", description: "accepted from RoadRunner's command line" },
+  { flags: "--WorkDir <directory>", description: "the same as --workdir, as RoadRunner spells it" },
 ];
 
 export const COMMANDS: readonly CommandDefinition[] = [
@@ -104,9 +135,11 @@ export const COMMANDS: readonly CommandDefinition[] = [
     options: [
       {
         flags: "--core <addresses>",
-        description: "cores: host:port or unix:///path, separated by commas; may be repeated (default: control.listen)",
+        description:
+          "cores: host:port or unix:///path, separated by commas; may be repeated (default: the server of .rr.yaml)",
         repeatable: true,
       },
+      ...CREDENTIALS,
       { flags: "-s, --silent", description: "no banner" },
     ],
     examples: [
@@ -115,6 +148,62 @@ export const COMMANDS: readonly CommandDefinition[] = [
     ],
     uses: "configuration",
     load: async () => (await import("./commands/frontend.ts")).run as Command<never>,
+  },
+  {
+    path: "wait",
+    group: "Server",
+    summary: "wait until the server is ready",
+    description:
+      "Ready means that it takes calls, as the check /ready and gRPC's health service say. A server that is not there yet " +
+      "is waited for, too.",
+    arguments: [{ ...POOL, variadic: true, description: "names of pools (default: the server with all of them)" }],
+    options: [
+      {
+        flags: "--for <state>",
+        description: "started: it has come to the end of its start; ready: it takes calls (default: ready)",
+        choices: ["started", "ready"],
+        values: ["started", "ready"],
+      },
+      { flags: "--timeout <duration>", description: "longest wait (default: 60s)" },
+    ],
+    examples: [
+      ["rrctl wait", "in a script, after `rrctl serve &`"],
+      ["rrctl wait http --timeout 10s", "for one pool"],
+      ["rrctl wait --for started", "whether or not it is drained or a pool is paused"],
+    ],
+    uses: "core",
+    timeoutMs: 86_400_000,
+    load: async () => (await import("./commands/wait.ts")).run as Command<never>,
+  },
+  {
+    path: "drain",
+    group: "Server",
+    summary: "let the server finish what runs and take nothing new",
+    description:
+      "The server stays up, /ready fails, and requests get 503 until `rrctl undrain`. Waits until no call runs, or for " +
+      "--timeout. Pools can be reset and scaled meanwhile.",
+    options: [
+      {
+        flags: "--timeout <duration>",
+        description: "longest wait for running requests (default: endure.grace_period)",
+      },
+    ],
+    examples: [
+      ["rrctl drain", "as before a deployment that must not run beside old code"],
+      ["rrctl drain --timeout 5s", "running requests go on after that, and nothing new is taken"],
+    ],
+    uses: "core",
+    timeoutMs: 86_400_000,
+    load: async () => (await import("./commands/drain.ts")).drain as Command<never>,
+  },
+  {
+    path: "undrain",
+    group: "Server",
+    summary: "let a drained server take calls again",
+    examples: [["rrctl undrain", "end a drain"]],
+    uses: "core",
+    timeoutMs: READ_TIMEOUT_MS,
+    load: async () => (await import("./commands/drain.ts")).undrain,
   },
   {
     path: "stop",
@@ -182,6 +271,29 @@ export const COMMANDS: readonly CommandDefinition[] = [
     load: async () => (await import("./commands/config.ts")).validate as Command<never>,
   },
   {
+    path: "token create",
+    group: "Server",
+    summary: "make a token for callers of the control API over TCP",
+    description:
+      "Prints the token, once, and appends a line with its name, its role and its hash to the file of control.tokens. A " +
+      "running server reads the file again. Taking the line out makes the token worthless.",
+    options: [
+      { flags: "--name <name>", description: "whose it is; logs and events show it" },
+      {
+        flags: "--role <role>",
+        description: "what it may do",
+        choices: ["viewer", "operator", "admin", "frontend"],
+      },
+      { flags: "--file <path>", description: "the file (default: control.tokens of .rr.yaml)", values: "files" },
+    ],
+    examples: [
+      ["rrctl token create --name deployment --role operator --file control.tokens", "for what resets pools"],
+      ["rrctl token create --name alice --role viewer > alice.token", "where control.tokens is configured"],
+    ],
+    uses: "configuration",
+    load: async () => (await import("./commands/token.ts")).create as Command<never>,
+  },
+  {
     path: "pools",
     group: "Pools and workers",
     summary: "list the pools",
@@ -218,11 +330,12 @@ export const COMMANDS: readonly CommandDefinition[] = [
     summary: "set the number of a pool's workers",
     description:
       "Returns when the number is reached. New workers boot beside the others; surplus ones finish their request.",
-    arguments: [POOL],
-    options: [{ flags: "--workers <number>", description: "workers wanted" }],
+    arguments: [POOL, { name: "workers", description: "workers wanted: 8, or +2 for two more" }],
+    options: [{ flags: "--workers <number>", description: "the same" }],
     examples: [
-      ["rrctl scale http --workers 8", "eight workers for the pool http"],
-      ["rrctl scale --workers 8", "the same if it is the only pool"],
+      ["rrctl scale http 8", "eight workers for the pool http"],
+      ["rrctl scale 8", "the same if it is the only pool"],
+      ["rrctl scale http +2", "two more than now"],
     ],
     uses: "core",
     timeoutMs: ACT_TIMEOUT_MS,
@@ -290,8 +403,8 @@ export const COMMANDS: readonly CommandDefinition[] = [
   {
     path: "worker restart",
     group: "Pools and workers",
-    summary: "replace one worker by a new one after its request",
-    arguments: [PID],
+    summary: "replace workers by new ones after their requests",
+    arguments: [PIDS],
     examples: [["rrctl worker restart 4711", "the pid is in `rrctl workers`"]],
     uses: "core",
     timeoutMs: ACT_TIMEOUT_MS,
@@ -300,8 +413,8 @@ export const COMMANDS: readonly CommandDefinition[] = [
   {
     path: "worker kill",
     group: "Pools and workers",
-    summary: "end one worker at once, with its request; the pool replaces it",
-    arguments: [PID],
+    summary: "end workers at once, with their requests; the pool replaces them",
+    arguments: [PIDS],
     examples: [["rrctl worker kill 4711", "for a worker that hangs"]],
     uses: "core",
     timeoutMs: ACT_TIMEOUT_MS,
@@ -419,6 +532,7 @@ export const COMMANDS: readonly CommandDefinition[] = [
 export const FAMILIES: Readonly<Record<string, { group: CommandDefinition["group"]; summary: string }>> = {
   worker: { group: "Pools and workers", summary: "add, remove, restart or kill single workers" },
   config: { group: "Server", summary: "show or check the configuration" },
+  token: { group: "Server", summary: "make tokens for callers of the control API" },
 };
 
 /** Options of all commands that use the configuration or the core; before the command or after it. */
@@ -449,9 +563,10 @@ export const GLOBAL_OPTIONS: readonly (OptionDefinition & { for: readonly Comman
   },
   {
     flags: "--address <address>",
-    description: "the core: tcp://host:port or unix:///path (or RRCTL_ADDRESS; default: control.listen of .rr.yaml)",
+    description: "the core: tcp://host:port or unix:///path (or RRCTL_ADDRESS; default: the server of .rr.yaml)",
     for: ["core"],
   },
+  ...CREDENTIALS.map((option) => ({ ...option, for: ["core"] as const })),
   {
     flags: "--output <format>",
     description: "how data is printed; table if not given",

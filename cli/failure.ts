@@ -50,6 +50,10 @@ function unreachableMessage(error: RrError, core: CoreLocation): string {
 
 /** The transport's wording of a refused connection, without its frills. */
 function plainCause(text: string): string {
+  // gRPC met a server of another kind: HTTP/1, TLS, anything.
+  if (/Protocol error|Parse Error|HTTP\/1\.|ERR_HTTP2|Unexpected end|wrong version number/i.test(text))
+    return "what answers there does not speak gRPC: is that the address of another server, such as http.address?";
+  if (/Name resolution failed/.test(text)) return SYSTEM_ERRORS.ENOTFOUND!;
   const system =
     /\b(ECONNREFUSED|ENOENT|EACCES|EPERM|ENOTFOUND|EAI_AGAIN|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|ECONNRESET)\b/.exec(
       text,
@@ -73,16 +77,23 @@ const SYSTEM_ERRORS: Record<string, string> = {
 type Hint = (error: RrError, context: FailureContext) => string | undefined;
 
 const poolOf = (error: RrError) => error.metadata.pool ?? "<pool>";
-const bootHint: Hint = (error) =>
-  `run the worker's command by hand to see what it says${error.metadata.command === undefined ? "" : ` (${error.metadata.command})`}; ` +
-  "`rrctl events --type 'worker.*'` shows the last attempts";
+const bootHint: Hint = (error, { core }) => {
+  // The system had too little of something: the message says of what.
+  if (error.metadata.shortage !== undefined) return undefined;
+  const command = error.metadata.command === undefined ? "" : ` (${error.metadata.command})`;
+  const byHand = `run the worker's command by hand to see what it says${command}`;
+  // Of a server that did not start there is nobody to ask.
+  return core === undefined ? byHand : `${byHand}; \`rrctl events --type 'worker.*'\` shows the last attempts`;
+};
 
 /** What to do next, by reason. Undefined: the message says it. */
 const HINTS: { [Reason in ErrorReason]?: Hint } = {
-  UNAVAILABLE: (_error, { core }) =>
+  UNAVAILABLE: (error, { core }) =>
     core === undefined
       ? undefined
-      : "is `rrctl serve` running? Start it, or name its address with --address, RRCTL_ADDRESS or -c <its .rr.yaml>",
+      : /ENOTFOUND|EAI_AGAIN|Name resolution failed/.test(error.message)
+        ? "is the host's name right? --address takes tcp://host:port, host:port or unix:///path"
+        : "is `rrctl serve` running? Start it, or name its address with --address, RRCTL_ADDRESS or -c <its .rr.yaml>",
   INVALID_REQUEST: (_error, { command }) => `\`rrctl ${command ?? ""} --help\` shows how it is used`.replace("  ", " "),
   CONFIG_INVALID: (_error, { command }) =>
     command === "config validate" ? undefined : "`rrctl config validate` lists all problems of the file",
@@ -102,12 +113,19 @@ const HINTS: { [Reason in ErrorReason]?: Hint } = {
   WORKER_EXITED: (error) => `\`rrctl events --pool ${poolOf(error)}\` and the server's log show why`,
   WORKER_OOM: () =>
     "raise memory_limit of PHP or supervisor.max_worker_memory, or look for a leak with `rrctl workers -w`",
-  PROTOCOL_VIOLATION: () => "something writes to stdout besides the worker library; the server's log shows what",
+  PROTOCOL_VIOLATION: ({ message }) =>
+    message.includes("pool.max_frame_size")
+      ? "send the response in several pieces, or raise pool.max_frame_size"
+      : "something writes to stdout besides the worker library; the server's log shows what",
   BOOT_FAILED: bootHint,
   BOOT_TIMEOUT: bootHint,
   CRASH_LOOP: bootHint,
-  UNAUTHENTICATED: () => "the core wants to know who asks: see its `control` section",
-  PERMISSION_DENIED: () => "the core does not allow this to you: see its `control` section",
+  UNAUTHENTICATED: () =>
+    "an admin makes a token with `rrctl token create`; show it with --token-file or RRCTL_TOKEN_FILE (docs/security.md)",
+  PERMISSION_DENIED: ({ metadata }) =>
+    metadata.role_needed === undefined
+      ? "an admin decides what callers may do: docs/security.md"
+      : `an admin makes a token of the role ${metadata.role_needed} with \`rrctl token create\` (docs/security.md)`,
   UNIMPLEMENTED: (_error, { core }) =>
     `something else than a core answers${core === undefined ? "" : ` at ${core.address}`}, or one of another version than this rrctl`,
   REVISION_COMPACTED: () => "these events are gone: run it without --after",

@@ -1,4 +1,5 @@
 import type { CoreClient } from "../src/client/core-client.ts";
+import type { CredentialFiles } from "./credentials.ts";
 import type { Output, OutputFormat } from "./output/output.ts";
 import type { Environment, Terminal } from "./terminal.ts";
 
@@ -16,6 +17,8 @@ export interface GlobalOptions {
   /** "key=value", in order. */
   overrides: string[];
   address: string | undefined;
+  /** Files of what is shown to the core, as they were named. */
+  credentials: CredentialFiles;
   format: OutputFormat;
 }
 
@@ -38,7 +41,10 @@ export interface CoreAccess {
    * `label` says what is waited for, where someone watches.
    */
   ask<Result>(label: string, work: (core: CoreClient, signal: AbortSignal) => Promise<Result>): Promise<Result>;
-  /** Ends with Ctrl-C: for what has no time limit. Streams end quietly with it. */
+  /**
+   * For what has no end but Ctrl-C, with which streams end quietly. When the core goes away, after it had answered, `open`
+   * is asked again until it is back: a watch survives a restart.
+   */
   follow<Item>(open: (core: CoreClient, signal: AbortSignal) => AsyncIterable<Item>): AsyncIterable<Item>;
   /** Address in use and where it came from, for messages. */
   location(): Promise<CoreLocation>;

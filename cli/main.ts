@@ -2,6 +2,7 @@
 import "../src/life/no-debugger.ts";
 import { systemErrorCode } from "../src/errors.ts";
 import { VERSION } from "../src/version.ts";
+import { currentDirectory } from "./current-directory.ts";
 import { runProgram } from "./program.ts";
 import { createTerminal } from "./terminal.ts";
 
@@ -26,10 +27,12 @@ process.stdout.on("error", (error) => {
 
 const exitCode = await runProgram(process.argv.slice(2), {
   version: VERSION,
-  cwd: process.cwd(),
+  cwd: currentDirectory(process.env.PWD, process.cwd()),
   env: process.env,
   terminal: createTerminal(process.stdin, process.stdout, process.stderr, process.env),
   interruption,
 });
-// Nothing may keep a finished command alive; what was written is flushed first.
+// Nothing may keep a finished command alive; what was written is flushed first. Commands wait for their readers themselves:
+// what is left now is little, or of a log whose reader has stopped.
+setTimeout(() => process.exit(exitCode), 1_000);
 process.stdout.write("", () => process.exit(exitCode));

@@ -5,11 +5,11 @@ import { RrError } from "../src/errors.ts";
 import { DEFAULT_CONFIG_FILE } from "./address.ts";
 import { LazyCoreAccess } from "./core-access.ts";
 import {
+  ACCEPTED_OPTIONS,
   COMMANDS,
   type CommandDefinition,
   FAMILIES,
   GLOBAL_OPTIONS,
-  LEADING_OPTIONS,
   type OptionDefinition,
   TIMEOUT_OPTION,
 } from "./definitions.ts";
@@ -82,7 +82,7 @@ export function buildParser({ version, terminal }: Pick<ProgramOptions, "version
     .showHelpAfterError(helpHint("rrctl --help", terminal))
     .addHelpText("after", ROOT_HELP);
   for (const option of GLOBAL_OPTIONS) root.addOption(commanderOption(option));
-  for (const option of LEADING_OPTIONS) root.addOption(commanderOption({ ...option, hidden: true }));
+  for (const option of ACCEPTED_OPTIONS) root.addOption(commanderOption({ ...option, hidden: true }));
 
   const families = new Map<string, Parser>();
   for (const definition of COMMANDS) {
@@ -127,6 +127,8 @@ function addCommand(parent: Parser, name: string, definition: CommandDefinition,
   for (const option of GLOBAL_OPTIONS)
     if (option.for.includes(definition.uses))
       command.addOption(commanderOption(withoutTakenShort(option, definition)).helpGroup("Options of all commands:"));
+  if (definition.uses === "core" || definition.uses === "configuration")
+    for (const option of ACCEPTED_OPTIONS) addAccepted(command, definition, option);
   command.action((...parameters: unknown[]) => {
     const words = parameters.slice(0, -2).flat() as (string | undefined)[];
     return run(
@@ -137,6 +139,13 @@ function addCommand(parent: Parser, name: string, definition: CommandDefinition,
     );
   });
   return command;
+}
+
+/** Adds what is only accepted, as far as the command does not know it as its own. */
+function addAccepted(command: Parser, definition: CommandDefinition, option: OptionDefinition): void {
+  const long = /--[\w-]+/.exec(option.flags)![0];
+  if (!hasFlag(definition, long))
+    command.addOption(commanderOption({ ...withoutTakenShort(option, definition), hidden: true }));
 }
 
 function argumentTerm(argument: Argument): string {
@@ -206,8 +215,9 @@ export function resolveGlobals(own: OptionValues, given: OptionValues, cwd: stri
   const all = (name: string) => [...((given[name] as string[]) ?? []), ...((own[name] as string[]) ?? [])];
   const overrides = all("override");
   let shortFormat: string | undefined;
+  // `-o=key=value` is `-o key=value`: the parser takes the first "=" for a part of the value.
   for (const value of all("o"))
-    if (value.includes("=")) overrides.push(value);
+    if (value.includes("=")) overrides.push(value.replace(/^=/, ""));
     else shortFormat = value;
   const format = one("output") ?? shortFormat ?? "table";
   if (!isOutputFormat(format))
@@ -215,7 +225,7 @@ export function resolveGlobals(own: OptionValues, given: OptionValues, cwd: stri
       "INVALID_REQUEST",
       `-o "${format}": expected table, json or yaml, or key=value of the configuration`,
     );
-  const workdir = one("workdir");
+  const workdir = one("workdir") ?? one("WorkDir");
   const workingDirectory = workdir === undefined ? undefined : resolve(cwd, workdir);
   return {
     cwd,
@@ -225,6 +235,12 @@ export function resolveGlobals(own: OptionValues, given: OptionValues, cwd: stri
     dotenv: one("dotenv"),
     overrides,
     address: one("address"),
+    credentials: {
+      tokenFile: one("tokenFile"),
+      tlsCa: one("tlsCa"),
+      tlsCert: one("tlsCert"),
+      tlsKey: one("tlsKey"),
+    },
     format,
   };
 }

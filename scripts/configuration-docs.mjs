@@ -136,7 +136,10 @@ function rangeText(min, max, format) {
 function defaultText(field, code) {
   const setting = settingOf(field);
   if (!setting) return "–";
-  if (setting.defaultKey !== "") return `that of ${code(setting.defaultKey)}`;
+  if (setting.defaultKey !== "") {
+    const same = `that of ${code(setting.defaultKey)}`;
+    return setting.default === "" ? same : `${same}, else ${code(setting.default)}`;
+  }
   if (setting.defaultFigure === "processors") return "number of processors";
   if (setting.defaultNote !== "") return setting.defaultNote.replace(/^(\w+\.\w+)$/, "`$1`");
   return setting.default === "" ? "–" : code(setting.default);

@@ -117,9 +117,27 @@ function commandsPage() {
     ...overview,
     "## Options of all commands",
     optionTable([...GLOBAL_OPTIONS, TIMEOUT_OPTION]),
+    DATA_PROMISE,
     ...COMMANDS.map(commandSection),
   );
 }
+
+const DATA_PROMISE = `## What \`-o json\` and \`-o yaml\` promise
+
+Names are those of the fields in [proto/](../proto). They are stable: fields are added, none is renamed or taken away, and
+none changes its type. A field that is zero or empty is there; only what has no value at all is left out.
+
+| In the contract | Here |
+| --- | --- |
+| any number | a number |
+| a duration | seconds as a number, and \`_seconds\` at the end of the name: \`boot_time_seconds\` |
+| bytes of memory and the like | a number; the name says \`_bytes\` |
+| a moment | text: \`2026-03-01T12:00:00.000Z\` |
+| one of several states | the word that the table shows: \`serving\`, \`ready\`, \`warning\`; new words may come |
+| bytes | base64 |
+
+With \`-w\` and \`-f\` JSON comes as one object a line. When the server goes away they wait for it, which standard error
+tells, and go on when it is back.`;
 
 function commandSection(command) {
   const parts = [`## rrctl ${command.path}`, sentence(command.summary)];

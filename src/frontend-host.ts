@@ -9,6 +9,8 @@ export interface FrontendHostOptions {
   readonly loaded: LoadedConfiguration;
   /** Addresses of the cores that run the pools. */
   readonly cores: readonly string[];
+  /** CoreCredentials: what frontends show to the cores. */
+  readonly credentials?: unknown;
   readonly baseEnv: Readonly<Record<string, string | undefined>>;
   readonly log: Log;
   /** Arguments of Node that start a frontend. */
@@ -22,12 +24,13 @@ export class FrontendHost {
 
   constructor(options: FrontendHostOptions) {
     this.#options = options;
-    const { loaded, baseEnv, log, frontendArguments } = options;
+    const { loaded, credentials, baseEnv, log, frontendArguments } = options;
     const { configuration } = loaded;
     this.group = new FrontendGroup({
       configuration,
       kinds: SERVER_KINDS,
       nodeArguments: frontendArguments,
+      credentials,
       baseEnv,
       log,
       // Nobody asks a frontend for events; what they say is in the log.
@@ -44,9 +47,11 @@ export class FrontendHost {
     try {
       await this.group.openSockets();
       signal.throwIfAborted();
-      await abortable(this.group.start(this.#options.cores), signal);
+      const cores = async () => this.#options.cores;
+      await abortable(this.group.startStatus(cores), signal);
+      await abortable(this.group.start(cores), signal);
     } catch (thrown) {
-      if (!signal.aborted) await this.group.stop(planEnd(0));
+      if (!signal.aborted) await this.#stopGroup(planEnd(0));
       throw thrown;
     }
   }
@@ -60,6 +65,11 @@ export class FrontendHost {
   async stop(plan: EndPlan): Promise<void> {
     this.group.drain();
     await plan.accept.elapsed();
+    await this.#stopGroup(plan);
+  }
+
+  async #stopGroup(plan: EndPlan): Promise<void> {
     await this.group.stop(plan);
+    await this.group.stopStatus(plan);
   }
 }

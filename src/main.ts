@@ -5,7 +5,7 @@ import { loadConfiguration } from "./config/load.ts";
 import { Core } from "./core.ts";
 import { FrontendHost } from "./frontend-host.ts";
 import type { FrontendGroup } from "./frontends/frontend-group.ts";
-import type { ServerKind } from "./frontends/frontend-supervisor.ts";
+import type { ServerKind } from "./frontends/frontend-messages.ts";
 import { handleCrashes } from "./life/crash.ts";
 import { endsWithParent, watchParent } from "./life/parent.ts";
 import { handleSignals } from "./life/signals.ts";
@@ -30,6 +30,8 @@ export interface ServeOptions {
 export interface ServeFrontendsOptions extends ServeOptions {
   /** Addresses of the cores. */
   cores: readonly string[];
+  /** CoreCredentials: what frontends show to the cores. */
+  credentials: unknown;
 }
 
 /** How long the end waits for lines of the log that a reader or a disk has no room for. */
@@ -74,10 +76,17 @@ export async function serve({ withFrontends, ...options }: ServeOptions & { with
 }
 
 /** The same for frontends alone. */
-export async function serveFrontends({ cores, ...options }: ServeFrontendsOptions): Promise<number> {
+export async function serveFrontends({ cores, credentials, ...options }: ServeFrontendsOptions): Promise<number> {
   const { loaded, output, stop } = prepare(options);
   const { log } = output;
-  const host = new FrontendHost({ loaded, cores, baseEnv: loaded.env, log, frontendArguments: frontendArguments() });
+  const host = new FrontendHost({
+    loaded,
+    cores,
+    credentials,
+    baseEnv: loaded.env,
+    log,
+    frontendArguments: frontendArguments(),
+  });
   handleSignals({
     end: (signal) => stop.signalled(signal),
     reset: (signal) => log.info({ signal }, "no pools are here to be reset: send the signal to the cores"),

@@ -18,7 +18,9 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   "id-map": [],
   net: ["errors", "clock", "log", "async"],
   grpc: ["gen", "errors"],
-  config: ["gen", "grpc", "version", ...BASE],
+  access: BASE,
+  presence: BASE,
+  config: ["gen", "grpc", "version", "access", ...BASE],
   goridge: BASE,
   events: BASE,
   stats: BASE,
@@ -28,7 +30,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   worker: ["config", "goridge", "process", "relay", ...BASE],
   pool: ["config", "goridge", "process", "relay", "worker", "events", "stats", ...BASE],
   dispatch: ["config", "goridge", "worker", "pool", "events", ...BASE],
-  api: ["gen", "grpc", "version", "id-map", ...CORE_PARTS, ...BASE],
+  health: [],
+  api: ["health", "gen", "grpc", "version", "id-map", "access", ...CORE_PARTS, ...BASE],
   acme: ["config", "version", "events", ...BASE],
   reload: ["config", "pool", "events", ...BASE],
   // The door for PHP opens onto the same functions as the gRPC services.
@@ -36,13 +39,18 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   frontends: ["acme", "config", "events", "process", ...BASE],
   client: ["gen", "grpc", "id-map", ...BASE],
   // The frontend process. It is told what to do in the supervisor's message, whose type it needs.
-  http: ["life", "gen", "grpc", "client", "config", "frontends", ...BASE],
+  http: ["life", "gen", "grpc", "client", "config", "frontends", "spool", ...BASE],
   life: [...BASE],
-  core: ["api", "rpc", "reload", "frontends", "version", ...CORE_PARTS, ...BASE],
+  "control-addresses": ["access", "presence", "api", "config", ...BASE],
+  core: [
+    ...["control-addresses", "access", "health", "api", "rpc", "reload", "frontends", "version"],
+    ...CORE_PARTS,
+    ...BASE,
+  ],
   "frontend-host": ["config", "events", "frontends", ...BASE],
   main: ["life", "core", "frontend-host", "frontends", "config", "process", "version", ...BASE],
   // `rrctl serve` is the server itself.
-  cli: ["life", "gen", "grpc", "client", "config", "main", "version", ...BASE],
+  cli: ["life", "gen", "grpc", "client", "config", "access", "presence", "main", "version", ...BASE],
 };
 
 /** Modules of other areas that an area may take only this much of: names, not the whole folder. */
@@ -50,7 +58,7 @@ const ONLY: readonly { from: string; area: string; modules: readonly string[]; w
   {
     from: "http",
     area: "frontends",
-    modules: ["src/frontends/frontend-supervisor.ts"],
+    modules: ["src/frontends/frontend-messages.ts"],
     why: "types of the messages between the core and a frontend",
   },
   { from: "cli", area: "life", modules: ["src/life/no-debugger.ts"], why: "what must hold from the first moment" },

@@ -43,6 +43,10 @@ function coreLookup(words: readonly string[], options: ProgramOptions): Lookup {
 
 const FOUND: Readonly<Record<string, string>> = {
   "--address": "address",
+  "--token-file": "tokenFile",
+  "--tls-ca": "tlsCa",
+  "--tls-cert": "tlsCert",
+  "--tls-key": "tlsKey",
   "-c": "config",
   "--config": "config",
   "--workdir": "workdir",

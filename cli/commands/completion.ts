@@ -10,8 +10,11 @@ const SCRIPTS: Readonly<Record<string, string>> = {
 _rrctl_complete() {
   local candidates
   candidates="$("\${COMP_WORDS[0]}" __complete -- "\${COMP_WORDS[@]:1:COMP_CWORD}" 2>/dev/null | cut -f1)"
-  local IFS=$'\\n'
-  COMPREPLY=($candidates)
+  COMPREPLY=()
+  local line
+  while IFS= read -r line; do
+    [ -n "$line" ] && COMPREPLY+=("$line")
+  done <<< "$candidates"
 }
 complete -o default -F _rrctl_complete rrctl
 `,

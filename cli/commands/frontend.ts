@@ -1,5 +1,6 @@
 import { RrError } from "../../src/errors.ts";
 import { dialAddress, locateCore } from "../address.ts";
+import { readCredentials } from "../credentials.ts";
 import type { Command } from "../invocation.ts";
 
 interface FrontendOptions {
@@ -13,9 +14,10 @@ export const run: Command<FrontendOptions> = async ({ globals, options, env }) =
   const { configFile, cwd, workingDirectory, overrides, dotenv } = globals;
   const cores =
     options.core === undefined ? [(await locateCore(globals, env)).address] : coreAddresses(options.core, cwd);
+  const credentials = await readCredentials(globals, env);
   const { serveFrontends } = await import("../../src/main.ts");
   const settings = { configFile, cwd, workingDirectory, env, overrides, dotenv, silent: options.silent ?? false };
-  return await serveFrontends({ ...settings, cores });
+  return await serveFrontends({ ...settings, cores, credentials });
 };
 
 /** Throws INVALID_REQUEST for what is no address, and for none or the same one twice. */

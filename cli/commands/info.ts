@@ -1,7 +1,9 @@
 import {
+  FrontendState,
   type GetServerInfoResponse,
   GetServerInfoResponseSchema,
   ProcessRole,
+  type ServerHealth,
   ServerState,
 } from "../../gen/roadrunner/server/v1/server_service_pb.ts";
 import type { Command } from "../invocation.ts";
@@ -23,6 +25,7 @@ function infoText(info: GetServerInfoResponse, version: string, asked: string, p
   const startMs = timeMs(info.startTime);
   const pairs: [string, Cell][] = [
     ["state", stateCell(info.state)],
+    ["ready", readyCell(info.health)],
     ["version", info.version === version ? info.version : `${info.version} (this rrctl: ${version})`],
     ["started", startMs === undefined ? "-" : formatAge(page.nowMs - startMs)],
     ["http", info.httpAddresses.join(", ") || "none"],
@@ -32,6 +35,13 @@ function infoText(info: GetServerInfoResponse, version: string, asked: string, p
     ["configuration", info.configFile || "none"],
     ["directory", info.workingDirectory],
     ["node", info.nodeVersion],
+    ...info.frontends
+      .filter(({ problem }) => problem !== "")
+      .map(({ state, problem }): [string, Cell] => [
+        "frontend",
+        { text: `${stateName(FrontendState, state)}: ${problem}`, colour: "red" },
+      ]),
+    ...info.warnings.map((text): [string, Cell] => ["warning", { text, colour: "yellow" }]),
   ];
   const processes = renderTable(
     [
@@ -54,6 +64,20 @@ function infoText(info: GetServerInfoResponse, version: string, asked: string, p
     page,
   );
   return `${renderPairs(pairs, page.paint)}\n${processes}`;
+}
+
+/** One line: each reason names what it is about. */
+function readyCell(health: ServerHealth | undefined): Cell {
+  if (!health?.server) return "-";
+  const { server, pools } = health;
+  const problems = Object.entries(pools)
+    .filter(([, { reason }]) => reason !== "" && reason !== server.reason)
+    .map(([name, { reason }]) => `${name}: ${reason.split("\n")[0]}`);
+  const reasons = [...(server.reason === "" ? [] : [server.reason]), ...problems].join("; ");
+  const isReady = server.ready && Object.values(pools).every(({ ready }) => ready);
+  if (isReady)
+    return reasons === "" ? { text: "yes", colour: "green" } : { text: `yes, but ${reasons}`, colour: "yellow" };
+  return { text: `no: ${reasons}`, colour: "red" };
 }
 
 function stateCell(state: ServerState): Cell {

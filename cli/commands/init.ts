@@ -1,6 +1,7 @@
 import { access, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { RrError } from "../../src/errors.ts";
+import { explainFailure } from "../failure.ts";
 import { planInit } from "../init/plan.ts";
 import { readProject } from "../init/project.ts";
 import type { Command } from "../invocation.ts";
@@ -27,11 +28,14 @@ export const run: Command<InitOptions> = async ({ globals, options }) => {
   const plan = planInit(project, join(packageDirectory(), "php"));
   const taken: string[] = [];
   for (const path of plan.files.keys()) if (await exists(join(directory, path))) taken.push(path);
-  if (taken.length > 0 && !options.force && !options.dryRun)
-    throw new RrError(
-      "FAILED_PRECONDITION",
-      `${taken.join(" and ")} already in ${directory}: nothing was written; --force overwrites, --dry-run shows what`,
-    );
+  const refusal =
+    taken.length > 0 && !options.force
+      ? new RrError(
+          "FAILED_PRECONDITION",
+          `${taken.join(" and ")} already in ${directory}: nothing ${options.dryRun ? "would be" : "was"} written; --force overwrites, --dry-run shows what`,
+        )
+      : undefined;
+  if (refusal && !options.dryRun) throw refusal;
   if (!options.dryRun)
     // Without --force a file that came meanwhile is not overwritten either.
     for (const [path, text] of plan.files)
@@ -55,6 +59,8 @@ export const run: Command<InitOptions> = async ({ globals, options }) => {
       files: [...plan.files].map(([path, content]) => ({ path, content })),
       next: result.next,
     },
+    // A dry run ends as the run would.
+    ...(refusal && { failures: [explainFailure(refusal, { command: "init" })] }),
     text: (page) => (result.dryRun ? dryRunText(result, plan.files, page) : writtenText(result, page)),
   };
 };

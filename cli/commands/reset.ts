@@ -1,4 +1,5 @@
 import { type ResetPoolResponse, ResetPoolResponseSchema } from "../../gen/roadrunner/pool/v1/pool_service_pb.ts";
+import { RrError } from "../../src/errors.ts";
 import { explainFailure, type Failure, failureData } from "../failure.ts";
 import type { Command, CoreAccess } from "../invocation.ts";
 import { messageData, spanMs } from "../message-data.ts";
@@ -8,9 +9,20 @@ import { poolSentence } from "../views/pools.ts";
 
 type Outcome = { pool: string; response: ResetPoolResponse } | { pool: string; failure: Failure };
 
-/** Resets the named pools, or all, at the same time. One that fails does not keep the others from it. */
+/**
+ * Resets the named pools, or all, at the same time. A name that is no pool's is found before any is reset; one that fails
+ * does not keep the others from it.
+ */
 export const run: Command = async ({ core, words }) => {
-  const names = words.length > 0 ? [...new Set(words)] : await poolNames(core);
+  const known = await poolNames(core);
+  const unknown = words.filter((word) => !known.includes(word));
+  if (unknown.length > 0)
+    throw new RrError(
+      "POOL_NOT_FOUND",
+      `there is no pool ${unknown.map((name) => `"${name}"`).join(" and none ")}; the pools are: ${known.join(", ") || "none"}; none was reset`,
+      { metadata: { pool: unknown[0]!, known: known.join(",") } },
+    );
+  const names = words.length > 0 ? [...new Set(words)] : known;
   const label = names.length === 1 ? `resetting ${names[0]}` : `resetting ${names.length} pools`;
   const outcomes = await core.ask(label, (client, signal) =>
     Promise.all(

@@ -97,7 +97,10 @@ function frameworkChoice(project: Project): WorkerChoice | undefined {
   if (bridge === undefined) before.push(framework.install);
   else if (!project.installed.has(bridge.package)) before.push("composer install");
   return {
-    kind: `${framework.name} with ${chosen.package}`,
+    kind:
+      bridge === undefined
+        ? `${framework.name}, which needs ${chosen.package} to run here`
+        : `${framework.name} with ${chosen.package}`,
     command: chosen.command,
     env: chosen.env?.(project.directory) ?? {},
     before,

@@ -10,6 +10,7 @@ const STATE_COLOURS: Record<PoolState, Colour> = {
   [PoolState.BOOTING]: "yellow",
   [PoolState.SERVING]: "green",
   [PoolState.PAUSED]: "yellow",
+  [PoolState.DEGRADED]: "yellow",
   [PoolState.FAILING]: "red",
   [PoolState.DRAINING]: "yellow",
   [PoolState.STOPPED]: "red",

@@ -60,13 +60,15 @@ function duration(distribution: Distribution | undefined, which: "p50" | "p99" |
   return formatDuration(spanMs(distribution[which]));
 }
 
-/** Why calls failed and workers ended, where any did. */
+/** What responses were like, and why calls and boots failed and workers ended, where any did. */
 function endedLines(pools: readonly PoolStats[]): string {
   return pools
-    .flatMap(({ pool }) => {
+    .flatMap(({ pool, responses }) => {
       if (pool === undefined) return [];
       return [
+        reasonsLine(`${pool.name}: responses`, responses),
         reasonsLine(`${pool.name}: failed calls`, pool.failures),
+        reasonsLine(`${pool.name}: failed boots`, pool.bootFailures),
         reasonsLine(`${pool.name}: ${counted(pool.workersStarted, "worker")} started; ended`, pool.workersEnded),
       ];
     })

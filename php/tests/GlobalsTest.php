@@ -140,6 +140,22 @@ return $tests + [
         same(['a_b' => '1', 'h' => ['1', '2'], 'i' => [['j' => '1']], 'n' => ['x', 2 => 'y']], $reply['post']);
         same('a.b=1&h%5B0%5D=1&h%5B1%5D=2&i%5B%5D%5Bj%5D=1&n%5B0%5D=x&n%5B2%5D=y', $reply['input']);
     },
+    'file inputs that were left empty are in $_FILES, and not in $_POST' => function (): void {
+        $leaf = fn (string $name, int $error = 0): array => ['name' => $name, 'mime' => '', 'size' => 0, 'error' => $error, 'tmpName' => ''];
+        $reply = json_decode(site()->http([
+            'method' => 'POST',
+            'parsed' => true,
+            'headers' => ['Content-Type' => ['multipart/form-data; boundary=x']],
+            'uploads' => ['l' => [$leaf('a.txt', 8)]],
+            'fileInputs' => [
+                'files' => ['f' => $leaf('', 4), 'l' => [$leaf('', 4), $leaf('a.txt', 8), $leaf('', 4)], 'd' => ['e' => ['x' => $leaf('', 4)]]],
+                'texts' => [['f'], ['l', '0'], ['l', '1'], ['d', 'e', 'x'], ['m', '1']],
+            ],
+        ], '{"t":"1","m":["1",""],"f":"","l":["",""],"d":{"e":{"x":""},"g":"2"}}')['body'], true);
+        same(['t' => '1', 'm' => ['1'], 'd' => ['g' => '2']], $reply['post']);
+        same(['f' => 4, 'l' => [4, 8, 4], 'd' => ['e' => ['x' => 4]]], array_map(fn (array $file): mixed => $file['error'], $reply['files']));
+        same(['', 'a.txt', ''], $reply['files']['l']['name']);
+    },
     '$_FILES has the shape that PHP gives it' => function (): void {
         $leaf = fn (string $name, int $error = 0): array => ['name' => $name, 'mime' => 'text/x', 'size' => 5, 'error' => $error, 'tmpName' => "/tmp/$name"];
         $reply = site()->http([

@@ -1,7 +1,7 @@
-import { readFile } from "node:fs/promises";
 import { Agent } from "node:https";
 import type { Client } from "acme-client";
 import type { AcmeOptions } from "../config/options.ts";
+import { readTextFile } from "../config/read-file.ts";
 import { RrError, systemErrorCode } from "../errors.ts";
 import { VERSION } from "../version.ts";
 
@@ -43,9 +43,16 @@ export async function connectAuthority(
   stopSignal = signal;
   wish = undefined;
   const { axios, crypto, Client } = library;
-  const ca = options.directoryCaFile === undefined ? undefined : await readFile(options.directoryCaFile, "utf8");
+  const ca = authorities(options.directoryCaFile);
   axios.defaults.httpsAgent = ca === undefined ? undefined : new Agent({ ca });
   return { client: new Client({ directoryUrl: options.directoryUrl, accountKey }), crypto };
+}
+
+function authorities(file: string | undefined): string | undefined {
+  if (file === undefined) return undefined;
+  const read = readTextFile(file);
+  if ("error" in read) throw new RrError("FAILED_PRECONDITION", `http.ssl.acme.directory_ca: ${read.error}`);
+  return read.text;
 }
 
 /** Loaded with the first order: most servers never need it. */

@@ -165,7 +165,7 @@ export class CallIntake {
     this.#bodyStored = true;
     if (file.error === STORED) return this.#completeIfDone();
     const message = `the body is too large for the memory and cannot be kept on the disk: ${file.problem}; see http.uploads.dir`;
-    this.#fail(new RrError("INTERNAL", message));
+    this.#fail(new RrError("UNAVAILABLE", message));
   }
 
   #addFile(fileId: number): SpoolFile | undefined {

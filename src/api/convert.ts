@@ -1,5 +1,6 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { durationFromMs, timestampFromMs } from "@bufbuild/protobuf/wkt";
+import type { ResponseCounts as ResponseCountsMessage } from "../../gen/roadrunner/dispatch/v1/dispatch_service_pb.ts";
 import { type EventSchema, Severity } from "../../gen/roadrunner/event/v1/event_service_pb.ts";
 import { type PoolSchema, PoolState, type WorkerSchema, WorkerState } from "../../gen/roadrunner/pool/v1/pool_pb.ts";
 import type { DistributionSchema } from "../../gen/roadrunner/stats/v1/stats_service_pb.ts";
@@ -9,6 +10,7 @@ import type { EventSeverity, RecordedEvent } from "../events/event-log.ts";
 import { formatAddress } from "../net/address.ts";
 import type { Pool } from "../pool/pool.ts";
 import type { PoolState as PoolStateName } from "../pool/pool-state.ts";
+import type { ResponseCounts } from "../pool/response-watch.ts";
 import { readMemoryBytes } from "../process/resources.ts";
 import type { Distribution } from "../stats/distribution.ts";
 import type { Worker } from "../worker/worker.ts";
@@ -20,6 +22,7 @@ const POOL_STATE: Record<PoolStateName, PoolState> = {
   booting: PoolState.BOOTING,
   serving: PoolState.SERVING,
   paused: PoolState.PAUSED,
+  degraded: PoolState.DEGRADED,
   failing: PoolState.FAILING,
   draining: PoolState.DRAINING,
   stopped: PoolState.STOPPED,
@@ -44,7 +47,7 @@ export function relayText(relay: RelayOptions): string {
   return relay.kind === "pipes" ? "pipes" : formatAddress(relay);
 }
 
-function counters(counts: ReadonlyMap<string, number>): Record<string, bigint> {
+export function counters(counts: ReadonlyMap<string, number>): Record<string, bigint> {
   return Object.fromEntries([...counts].map(([reason, count]) => [reason, BigInt(count)]));
 }
 
@@ -69,6 +72,7 @@ export function toPool(pool: Pool): MessageInitShape<typeof PoolSchema> {
     debug: options.debug,
     executions: BigInt(figures.executions),
     failures: counters(figures.failures),
+    bootFailures: counters(figures.bootFailures),
     retries: BigInt(figures.retries),
     workersStarted: BigInt(figures.workersStarted),
     workersEnded: counters(figures.workersEnded),
@@ -101,6 +105,16 @@ export function toWorker(pool: Pool, worker: Worker, cpuPercent: number): Messag
   };
 }
 
+export function toResponseCounts(counts: ResponseCountsMessage): ResponseCounts {
+  return {
+    "1xx": counts.responses1xx,
+    "2xx": counts.responses2xx,
+    "3xx": counts.responses3xx,
+    "4xx": counts.responses4xx,
+    "5xx": counts.responses5xx,
+  };
+}
+
 export function toEvent(event: RecordedEvent): MessageInitShape<typeof EventSchema> {
   return {
     revision: BigInt(event.revision),
@@ -112,6 +126,7 @@ export function toEvent(event: RecordedEvent): MessageInitShape<typeof EventSche
     reason: event.reason,
     message: event.message,
     attributes: event.attributes,
+    actor: event.actor,
   };
 }
 

@@ -7,9 +7,10 @@ import type {
 import type { Codec } from "../../gen/roadrunner/dispatch/v1/payload_pb.ts";
 import type { Dispatcher } from "../dispatch/dispatcher.ts";
 import { RrError } from "../errors.ts";
+import { DEFAULT_MAX_MESSAGE_BYTES, MESSAGE_BYTES_KEY, pieceLimits } from "../grpc/dispatch-sizes.ts";
 import type { Implementation } from "../grpc/service-definition.ts";
+import type { Log } from "../log.ts";
 import { resolveIdentity } from "../process/identity.ts";
-import type { Spool } from "../spool/spool.ts";
 import type { ReplyPart } from "../worker/execution.ts";
 import type { CallGate } from "./call-gate.ts";
 import { preciseDuration } from "./convert.ts";
@@ -20,20 +21,29 @@ import type { SessionServices } from "./stream-call.ts";
 export interface OpenStreams {
   /** Counted for the statistics. */
   dispatchStreams: number;
-  readonly gate: CallGate;
+}
+
+export interface DispatchParts {
+  readonly dispatcher: Dispatcher;
+  readonly messageBytesMax: number;
+  /** One for all who share its limits. */
+  readonly intake: SessionServices["intake"];
+  readonly streams: OpenStreams;
+  readonly stopping: AbortSignal;
+  readonly log: Log;
 }
 
 export function dispatchService(
-  dispatcher: Dispatcher,
-  limits: { payloadBytesMax: number; messageBytesMax: number },
-  streams: OpenStreams,
-  stopping: AbortSignal,
-  spool: Spool,
+  { dispatcher, messageBytesMax, intake, streams, stopping, log }: DispatchParts,
+  gate: CallGate,
 ) {
   const services: SessionServices = {
     dispatcher,
-    gate: streams.gate,
-    intake: { payloadBytesMax: limits.payloadBytesMax, spool, heldBytes: 0 },
+    gate,
+    intake,
+    // Clients take 64 MiB in a message, unless they were told otherwise.
+    limits: pieceLimits(Math.min(messageBytesMax, DEFAULT_MAX_MESSAGE_BYTES)),
+    log,
     fileOwner: (pool) => {
       const { user, group } = dispatcher.pool(pool).options;
       return resolveIdentity(user, group);
@@ -41,13 +51,11 @@ export function dispatchService(
   };
   return {
     async dispatch(request: DispatchRequest, context: CallContext) {
+      if (gate.closed) throw new RrError("DRAINING", "the server is stopping", { retryAfterMs: 1_000 });
       const startedAtMs = performance.now();
-      const { reply, pid, startedReplyAtMs } = await runUnary(
-        dispatcher,
-        request,
-        limits.messageBytesMax,
-        context.signal,
-      );
+      gate.entered();
+      const run = runUnary(dispatcher, request, messageBytesMax, context.signal).finally(() => gate.left());
+      const { reply, pid, startedReplyAtMs } = await run;
       return {
         payload: reply,
         pid,
@@ -59,6 +67,7 @@ export function dispatchService(
     async *dispatchStream(requests: AsyncIterable<DispatchStreamRequest>, context: CallContext) {
       // Tells the client that the stream is there, before the first reply. An empty header would not be sent.
       context.header.set("rr-dispatch-stream", "open");
+      context.header.set(MESSAGE_BYTES_KEY, String(messageBytesMax));
       context.sendHeader();
       const session = new DispatchSession(services);
       // A stream has no end of its own: without this one a frontend elsewhere would keep the server from ending.
@@ -90,6 +99,7 @@ function runUnary(
     let head: ReplyPart | undefined;
     const bodies: Buffer[] = [];
     let bytes = 0;
+    const { payloadBytes } = pieceLimits(bytesMax);
     const abort = () => {
       call.cancel();
       reject(new RrError("CANCELLED", "the caller cancelled the call"));
@@ -98,12 +108,12 @@ function runUnary(
       { pool, request: { context, body, codec }, idempotent, requestId, timeoutMs: 0 },
       {
         reply: (part, pid) => {
+          bytes += part.body.length + (head === undefined ? part.context.length : 0);
           head ??= { ...part, context: Buffer.from(part.context) };
-          bytes += part.body.length;
-          if (bytes <= bytesMax) bodies.push(Buffer.from(part.body));
+          if (bytes <= payloadBytes) bodies.push(Buffer.from(part.body));
           if (part.more) return true;
           signal.removeEventListener("abort", abort);
-          if (bytes > bytesMax) reject(replyTooLarge(bytes, bytesMax));
+          if (bytes > payloadBytes) reject(replyTooLarge(bytes, payloadBytes));
           else
             resolve({
               reply: { context: head.context, body: Buffer.concat(bodies), codec: head.codec as Codec },

@@ -6,8 +6,9 @@ import type {
   WatchEventsRequest,
 } from "../../gen/roadrunner/event/v1/event_service_pb.ts";
 import { RrError } from "../errors.ts";
-import type { EventLog, RecordedEvent } from "../events/event-log.ts";
+import { EVENT_TYPES, type EventLog, type RecordedEvent } from "../events/event-log.ts";
 import type { Implementation } from "../grpc/service-definition.ts";
+import { callerOf } from "./caller.ts";
 import { SEVERITY, toEvent } from "./convert.ts";
 
 /** Events that wait for a slow reader; beyond this it is told how many it missed. */
@@ -15,16 +16,16 @@ const BUFFERED_EVENTS_MAX = 1_000;
 
 export function eventService(events: EventLog, stopping: AbortSignal) {
   return {
-    async listEvents({ filter, afterRevision, limit }: ListEventsRequest) {
+    async listEvents({ filter, afterRevision, limit }: ListEventsRequest, context: CallContext) {
       const kept = afterRevision === 0n ? events.all() : since(events, afterRevision);
-      const matching = kept.filter(matcher(filter));
+      const matching = kept.filter(visible(matcher(filter), context));
       return {
         events: (limit > 0 ? matching.slice(-limit) : matching).map(toEvent),
         revision: BigInt(events.revision),
       };
     },
     async *watchEvents({ filter, afterRevision }: WatchEventsRequest, context: CallContext) {
-      const matches = matcher(filter);
+      const matches = visible(matcher(filter), context);
       const watch = new BufferedWatch(events, matches);
       const signal = AbortSignal.any([context.signal, stopping]);
       const wake = () => watch.wake();
@@ -49,15 +50,20 @@ export function eventService(events: EventLog, stopping: AbortSignal) {
   } satisfies Implementation<typeof EventService>;
 }
 
+/** Frontends tell browsers of reloads; what else happens is none of their business. */
+function visible(matches: EventMatcher, context: CallContext): EventMatcher {
+  if (callerOf(context).role !== "frontend") return matches;
+  return (event) => event.type.startsWith("reload.") && matches(event);
+}
+
 function since(events: EventLog, revision: bigint): RecordedEvent[] {
   const kept = events.since(Number(revision));
   if (kept) return kept;
-  const [oldest] = events.all();
   throw new RrError(
     "REVISION_COMPACTED",
-    `events after revision ${revision} are no longer kept; the oldest is ${oldest?.revision}: list them and watch from there`,
+    `events after revision ${revision} are no longer kept; none is missing from ${events.completeFrom} on: list them and watch from there`,
     {
-      metadata: { oldest_revision: oldest?.revision },
+      metadata: { oldest_revision: events.completeFrom },
     },
   );
 }
@@ -99,12 +105,21 @@ class BufferedWatch {
   }
 }
 
-/** Whether an event passes a filter. */
-export function matcher(filter: EventFilter | undefined): (event: RecordedEvent) => boolean {
+type EventMatcher = (event: RecordedEvent) => boolean;
+
+function typeMatcher(type: string, field: string): (name: string) => boolean {
+  const matches = type.endsWith("*")
+    ? (name: string) => name.startsWith(type.slice(0, -1))
+    : (name: string) => name === type;
+  if (Object.keys(EVENT_TYPES).some(matches)) return matches;
+  const description = `no type of event is "${type}", so nothing could ever match; docs/events.md lists all, "worker.*" stands for several`;
+  throw new RrError("INVALID_REQUEST", description, { violations: [{ field, description }] });
+}
+
+/** Whether an event passes a filter. Throws INVALID_REQUEST for a type that no event has. */
+export function matcher(filter: EventFilter | undefined): EventMatcher {
   if (!filter) return () => true;
-  const types = filter.types.map((type) =>
-    type.endsWith("*") ? (name: string) => name.startsWith(type.slice(0, -1)) : (name: string) => name === type,
-  );
+  const types = filter.types.map((type, index) => typeMatcher(type, `filter.types[${index}]`));
   return (event) =>
     (filter.pools.length === 0 || filter.pools.includes(event.pool)) &&
     (types.length === 0 || types.some((matches) => matches(event.type))) &&

@@ -5,19 +5,19 @@ import {
   type HealthListRequest,
   HealthCheckResponse_ServingStatus as ServingStatus,
 } from "../../gen/grpc/health/v1/health_pb.ts";
-import type { Dispatcher } from "../dispatch/dispatcher.ts";
 import type { Implementation } from "../grpc/service-definition.ts";
+import { isReady, type ServerHealth } from "../health/server-health.ts";
 import { atIntervals } from "./intervals.ts";
 
 const WATCH_INTERVAL_MS = 250;
 
-/** The standard health service: "" is the server, any other name a pool. */
-export function healthService(dispatcher: Dispatcher, serving: () => boolean, stopping: AbortSignal) {
+/** The standard health service: "" is the server with all its pools, any other name a pool. */
+export function healthService(health: () => ServerHealth, stopping: AbortSignal) {
   const statusOf = (service: string): ServingStatus | undefined => {
-    if (service === "") return serving() ? ServingStatus.SERVING : ServingStatus.NOT_SERVING;
-    const pool = dispatcher.pools.find(({ name }) => name === service);
-    if (!pool) return undefined;
-    return serving() && pool.state === "serving" ? ServingStatus.SERVING : ServingStatus.NOT_SERVING;
+    const { pools, ...rest } = health();
+    if (service !== "" && !Object.hasOwn(pools, service)) return undefined;
+    const ready = service === "" ? isReady({ pools, ...rest }) : pools[service]!.ready;
+    return ready ? ServingStatus.SERVING : ServingStatus.NOT_SERVING;
   };
   return {
     async check({ service }: HealthCheckRequest) {
@@ -27,7 +27,7 @@ export function healthService(dispatcher: Dispatcher, serving: () => boolean, st
       return { status };
     },
     async list(_request: HealthListRequest) {
-      const names = ["", ...dispatcher.pools.map(({ name }) => name)];
+      const names = ["", ...Object.keys(health().pools)];
       return { statuses: Object.fromEntries(names.map((name) => [name, { status: statusOf(name)! }])) };
     },
     async *watch({ service }: HealthCheckRequest, context: CallContext) {

@@ -7,17 +7,21 @@ import type { Log } from "../log.ts";
 /** What a request breaks, as an error; undefined if it breaks nothing. */
 export type RequestValidator = (request: Message) => Promise<RrError | undefined>;
 
+/** Throws if the caller may not call the method. */
+export type Admission = (path: string, context: CallContext) => void;
+
 /**
- * One interceptor for all calls: single requests are checked against the rules of the contract, and whatever a service
- * throws leaves as a status with details. One, because every layer costs the dispatch stream a few microseconds a
- * message.
+ * One interceptor for all calls: callers are asked who they are, single requests are checked against the rules of the
+ * contract, and whatever a service throws leaves as a status with details. One, because every layer costs the dispatch
+ * stream a few microseconds a message.
  */
-export function apiInterceptor(validate: RequestValidator, log: Log) {
+export function apiInterceptor(admit: Admission, validate: RequestValidator, log: Log) {
   return async function* intercept<Request, Response>(
     call: ServerMiddlewareCall<Request, Response>,
     context: CallContext,
   ) {
     try {
+      admit(call.method.path, context);
       if (!call.requestStream) {
         const problem = await validate(call.request as Message);
         if (problem) throw problem;

@@ -1,17 +1,20 @@
 import { durationMs, timestampFromMs } from "@bufbuild/protobuf/wkt";
 import {
   type DrainRequest,
+  FrontendState,
+  type GetHealthRequest,
   type GetServerInfoRequest,
   ProcessRole,
   type ServerService,
   ServerState,
   type ShutdownRequest,
+  type UndrainRequest,
 } from "../../gen/roadrunner/server/v1/server_service_pb.ts";
 import type { Dispatcher } from "../dispatch/dispatcher.ts";
 import type { Implementation } from "../grpc/service-definition.ts";
+import type { ServerHealth } from "../health/server-health.ts";
+import type { ServerStateName } from "../health/server-state.ts";
 import { readMemoryBytes } from "../process/resources.ts";
-
-export type ServerStateName = "starting" | "serving" | "draining" | "stopping";
 
 const SERVER_STATE: Record<ServerStateName, ServerState> = {
   starting: ServerState.STARTING,
@@ -19,6 +22,31 @@ const SERVER_STATE: Record<ServerStateName, ServerState> = {
   draining: ServerState.DRAINING,
   stopping: ServerState.STOPPING,
 };
+
+/** A place for a frontend. */
+export interface FrontendInfo {
+  readonly state: "waiting" | "starting" | "listening" | "closing" | "closed";
+  /** Undefined: there is no process now. */
+  readonly pid: number | undefined;
+  readonly startedAtMs: number;
+  readonly restarts: number;
+  /** "" if all is well. */
+  readonly problem: string;
+  /** It answers checks, and nothing else. */
+  readonly servesStatus: boolean;
+}
+
+const FRONTEND_STATE: Record<FrontendInfo["state"], FrontendState> = {
+  waiting: FrontendState.WAITING,
+  starting: FrontendState.STARTING,
+  listening: FrontendState.LISTENING,
+  closing: FrontendState.CLOSING,
+  closed: FrontendState.CLOSED,
+};
+
+function toHealth({ state, ...health }: ServerHealth) {
+  return { ...health, state: SERVER_STATE[state] };
+}
 
 /** What the service needs to know and may do; the composition root provides it. */
 export interface ServerControl {
@@ -29,9 +57,14 @@ export interface ServerControl {
   readonly workingDirectory: string;
   readonly controlAddresses: readonly string[];
   readonly httpAddresses: readonly string[];
-  readonly frontends: readonly { pid: number; startedAtMs: number; restarts: number }[];
+  readonly frontends: readonly FrontendInfo[];
+  /** What works, but should be changed, in words. */
+  readonly warnings: readonly string[];
+  readonly health: ServerHealth;
   /** Takes nothing new; settles when nothing runs or the time is up. Undefined: the configured grace period. */
   drain(timeoutMs: number | undefined): Promise<void>;
+  /** Takes calls again. Throws DRAINING if the server ends. */
+  undrain(): void;
   /** Begins to end the server; does not wait. */
   shutdown(timeoutMs: number | undefined): void;
 }
@@ -40,7 +73,10 @@ export function serverService(control: ServerControl, dispatcher: Dispatcher) {
   return {
     async getServerInfo(_request: GetServerInfoRequest) {
       const core = { pid: process.pid, role: ProcessRole.CORE, startedAtMs: control.startedAtMs, restarts: 0 };
-      const frontends = control.frontends.map((frontend) => ({ ...frontend, role: ProcessRole.HTTP_FRONTEND }));
+      const frontends = control.frontends.flatMap(({ pid, startedAtMs, restarts, servesStatus }) => {
+        const role = servesStatus ? ProcessRole.STATUS : ProcessRole.HTTP_FRONTEND;
+        return pid === undefined ? [] : [{ pid, startedAtMs, restarts, role }];
+      });
       return {
         version: control.version,
         state: SERVER_STATE[control.state],
@@ -58,7 +94,22 @@ export function serverService(control: ServerControl, dispatcher: Dispatcher) {
         })),
         pools: dispatcher.pools.map((pool) => pool.name),
         nodeVersion: process.version,
+        frontends: control.frontends.map(({ state, pid = 0, restarts, problem }) => ({
+          state: FRONTEND_STATE[state],
+          pid,
+          restarts,
+          problem,
+        })),
+        warnings: [...control.warnings],
+        health: toHealth(control.health),
       };
+    },
+    async getHealth(_request: GetHealthRequest) {
+      return { health: toHealth(control.health) };
+    },
+    async undrain(_request: UndrainRequest) {
+      control.undrain();
+      return { state: SERVER_STATE[control.state] };
     },
     async drain({ timeout }: DrainRequest) {
       await control.drain(timeout && durationMs(timeout));

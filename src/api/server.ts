@@ -17,20 +17,23 @@ import type { Deadline } from "../async/deadline.ts";
 import type { LoadedConfiguration } from "../config/load.ts";
 import type { Dispatcher } from "../dispatch/dispatcher.ts";
 import type { EventLog } from "../events/event-log.ts";
+import "../grpc/quiet.ts";
 import { serviceDefinition } from "../grpc/service-definition.ts";
 import type { Log } from "../log.ts";
 import { type Address, hostPort } from "../net/address.ts";
 import { listenAtHost } from "../net/hosts.ts";
 import { KeptSocket } from "../net/kept-socket.ts";
 import { listenProblem } from "../net/listen-problem.ts";
-import type { SocketRights } from "../net/unix-socket.ts";
 import type { Spool } from "../spool/spool.ts";
 import { CallGate } from "./call-gate.ts";
 import { configService } from "./config-service.ts";
 import { dispatchService, type OpenStreams } from "./dispatch-service.ts";
+import type { Entrance } from "./entrance.ts";
 import { eventService } from "./event-service.ts";
+import { Gatekeeper } from "./gatekeeper.ts";
 import { healthService } from "./health.ts";
-import { apiInterceptor, createValidator } from "./interceptor.ts";
+import { type Admission, apiInterceptor, createValidator } from "./interceptor.ts";
+import { methodAccess } from "./method-access.ts";
 import { poolService } from "./pool-service.ts";
 import { reflectionService } from "./reflection.ts";
 import { type ServerControl, serverService } from "./server-service.ts";
@@ -50,14 +53,10 @@ export interface ApiDependencies {
 }
 
 export interface ApiServer {
-  /** Refuses new calls and waits until then for those that have begun. */
+  /** Refuses new calls but for those of own frontends, and waits until then for all that have begun. */
   drain(deadline: Deadline): Promise<void>;
-  /**
-   * Opens one more address. Returns it with the port that was chosen.
-   *
-   * @param rights who may connect to a unix socket: by default this user alone
-   */
-  listen(address: Address, rights?: SocketRights): Promise<string>;
+  /** Opens one more address for those whom its entrance lets in. Returns it with the port that was chosen. */
+  listen(address: Address, entrance: Entrance): Promise<string>;
   /** Makes sure that the sockets in the file system are there. */
   restoreSockets(): Promise<void>;
   /** Ends watches, lets other calls finish, and ends those too when the time is up. */
@@ -70,40 +69,58 @@ type GrpcServer = ReturnType<typeof createServer>;
 export function createApiServer(dependencies: ApiDependencies): ApiServer {
   const { dispatcher, events, control, loaded, messageBytesMax, payloadBytesMax, log } = dependencies;
   const stopping = new AbortController();
-  const streams: OpenStreams = { dispatchStreams: 0, gate: new CallGate() };
-  const limits = { payloadBytesMax, messageBytesMax };
+  const streams: OpenStreams = { dispatchStreams: 0 };
+  const intake = { payloadBytesMax, spool: dependencies.spool, heldBytes: 0 };
+  const dispatchParts = { dispatcher, messageBytesMax, intake, streams, stopping: stopping.signal, log };
+  const gates = { public: new CallGate(), own: new CallGate() };
+  const dispatch = {
+    public: dispatchService(dispatchParts, gates.public),
+    own: dispatchService(dispatchParts, gates.own),
+  };
   const implementations: readonly (readonly [GenService<GenServiceMethods>, unknown])[] = [
-    [DispatchService, dispatchService(dispatcher, limits, streams, stopping.signal, dependencies.spool)],
+    [DispatchService, dispatch.public],
     [PoolService, poolService(dispatcher, stopping.signal)],
     [WorkerService, workerService(dispatcher)],
     [ServerService, serverService(control, dispatcher)],
-    [StatsService, statsService(dispatcher, streams, dependencies.frontendMemoryBytes, stopping.signal)],
+    [
+      StatsService,
+      statsService(dispatcher, streams, dependencies.frontendMemoryBytes, dependencies.spool, stopping.signal),
+    ],
     [EventService, eventService(events, stopping.signal)],
     [ConfigService, configService(loaded)],
-    [Health, healthService(dispatcher, () => control.state === "serving", stopping.signal)],
+    [Health, healthService(() => control.health, stopping.signal)],
   ] as never;
   const described = implementations.map(([service]) => service as unknown as DescService);
-  const reflection = reflectionService([...described, ServerReflection as unknown as DescService]);
-  const interceptor = apiInterceptor(createValidator(requestMessages(described)), log);
+  const reflections = [ServerReflection, ServerReflectionAlpha] as unknown as readonly DescService[];
+  const reflection = reflectionService([...described, reflections[0]!]);
+  const gatekeeper = new Gatekeeper(methodAccess([...described, ...reflections]), events, log);
+  const validate = createValidator(requestMessages(described));
   const servers: GrpcServer[] = [];
   const kept: KeptSocket[] = [];
   /** Every address has a server of its own. Settles with the port. */
-  const bind = async (target: string): Promise<number> => {
-    const server = createServer(channelOptions(messageBytesMax)).use(interceptor);
-    for (const [service, implementation] of implementations)
-      server.add(serviceDefinition(service) as never, implementation as never);
-    for (const service of [ServerReflection, ServerReflectionAlpha])
-      server.add(serviceDefinition(service as never) as never, reflection as never);
-    const port = await server.listen(target);
+  const bind = async (target: string, entrance: Entrance): Promise<number> => {
+    const { door, credentials, interceptors = [] } = entrance;
+    // Own frontends accept nothing new when the server ends, but may have accepted what has not come completely.
+    const gate = door.kind === "frontends" ? "own" : "public";
+    const admit: Admission = (path, context) => gatekeeper.admit(door, path, context);
+    const options = { ...channelOptions(messageBytesMax), interceptors: interceptors as never };
+    const server = createServer(options).use(apiInterceptor(admit, validate, log));
+    for (const [service, implementation] of implementations) {
+      const behindGate = implementation === dispatch.public ? dispatch[gate] : implementation;
+      server.add(serviceDefinition(service) as never, behindGate as never);
+    }
+    for (const service of reflections) server.add(serviceDefinition(service as never) as never, reflection as never);
+    const port = await server.listen(target, credentials);
     servers.push(server);
     return port;
   };
 
   return {
-    async listen(address, rights = { mode: 0o600 }) {
+    async listen(address, entrance) {
+      const enter = (target: string) => bind(target, entrance);
       try {
-        if (address.kind === "tcp") return await listenAtTcp(address, bind);
-        kept.push(await listenAtPath(address.path, rights, bind, dependencies));
+        if (address.kind === "tcp") return await listenAtTcp(address, enter);
+        kept.push(await listenAtPath(address.path, entrance, enter, dependencies));
         return `unix://${address.path}`;
       } catch (thrown) {
         throw listenProblem({ what: "gRPC", key: "control.listen" }, address, thrown);
@@ -113,8 +130,8 @@ export function createApiServer(dependencies: ApiDependencies): ApiServer {
       await Promise.all(kept.map((socket) => socket.restore()));
     },
     async drain(deadline) {
-      streams.gate.close();
-      await streams.gate.whenEmpty(deadline);
+      gates.public.close();
+      await Promise.all([gates.public.whenEmpty(deadline), gates.own.whenEmpty(deadline)]);
     },
     async close(deadline) {
       stopping.abort();
@@ -154,11 +171,11 @@ function listenAtTcp({ host, port }: Extract<Address, { kind: "tcp" }>, bind: Bi
 
 function listenAtPath(
   path: string,
-  rights: SocketRights,
+  { rights, makeFolder: make }: Entrance,
   bind: Bind,
   { events, log }: Pick<ApiDependencies, "events" | "log">,
 ): Promise<KeptSocket> {
-  const makeFolder = () => mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+  const makeFolder = make ?? (() => void mkdirSync(dirname(path), { recursive: true, mode: 0o700 }));
   makeFolder();
   return KeptSocket.open({
     path,

@@ -8,7 +8,8 @@ import type {
 } from "../../gen/roadrunner/stats/v1/stats_service_pb.ts";
 import type { Dispatcher } from "../dispatch/dispatcher.ts";
 import type { Implementation } from "../grpc/service-definition.ts";
-import { preciseDuration, toDistribution, toPool } from "./convert.ts";
+import type { Spool } from "../spool/spool.ts";
+import { counters, preciseDuration, toDistribution, toPool } from "./convert.ts";
 import type { OpenStreams } from "./dispatch-service.ts";
 import { atIntervals } from "./intervals.ts";
 
@@ -19,6 +20,7 @@ export function statsService(
   dispatcher: Dispatcher,
   streams: OpenStreams,
   frontendMemoryBytes: () => number,
+  spool: Pick<Spool, "failedFiles">,
   stopping: AbortSignal,
 ) {
   const loopDelay = monitorEventLoopDelay({ resolution: LOOP_DELAY_RESOLUTION_MS });
@@ -37,11 +39,13 @@ export function statsService(
       callsOpen: dispatcher.callsOpen,
       dispatchStreams: streams.dispatchStreams,
       frontendMemoryBytes: BigInt(frontendMemoryBytes()),
+      spoolFailures: BigInt(spool.failedFiles),
       pools: dispatcher.pools.map((pool) => ({
         pool: toPool(pool),
         queueTime: toDistribution(pool.figures.queueTime),
         execTime: toDistribution(pool.figures.execTime),
         bootTime: toDistribution(pool.figures.bootTime),
+        responses: counters(pool.figures.responses),
       })),
     };
   };

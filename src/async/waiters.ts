@@ -18,6 +18,11 @@ export class Waiters {
     return new Promise((resolve) => this.add(resolve));
   }
 
+  /** Calls the first so many of those that wait now. */
+  wake(count: number): void {
+    for (const callback of this.#callbacks.splice(0, count)) callback();
+  }
+
   /** Calls all that wait now; those that are added meanwhile wait for the next time. */
   wakeAll(): void {
     if (this.#callbacks.length === 0) return;

@@ -1,5 +1,5 @@
-import { type Channel, ChannelCredentials, createChannel, createClientFactory, type Metadata } from "nice-grpc";
-import type { ClientMiddleware } from "nice-grpc-common";
+import { type Channel, createChannel, createClientFactory } from "nice-grpc";
+import { type ClientMiddleware, Metadata } from "nice-grpc-common";
 import { Health } from "../../gen/grpc/health/v1/health_pb.ts";
 import { ConfigService } from "../../gen/roadrunner/config/v1/config_service_pb.ts";
 import { DispatchService } from "../../gen/roadrunner/dispatch/v1/dispatch_service_pb.ts";
@@ -8,8 +8,12 @@ import { PoolService } from "../../gen/roadrunner/pool/v1/pool_service_pb.ts";
 import { WorkerService } from "../../gen/roadrunner/pool/v1/worker_service_pb.ts";
 import { ServerService } from "../../gen/roadrunner/server/v1/server_service_pb.ts";
 import { StatsService } from "../../gen/roadrunner/stats/v1/stats_service_pb.ts";
+import { CALLER_METADATA } from "../grpc/caller-metadata.ts";
+import "../grpc/quiet.ts";
+import { DEFAULT_MAX_MESSAGE_BYTES } from "../grpc/dispatch-sizes.ts";
 import { type ClientOf, serviceDefinition } from "../grpc/service-definition.ts";
 import { fromClientError } from "../grpc/status.ts";
+import { type CoreCredentials, channelCredentials, channelNaming } from "./core-credentials.ts";
 
 /** Typed clients of all services of one core. Every method rejects with an RrError. */
 export interface CoreClient {
@@ -30,9 +34,11 @@ export interface CoreClient {
 export interface ConnectOptions {
   /** Most bytes of one message in either direction. */
   maxMessageBytes?: number;
+  /** What the client shows of itself, where the core asks. */
+  credentials?: CoreCredentials | undefined;
+  /** Who it says it is, for people who read events: "alice, rrctl, pid 4711". */
+  caller?: string | undefined;
 }
-
-export const DEFAULT_MAX_MESSAGE_BYTES = 64 * 1024 * 1024;
 
 /** gRPC's name of an address: "unix:///path" stays, "tcp://host:port" and "host:port" become "host:port". */
 export function grpcTarget(address: string): string {
@@ -46,7 +52,9 @@ export function grpcTarget(address: string): string {
  */
 export function connectCore(address: string, options: ConnectOptions = {}): CoreClient {
   const maxMessageBytes = options.maxMessageBytes ?? DEFAULT_MAX_MESSAGE_BYTES;
-  const channel = createChannel(grpcTarget(address), ChannelCredentials.createInsecure(), {
+  const { credentials = {}, caller } = options;
+  const channel = createChannel(grpcTarget(address), channelCredentials(address, credentials), {
+    ...channelNaming(address, credentials),
     "grpc.max_receive_message_length": maxMessageBytes,
     "grpc.max_send_message_length": maxMessageBytes,
     // A host that vanishes says nothing: calls on it fail, or go elsewhere, after so long.
@@ -59,7 +67,7 @@ export function connectCore(address: string, options: ConnectOptions = {}): Core
     // The statistics of grpc-js itself have a history of leaks and nobody reads them.
     "grpc.enable_channelz": 0,
   });
-  const clients = createClientFactory().use(errorMiddleware);
+  const clients = createClientFactory().use(callerMiddleware(credentials, caller)).use(errorMiddleware);
   return {
     pools: clients.create(serviceDefinition(PoolService), channel),
     workers: clients.create(serviceDefinition(WorkerService), channel),
@@ -73,6 +81,15 @@ export function connectCore(address: string, options: ConnectOptions = {}): Core
     channel,
     close: () => channel.close(),
   } as CoreClient;
+}
+
+function callerMiddleware({ token }: CoreCredentials, caller: string | undefined): ClientMiddleware {
+  return async function* (call, options) {
+    const metadata = Metadata(options.metadata);
+    if (token !== undefined) metadata.set("authorization", `Bearer ${token}`);
+    if (caller !== undefined) metadata.set(CALLER_METADATA, caller.replace(/[^\x20-\x7e]/g, "?"));
+    return yield* call.next(call.request, { ...options, metadata });
+  };
 }
 
 /** Turns what gRPC throws into RrErrors, with the reason that travels in the trailer. */

@@ -17,7 +17,7 @@ export interface CallRequest {
   moreBody: boolean;
   idempotent: boolean;
   requestId: string;
-  /** Bytes of reply that may arrive before `CallHandle.grant`. 0: any number. */
+  /** Bytes of reply that may arrive before `CallHandle.grant`. 0: what the core thinks right; Infinity: any number. */
   windowBytes: number;
   /** 0: as long as the pool allows. */
   timeoutMs: number;
@@ -46,6 +46,8 @@ export interface StoredFile {
 export interface CallSink {
   reply(piece: ReplyPiece): void;
   failed(error: RrError): void;
+  /** Grant what was gathered for larger portions: they are smaller from now on. */
+  grantGathered?(): void;
   /** Once for each file of a call that sends any. */
   stored?(file: StoredFile): void;
 }
@@ -55,7 +57,14 @@ export interface CallHandle {
   sendBody(data: Uint8Array, last: boolean, context?: Uint8Array): void;
   /** A piece of a file. All files must be sent before the last piece of the body. */
   sendFile(fileId: number, data: Uint8Array, last: boolean): void;
+  /** Bytes of the reply are not held any more: so many further ones may come. */
   grant(bytes: number): void;
+  /** Nothing of the reply is held any more. For who gave the client a `windowBytes`; once, after the end of the call. */
+  release?(): void;
+  /** While much of all replies is held: grant in portions of so many bytes at most. */
+  readonly portionBytes?: number | undefined;
+  /** The reply is a response with this status; for the core's figures. Once, after the first piece of the reply. */
+  responded(status: number): void;
   /** The sink hears no more of the call. */
   cancel(): void;
   /** False: the core has enough of this call, or of all; wait for `whenWritable` before sending more body or files. */
@@ -80,6 +89,13 @@ export interface DispatchClientOptions {
   readonly pools?: readonly string[];
   /** Told of cores that come and go. */
   readonly log?: Log;
+  /** Called when no core can be reached any more, with the reason, and with undefined when one can be again. */
+  readonly reached?: (problem: string | undefined) => void;
+  /**
+   * Bytes of all replies that may be held at a time before each call gets little more: grants and `release` tell what is
+   * not held any more. Absent: any number.
+   */
+  readonly windowBytes?: number;
 }
 
 /** Calls that no core can take wait so long for one to come back. */
@@ -88,25 +104,28 @@ const CALL_ID_MAX = 0xffff_ffff;
 
 export function createDispatchClient(
   cores: readonly CoreClient[],
-  { pools = [], log }: DispatchClientOptions = {},
+  options: DispatchClientOptions = {},
 ): DispatchClient {
-  return new BalancedDispatchClient(cores, pools, log);
+  return new BalancedDispatchClient(cores, options);
 }
 
 class BalancedDispatchClient implements DispatchClient, DispatchStreamListener<ClientCall> {
   readonly #streams: readonly DispatchStream<ClientCall>[];
   readonly #log: Log | undefined;
+  readonly #reached: NonNullable<DispatchClientOptions["reached"]>;
   /** Calls without a core, and what ends their wait. */
   readonly #waiting = new Map<ClientCall, NodeJS.Timeout>();
   readonly #unreachable = new Set<DispatchStream<ClientCall>>();
   #lastCallId = 0;
   #closed = false;
 
-  constructor(cores: readonly CoreClient[], pools: readonly string[], log: Log | undefined) {
+  constructor(cores: readonly CoreClient[], options: DispatchClientOptions) {
+    const { pools = [], log, windowBytes = Number.POSITIVE_INFINITY, reached = () => {} } = options;
     this.#log = log;
+    this.#reached = reached;
     const hasChoice = cores.length > 1;
     this.#streams = cores.map(
-      (core) => new DispatchStream(core, this, hasChoice ? new PoolHealth(core, pools) : undefined),
+      (core) => new DispatchStream(core, this, windowBytes, hasChoice ? new PoolHealth(core, pools) : undefined),
     );
   }
 
@@ -157,8 +176,10 @@ class BalancedDispatchClient implements DispatchClient, DispatchStreamListener<C
 
   connected(stream: DispatchStream<ClientCall>): void {
     const event = { event: "core.connected", core: stream.address };
+    const noneWas = this.#unreachable.size === this.#streams.length;
     if (this.#unreachable.delete(stream)) this.#log?.info(event, `core ${stream.address} is there`);
     else this.#log?.debug(event, `connected to core ${stream.address}`);
+    if (noneWas) this.#reached(undefined);
     for (const call of [...this.#waiting.keys()]) {
       this.forget(call);
       this.place(call);
@@ -171,6 +192,7 @@ class BalancedDispatchClient implements DispatchClient, DispatchStreamListener<C
       this.#unreachable.add(stream);
       const fields = { event: "core.lost", core: stream.address, calls: calls.length, sent_again: again.size };
       this.#log?.warn(fields, `core ${stream.address} cannot be reached: ${error.message}; trying again`);
+      if (this.#unreachable.size === this.#streams.length) this.#reached(error.message);
     }
     const failure = new RrError("UNAVAILABLE", `the connection to the core broke: ${error.message}`, {
       cause: error,

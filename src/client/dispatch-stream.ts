@@ -5,16 +5,29 @@ import type {
   DispatchStreamRequest,
   OpenCall,
 } from "../../gen/roadrunner/dispatch/v1/dispatch_service_pb.ts";
+import { Waiters } from "../async/waiters.ts";
 import { RrError } from "../errors.ts";
+import { BatchQueue } from "../grpc/batch-queue.ts";
+import {
+  commandBytes,
+  DEFAULT_MAX_MESSAGE_BYTES,
+  MESSAGE_BYTES_KEY,
+  type PieceLimits,
+  pieceLimits,
+} from "../grpc/dispatch-sizes.ts";
 import { IdMap } from "../id-map.ts";
 import type { CoreCandidate } from "./core-choice.ts";
 import type { CoreClient } from "./core-client.ts";
 import type { PoolHealth } from "./pool-health.ts";
+import { ReceiveWindow } from "./receive-window.ts";
+import { ResponseTally } from "./response-tally.ts";
 
 /** A call as its stream sees it. */
 export interface StreamedCall {
   readonly callId: number;
   event(event: CallEvent["event"]): void;
+  /** Much is held: what it has gathered for a grant is to be granted now. */
+  grantGathered(): void;
 }
 
 /** A call whose stream broke. `isSent`: the core may know of it. */
@@ -29,9 +42,12 @@ export interface DispatchStreamListener<Call extends StreamedCall> {
   broke(stream: DispatchStream<Call>, error: RrError, calls: readonly LostCall<Call>[]): void;
 }
 
-/** Body bytes that may wait for the stream before senders are asked to pause. */
+/** Bytes that may wait for the stream before senders are asked to pause. */
 const PENDING_BYTES_MAX = 1024 * 1024;
+/** What a sender that is told to go on brings next, about. */
+const PIECE_BYTES = 64 * 1024;
 const RECONNECT_DELAY_MS = 50;
+const REPORT_INTERVAL_MS = 1_000;
 
 /** Many calls on one stream to one core, batched by event-loop turn. Connects again by itself. */
 export class DispatchStream<Call extends StreamedCall> implements CoreCandidate {
@@ -40,17 +56,27 @@ export class DispatchStream<Call extends StreamedCall> implements CoreCandidate 
   /** Undefined: nobody has a choice, so nobody asks. */
   readonly #health: PoolHealth | undefined;
   readonly #calls = new IdMap<Call>();
-  #commands: CallCommand[] = [];
-  #pendingBytes = 0;
+  readonly #windowBytes: number;
+  #commands: BatchQueue<CallCommand>;
+  #limits: PieceLimits;
+  #window: ReceiveWindow;
   #wake: (() => void) | undefined;
-  #drainWaiters: (() => void)[] = [];
+  readonly #senders = new Waiters();
+  #sendersTurn = false;
   #connected = false;
+  readonly #responses = new ResponseTally();
+  #responsesTimer: NodeJS.Timeout | undefined;
   readonly #closing = new AbortController();
 
-  constructor(core: CoreClient, listener: DispatchStreamListener<Call>, health?: PoolHealth) {
+  /** @param windowBytes what may be held of all replies before the core sends less of each; Infinity: any number */
+  constructor(core: CoreClient, listener: DispatchStreamListener<Call>, windowBytes: number, health?: PoolHealth) {
     this.#core = core;
     this.#listener = listener;
     this.#health = health;
+    this.#windowBytes = windowBytes;
+    this.#limits = pieceLimits(DEFAULT_MAX_MESSAGE_BYTES);
+    this.#commands = new BatchQueue(DEFAULT_MAX_MESSAGE_BYTES);
+    this.#window = this.#newWindow();
     void this.#stayConnected();
   }
 
@@ -81,18 +107,28 @@ export class DispatchStream<Call extends StreamedCall> implements CoreCandidate 
     this.#wake?.();
   }
 
+  /** What the core takes in one message, while connected. */
+  get limits(): PieceLimits {
+    return this.#limits;
+  }
+
+  /** What is held of replies of this connection. */
+  get window(): ReceiveWindow {
+    return this.#window;
+  }
+
   /** Only while connected. */
   open(call: Call, open: OpenCall): void {
     this.#calls.set(call.callId, call);
     this.send(call.callId, { case: "open", value: open });
   }
 
-  /** @param bytes what the command adds to what waits for the stream */
-  send(callId: number, command: CallCommand["command"], bytes = 0): void {
-    this.#pendingBytes += bytes;
-    const first = this.#commands.push({ $typeName: "roadrunner.dispatch.v1.CallCommand", callId, command }) === 1;
+  /** A command that fits in a message: see `commandPieces`. */
+  send(callId: number, command: CallCommand["command"]): void {
+    const entry = { $typeName: "roadrunner.dispatch.v1.CallCommand", callId, command } as const;
+    this.#commands.push(entry, commandBytes(entry));
     // The first command of a turn arms the wake-up; the others of the turn join it.
-    if (first && this.#wake) setImmediate(() => this.#wake?.());
+    if (this.#commands.length === 1 && this.#wake) setImmediate(() => this.#wake?.());
   }
 
   /** The call hears no more. */
@@ -101,13 +137,38 @@ export class DispatchStream<Call extends StreamedCall> implements CoreCandidate 
       this.send(callId, { case: "cancel", value: { $typeName: "roadrunner.dispatch.v1.CancelCall" } });
   }
 
+  /** A call of this core was answered with a status. Reported about once a second. */
+  countResponse(pool: string, status: number): void {
+    this.#responses.add(pool, status);
+    this.#responsesTimer ??= setTimeout(() => this.#reportResponses(), REPORT_INTERVAL_MS).unref();
+  }
+
+  #reportResponses(): void {
+    this.#responsesTimer = undefined;
+    // Told to the next connection.
+    if (!this.#connected) return;
+    for (const value of this.#responses.take()) this.send(0, { case: "responses", value });
+  }
+
   get writable(): boolean {
-    return this.#pendingBytes < PENDING_BYTES_MAX;
+    return this.#commands.bytes < PENDING_BYTES_MAX;
   }
 
   /** Calls back once, when more may be sent or the stream has broken. */
   whenWritable(callback: () => void): void {
-    this.#drainWaiters.push(callback);
+    this.#senders.add(callback);
+    this.#wakeSenders();
+  }
+
+  /** A few each turn: all at once would bring more than anybody asked for. */
+  #wakeSenders(): void {
+    if (this.#sendersTurn || this.#senders.size === 0 || !this.writable) return;
+    this.#sendersTurn = true;
+    setImmediate(() => {
+      this.#sendersTurn = false;
+      this.#senders.wake(Math.ceil((PENDING_BYTES_MAX - this.#commands.bytes) / PIECE_BYTES));
+      this.#wakeSenders();
+    });
   }
 
   async #stayConnected(): Promise<void> {
@@ -125,7 +186,7 @@ export class DispatchStream<Call extends StreamedCall> implements CoreCandidate 
     try {
       const responses = this.#core.dispatch.dispatchStream(this.#batches(stream), {
         signal: this.#closing.signal,
-        onHeader: () => this.#established(),
+        onHeader: (header) => this.#established(Number(header.get(MESSAGE_BYTES_KEY) ?? 0)),
       });
       for await (const { events } of responses) for (const event of events) this.#event(event);
     } catch (thrown) {
@@ -139,6 +200,7 @@ export class DispatchStream<Call extends StreamedCall> implements CoreCandidate 
 
   async *#batches(stream: { ended: boolean }): AsyncGenerator<DispatchStreamRequest> {
     while (!stream.ended && !this.#closing.signal.aborted) {
+      this.#wakeSenders();
       if (this.#commands.length === 0) {
         await new Promise<void>((resolve) => {
           this.#wake = resolve;
@@ -146,37 +208,49 @@ export class DispatchStream<Call extends StreamedCall> implements CoreCandidate 
         this.#wake = undefined;
         continue;
       }
-      const commands = this.#commands;
-      this.#commands = [];
-      this.#pendingBytes = 0;
-      const waiters = this.#drainWaiters;
-      this.#drainWaiters = [];
-      yield { $typeName: "roadrunner.dispatch.v1.DispatchStreamRequest", commands };
-      for (const waiter of waiters) waiter();
+      yield { $typeName: "roadrunner.dispatch.v1.DispatchStreamRequest", commands: this.#commands.take() };
     }
   }
 
-  #established(): void {
+  #established(messageBytes: number): void {
+    this.#limits = pieceLimits(messageBytes || DEFAULT_MAX_MESSAGE_BYTES);
+    this.#commands = new BatchQueue(this.#limits.messageBytes);
+    this.#window = this.#newWindow();
+    this.#window.open();
     this.#connected = true;
     this.#listener.connected(this);
   }
 
+  #newWindow(): ReceiveWindow {
+    const give = (bytes: number) =>
+      this.send(0, { case: "streamWindow", value: { $typeName: "roadrunner.dispatch.v1.StreamWindow", bytes } });
+    return new ReceiveWindow(this.#windowBytes, give, () => {
+      for (const call of this.#calls.values()) call.grantGathered();
+    });
+  }
+
   #ended(error: RrError): void {
     this.#connected = false;
-    const unsent = new Set(this.#commands.flatMap(({ callId, command }) => (command.case === "open" ? [callId] : [])));
+    this.#window.close();
+    const unsent = new Set(
+      this.#commands.entries.flatMap(({ callId, command }) => (command.case === "open" ? [callId] : [])),
+    );
     const calls = this.#calls.values().map((call) => ({ call, isSent: !unsent.has(call.callId) }));
     this.#calls.clear();
-    this.#commands = [];
-    this.#pendingBytes = 0;
+    this.#commands.clear();
     this.#listener.broke(this, error, calls);
-    for (const waiter of this.#drainWaiters.splice(0)) waiter();
+    this.#senders.wakeAll();
   }
 
   #event({ callId, event }: CallEvent): void {
+    const bytes = event.case === "reply" ? event.value.context.length + event.value.body.length : 0;
+    if (bytes > 0) this.#window.received(bytes);
     const call = this.#calls.get(callId);
     // Late events of a call that was cancelled.
-    if (!call) return;
+    if (!call) return this.#window.released(bytes);
     if (event.case === "error" || (event.case === "reply" && !event.value.more)) this.#calls.delete(callId);
+    // While readers are slow, a view on a message would keep all of it.
+    if (event.case === "reply" && this.#window.tight) event.value.body = Buffer.from(event.value.body);
     call.event(event);
   }
 }

@@ -41,7 +41,8 @@ function defaultOf(field: DescField, schema: DescMessage, fields: Fields, figure
   const setting = settingOf(field);
   if (!setting) return undefined;
   const other = schema.fields.find(({ name }) => name === setting.defaultKey);
-  if (other) return fields[other.localName];
+  const same = other && fields[other.localName];
+  if (same !== undefined) return same;
   if (setting.defaultFigure !== "") return figures[setting.defaultFigure];
   return setting.default === "" ? undefined : parseDefault(field, setting.default);
 }

@@ -1,3 +1,4 @@
+import type { Role } from "../access/role.ts";
 import type { Address, TcpAddress } from "../net/address.ts";
 
 /**
@@ -22,8 +23,8 @@ export interface ServerConfiguration {
   readonly http: HttpOptions | undefined;
   readonly fileServer: FileServerOptions | undefined;
   readonly status: StatusOptions | undefined;
-  /** Where files that come with requests are kept meanwhile; undefined: the system's folder for temporary files. */
-  readonly spoolDirectory: string | undefined;
+  /** For what comes with requests and is too large for the memory. */
+  readonly spool: SpoolOptions;
   /** Undefined: files are not watched. */
   readonly reload: ReloadOptions | undefined;
 }
@@ -50,11 +51,27 @@ export interface ReloadRule {
 }
 
 export interface ControlOptions {
-  /** Where the gRPC API listens besides the private socket. */
-  readonly listen: Address;
+  /** Where the gRPC API listens besides the frontends' socket. Undefined: only on the socket that rrctl finds by itself. */
+  readonly listen: Address | undefined;
+  /** Of sockets in the file system, except that of the frontends. */
+  readonly socket: { readonly mode: number; readonly group: string | undefined };
+  /** Of a TCP address. Undefined: nothing is encrypted. */
+  readonly tls: ControlTlsOptions | undefined;
+  /** File of callers' tokens. Undefined: there are none. */
+  readonly tokensFile: string | undefined;
   readonly maxMessageBytes: number;
   /** How many events are kept. */
   readonly eventsKept: number;
+}
+
+/** Paths are absolute. */
+export interface ControlTlsOptions {
+  readonly certFile: string;
+  readonly keyFile: string;
+  /** Undefined: callers are not asked for certificates. */
+  readonly clientCaFile: string | undefined;
+  /** By common name of callers' certificates; "*" for all others. */
+  readonly roles: Readonly<Record<string, Role>>;
 }
 
 export interface LogOptions {
@@ -86,6 +103,8 @@ export interface PoolOptions {
   /** Names or numeric ids of the user and group that workers run as; undefined: those of the server. */
   readonly user: string | undefined;
   readonly group: string | undefined;
+  /** Names of the server's variables that workers get; undefined: all. */
+  readonly passedEnv: readonly string[] | undefined;
   readonly relay: RelayOptions;
   /** Frames of RoadRunner 2 and later, or the prefix of RoadRunner 1. */
   readonly protocol: "goridge3" | "goridge1";
@@ -141,6 +160,13 @@ export interface BrowserReloadOptions {
   readonly path: string;
 }
 
+export interface FastCgiOptions {
+  readonly address: Address;
+  /** Of a unix socket: bits of the file, and name or id of the group; undefined: that of the server. */
+  readonly mode: number;
+  readonly group: string | undefined;
+}
+
 export interface HttpOptions {
   /** Undefined: pages are sent as they are. */
   readonly browserReload?: BrowserReloadOptions | undefined;
@@ -148,11 +174,14 @@ export interface HttpOptions {
   readonly address: TcpAddress | undefined;
   readonly tls: TlsOptions | undefined;
   readonly http2: { readonly h2c: boolean; readonly maxConcurrentStreams: number };
-  readonly fastCgi: { readonly address: Address } | undefined;
+  readonly fastCgi: FastCgiOptions | undefined;
   /** Pool that requests go to. */
   readonly pool: string;
   /** The first that fits a request says where it goes. */
   readonly routes: readonly RouteOptions[];
+  /** Names or numeric ids of the user and group that frontends run as; undefined: those of the server. */
+  readonly user: string | undefined;
+  readonly group: string | undefined;
   /** Number of frontend processes. */
   readonly frontends: number;
   /** Status of responses when the application or the server failed. */
@@ -173,6 +202,8 @@ export interface HttpOptions {
   /** Forms are handed on unparsed. */
   readonly rawBody: boolean;
   readonly uploads: UploadOptions;
+  /** For forms that are too large for the memory. */
+  readonly spool: SpoolOptions;
   readonly accessLogs: boolean;
   /** Encoding of the request context. "auto" was resolved by what Composer installed. */
   readonly contextCodec: "json" | "proto";
@@ -313,6 +344,14 @@ export interface FileServerFolder extends FolderOptions {
   readonly compress: boolean;
 }
 
+/** What comes with requests and is too large for the memory. */
+export interface SpoolOptions {
+  /** Absolute; undefined: the system's folder for temporary files. */
+  readonly directory: string | undefined;
+  /** Of all files at a time; 0: as many as the disk takes. */
+  readonly bytesMax: number;
+}
+
 /** What multipart forms may hold. */
 export interface UploadOptions {
   /** Lower case, with their dot. Files that have one are refused. */
@@ -321,6 +360,8 @@ export interface UploadOptions {
   readonly allow: readonly string[];
   /** 0: as large as a request may be. */
   readonly fileBytesMax: number;
+  /** What becomes of a file that is larger: the form is refused, or the application gets error 1 in place of the file. */
+  readonly oversizedFiles: "refuse" | "error";
   readonly filesMax: number;
   readonly fieldsMax: number;
   readonly fieldBytesMax: number;

@@ -65,6 +65,7 @@ function resolvePool(
     workingDirectory: context.workingDirectory,
     user: server.user || undefined,
     group: server.group || undefined,
+    passedEnv: server.clearEnv ? server.passEnv : undefined,
     relay,
     protocol: server.protocol as PoolOptions["protocol"],
     debug: pool.debug!,

@@ -1,10 +1,10 @@
 import { isIP } from "node:net";
 import { join, resolve } from "node:path";
-import type { Acme, Http, Ssl } from "../../gen/roadrunner/config/v1/configuration_pb.ts";
+import type { Acme, Fcgi, Http, Ssl } from "../../gen/roadrunner/config/v1/configuration_pb.ts";
 import type { Address, TcpAddress } from "../net/address.ts";
 import { parseAddress, parseHttpAddress } from "./address.ts";
 import { certificateProblem } from "./certificate.ts";
-import type { AcmeOptions, ClientAuth, HttpOptions, TlsOptions } from "./options.ts";
+import type { AcmeOptions, ClientAuth, FastCgiOptions, HttpOptions, TlsOptions } from "./options.ts";
 import type { ResolutionContext } from "./resolution.ts";
 
 /** Stands in for an address that is wrong, so that the rest can be checked. */
@@ -33,7 +33,15 @@ export function resolveProtocols(
   return {
     tls: http.ssl && resolveTls(http.ssl, http, context),
     http2: { h2c: h2c!, maxConcurrentStreams: maxConcurrentStreams! },
-    fastCgi: http.fcgi?.address ? { address: addressOf(http.fcgi.address, "http.fcgi.address", context) } : undefined,
+    fastCgi: http.fcgi?.address ? resolveFastCgi(http.fcgi, context) : undefined,
+  };
+}
+
+function resolveFastCgi(fcgi: Fcgi, context: ResolutionContext): FastCgiOptions {
+  return {
+    address: addressOf(fcgi.address!, "http.fcgi.address", context),
+    mode: Number.parseInt(fcgi.mode!, 8),
+    group: fcgi.group || undefined,
   };
 }
 
@@ -56,7 +64,7 @@ function resolveTls(ssl: Ssl, http: Http, context: ResolutionContext): TlsOption
     for (const key of ["key", "cert"] as const)
       if (!ssl[key])
         reportMissing(`http.ssl.${key}`, `http.ssl.${key} is missing: name a PEM file, or use http.ssl.acme`);
-  if (!acme && ssl.key && ssl.cert) checkFiles(ssl, context);
+  if (!acme && ssl.key && ssl.cert) checkCertificate({ key: ssl.key, cert: ssl.cert }, "http.ssl", context);
   const clientCaFile = authoritiesFile(ssl.rootCa, "http.ssl.root_ca", context);
   if (ssl.redirect && !http.address)
     report("http.ssl.redirect", "it has no effect: without http.address there is nothing to redirect", "warning");
@@ -72,7 +80,7 @@ function resolveTls(ssl: Ssl, http: Http, context: ResolutionContext): TlsOption
 }
 
 /** Absolute path of a file with certificates of authorities, which must be there if it is named. */
-function authoritiesFile(
+export function authoritiesFile(
   name: string | undefined,
   key: string,
   { workingDirectory, readFile, report }: ResolutionContext,
@@ -86,14 +94,19 @@ function authoritiesFile(
   return path;
 }
 
-function checkFiles({ key, cert }: Ssl, { workingDirectory, readFile, report }: ResolutionContext): void {
-  const paths = { key: resolve(workingDirectory, key!), cert: resolve(workingDirectory, cert!) };
+/** @param section where the two files are named */
+export function checkCertificate(
+  { key, cert }: { key: string; cert: string },
+  section: string,
+  { workingDirectory, readFile, report }: ResolutionContext,
+): void {
+  const paths = { key: resolve(workingDirectory, key), cert: resolve(workingDirectory, cert) };
   const [keyFile, certFile] = [readFile(paths.key), readFile(paths.cert)];
-  if ("error" in keyFile) report("http.ssl.key", keyFile.error, keyFile.unread ? "warning" : "error");
-  if ("error" in certFile) report("http.ssl.cert", certFile.error, certFile.unread ? "warning" : "error");
+  if ("error" in keyFile) report(`${section}.key`, keyFile.error, keyFile.unread ? "warning" : "error");
+  if ("error" in certFile) report(`${section}.cert`, certFile.error, certFile.unread ? "warning" : "error");
   if ("error" in keyFile || "error" in certFile) return;
   const problem = certificateProblem(certFile.text, keyFile.text);
-  if (problem !== undefined) report(`http.ssl.${problem.file}`, `${paths[problem.file]} ${problem.text}`);
+  if (problem !== undefined) report(`${section}.${problem.file}`, `${paths[problem.file]} ${problem.text}`);
 }
 
 const LETS_ENCRYPT = "https://acme-v02.api.letsencrypt.org/directory";

@@ -8,13 +8,15 @@ import type {
   OnInitOptions,
   PoolOptions,
   ServerConfiguration,
+  SpoolOptions,
   StatusOptions,
   UploadOptions,
 } from "./options.ts";
 import { environmentNames, milliseconds, type ResolutionContext } from "./resolution.ts";
+import { resolveControl, resolveRpc } from "./resolve-control.ts";
 import { resolveFileServer, resolveMiddleware } from "./resolve-middleware.ts";
 import { resolvePools } from "./resolve-pool.ts";
-import { addressOf, httpAddressOf, resolveProtocols } from "./resolve-protocols.ts";
+import { httpAddressOf, resolveProtocols } from "./resolve-protocols.ts";
 import { resolveBrowserReload, resolveReload } from "./resolve-reload.ts";
 import { resolveRoutes } from "./resolve-routes.ts";
 
@@ -23,19 +25,14 @@ import { resolveRoutes } from "./resolve-routes.ts";
  * and reported; the result is of use only if nothing was.
  */
 export function resolveConfiguration(message: Configuration, context: ResolutionContext): ServerConfiguration {
-  const control = message.control!;
-  const rpc = message.rpc && { listen: addressOf(message.rpc.listen!, "rpc.listen", context) };
+  const rpc = message.rpc && resolveRpc(message.rpc, context);
   const pools = resolvePools(message, rpc?.listen, context);
   const configuration: ServerConfiguration = {
     configFile: context.configFile,
     workingDirectory: context.workingDirectory,
     gracePeriodMs: milliseconds(message.endure!.gracePeriod),
     drainDelayMs: milliseconds(message.endure!.drainDelay),
-    control: {
-      listen: addressOf(control.listen!, "control.listen", context),
-      maxMessageBytes: Number(control.maxMessageSize),
-      eventsKept: control.eventsKept!,
-    },
+    control: resolveControl(message.control!, context),
     rpc,
     logs: resolveLogs(message.logs!, context),
     onInit: resolveOnInit(message),
@@ -47,7 +44,7 @@ export function resolveConfiguration(message: Configuration, context: Resolution
     reload: message.reload && resolveReload(message.reload, pools, context),
     fileServer: message.fileserver && resolveFileServer(message.fileserver, context),
     status: message.status && resolveStatus(message.status, context),
-    spoolDirectory: spoolDirectory(message.http, context),
+    spool: resolveSpool(message.http, context),
   };
   checkPresence(message, context);
   checkConflicts(configuration, context);
@@ -70,6 +67,8 @@ function resolveHttp(http: Http, pools: readonly PoolOptions[], context: Resolut
     ...resolveProtocols(http, context),
     pool: pool.name,
     routes: resolveRoutes(http, pools, codecOf, context),
+    user: http.user || undefined,
+    group: http.group || undefined,
     frontends: http.frontends!,
     internalErrorCode: http.internalErrorCode!,
     maxRequestBytes: Number(http.maxRequestSize),
@@ -84,6 +83,7 @@ function resolveHttp(http: Http, pools: readonly PoolOptions[], context: Resolut
     formFieldsMax: http.maxFormFields!,
     rawBody: http.rawBody!,
     uploads: resolveUploads(http.uploads!),
+    spool: resolveSpool(http, context),
     accessLogs: http.accessLogs!,
     contextCodec: codecOf(pool),
     debug: pool.debug,
@@ -100,8 +100,9 @@ function resolveStatus(status: Status, context: ResolutionContext): StatusOption
   };
 }
 
-function spoolDirectory(http: Http | undefined, { workingDirectory }: ResolutionContext): string | undefined {
-  return http?.uploads?.dir ? resolve(workingDirectory, http.uploads.dir) : undefined;
+function resolveSpool(http: Http | undefined, { workingDirectory }: ResolutionContext): SpoolOptions {
+  const { dir, maxSpoolSize } = http?.uploads ?? {};
+  return { directory: dir ? resolve(workingDirectory, dir) : undefined, bytesMax: Number(maxSpoolSize ?? 0) };
 }
 
 function resolveUploads(uploads: Uploads): UploadOptions {
@@ -109,6 +110,7 @@ function resolveUploads(uploads: Uploads): UploadOptions {
     forbid: extensions(uploads.forbid),
     allow: extensions(uploads.allow),
     fileBytesMax: Number(uploads.maxFileSize),
+    oversizedFiles: uploads.oversizedFiles === "error" ? "error" : "refuse",
     filesMax: uploads.maxFiles!,
     fieldsMax: uploads.maxFields!,
     fieldBytesMax: Number(uploads.maxFieldSize),
@@ -177,7 +179,7 @@ function checkConflicts(
     if (other) report(path, `${other.path} has the address ${plainAddress(other.address)} already: choose another`);
     takers.push({ address, path });
   };
-  take(control.listen, "control.listen");
+  if (control.listen) take(control.listen, "control.listen");
   if (rpc) take(rpc.listen, "rpc.listen");
   if (http?.address) take(http.address, "http.address");
   if (http?.tls) take(http.tls.address, "http.ssl.address");

@@ -2,6 +2,7 @@ import type { Deadline } from "../async/deadline.ts";
 import { RrError } from "../errors.ts";
 import type { CallOptions, CallSink } from "../pool/call.ts";
 import type { Pool } from "../pool/pool.ts";
+import type { ResponseCounts } from "../pool/response-watch.ts";
 
 export interface DispatchOptions extends CallOptions {
   /** "": the only pool, if there is just one. */
@@ -53,6 +54,12 @@ export class Dispatcher {
     });
   }
 
+  /** What responses of a pool were like, as who has them reports it. A pool that is not there is no error. */
+  countResponses(pool: string, counts: ResponseCounts): void {
+    const name = pool === "" && this.#pools.size === 1 ? this.pools[0]!.name : pool;
+    this.#pools.get(name)?.countResponses(counts);
+  }
+
   /** Runs a call. Never throws: every failure reaches the sink. */
   dispatch(options: DispatchOptions, sink: CallSink): DispatchedCall {
     let pool: Pool;
@@ -78,6 +85,11 @@ export class Dispatcher {
   /** Refuses new calls in all pools. */
   drain(): void {
     for (const pool of this.#pools.values()) pool.drain();
+  }
+
+  /** Takes calls again in all pools. */
+  undrain(): void {
+    for (const pool of this.#pools.values()) pool.undrain();
   }
 
   async whenIdle(deadline: Deadline): Promise<void> {

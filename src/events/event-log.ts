@@ -1,4 +1,7 @@
+import { FloodLimit } from "../async/flood-limit.ts";
 import { type Clock, systemClock } from "../clock.ts";
+import { beginningOf } from "../log/beginning.ts";
+import { EventRing } from "./event-ring.ts";
 
 export type EventSeverity = "info" | "warning" | "error";
 
@@ -6,6 +9,11 @@ export type EventSeverity = "info" | "warning" | "error";
 export const EVENT_TYPES = {
   "server.started": { severity: "info", meaning: "all pools serve and the addresses are open" },
   "server.draining": { severity: "info", meaning: "no new calls are taken" },
+  "control.refused": {
+    severity: "warning",
+    meaning:
+      "a caller of the gRPC API was turned away: it did not say who it is, or may not do this (once a second at most)",
+  },
   "server.stopped": { severity: "info", meaning: "all processes of the server have ended" },
   "server.socket_lost": {
     severity: "warning",
@@ -13,7 +21,16 @@ export const EVENT_TYPES = {
   },
   "server.signalled": { severity: "info", meaning: "a signal asked for a reset of all pools" },
   "frontend.started": { severity: "info", meaning: "an HTTP frontend takes connections" },
-  "frontend.exited": { severity: "error", meaning: "an HTTP frontend ended by itself and is started again" },
+  "frontend.exited": {
+    severity: "error",
+    meaning: "an HTTP frontend ended by itself, or was killed because it did not react, and is started again",
+  },
+  "frontend.start_failed": {
+    severity: "error",
+    meaning: "an HTTP frontend cannot be started; it is tried again until it can (once for each reason)",
+  },
+  "frontend.core_lost": { severity: "error", meaning: "an HTTP frontend cannot reach the core; it keeps trying" },
+  "frontend.core_found": { severity: "info", meaning: "an HTTP frontend reaches the core again" },
   "certificate.ordered": { severity: "info", meaning: "an authority gave a new certificate (ACME)" },
   "certificate.failed": {
     severity: "error",
@@ -23,6 +40,10 @@ export const EVENT_TYPES = {
   "log.recovered": {
     severity: "warning",
     meaning: "the log is written there again; tells how many lines were dropped",
+  },
+  "spool.failed": {
+    severity: "error",
+    meaning: "uploads or bodies cannot be kept on the disk (once a second at most)",
   },
   "pool.started": { severity: "info", meaning: "the first workers of a pool are ready" },
   "pool.reset": { severity: "info", meaning: "a new generation of workers took over" },
@@ -49,12 +70,20 @@ export const EVENT_TYPES = {
     meaning: "a paused pool without workers was to be resumed, and they could not boot; it stays paused",
   },
   "pool.failing": { severity: "error", meaning: "a pool has no worker left because they fail to boot" },
-  "pool.recovered": { severity: "info", meaning: "a failing pool has workers again" },
+  "pool.degraded": {
+    severity: "error",
+    meaning: "new workers do not boot; those there serve on, with the code from before, and are not recycled",
+  },
+  "pool.recovered": { severity: "info", meaning: "a failing pool has workers again, or new workers boot again" },
   "pool.queue_full": {
     severity: "warning",
     meaning: "calls are refused because too many wait (once a second at most)",
   },
   "pool.queue_timeout": { severity: "warning", meaning: "calls waited too long for a worker (once a second at most)" },
+  "pool.error_responses": {
+    severity: "warning",
+    meaning: "the application answers with 5xx (once in ten seconds at most, with how many of how many)",
+  },
   "pool.grown": { severity: "info", meaning: "the dynamic allocator added workers" },
   "pool.shrunk": { severity: "info", meaning: "the dynamic allocator removed workers" },
   "worker.ready": { severity: "info", meaning: "a worker waits for its first call" },
@@ -70,6 +99,22 @@ export const EVENT_TYPES = {
 
 export type EventType = keyof typeof EVENT_TYPES;
 
+/** What applications and clients can cause as often as they like: after a few at once, one a second tells of the rest. */
+const FLOODS: ReadonlySet<EventType> = new Set<EventType>([
+  "worker.boot_failed",
+  "worker.error",
+  "worker.exited",
+  "worker.killed",
+  "worker.stray_output",
+  "worker.surplus_answer",
+  "call.retried",
+]);
+const FLOOD_LIMIT = { burst: 20, intervalMs: 1_000 };
+
+/** Texts in events come from anywhere, and thousands of events are kept. */
+const MESSAGE_BYTES_MAX = 4 * 1024;
+const ATTRIBUTE_BYTES_MAX = 1024;
+
 export interface RecordedEvent {
   readonly revision: number;
   readonly timeMs: number;
@@ -80,6 +125,8 @@ export interface RecordedEvent {
   readonly reason: string;
   readonly message: string;
   readonly attributes: Readonly<Record<string, string>>;
+  /** Who asked for it; "": nobody. */
+  readonly actor: string;
 }
 
 export interface EventDetails {
@@ -88,21 +135,24 @@ export interface EventDetails {
   reason?: string;
   message: string;
   attributes?: Record<string, string | number | undefined>;
+  /** Who asked for it. Absent: nobody did. */
+  actor?: string | undefined;
 }
 
 /** The newest events, numbered, and those who watch them. */
 export class EventLog {
-  readonly #capacity: number;
   readonly #clock: Clock;
-  readonly #events: RecordedEvent[] = [];
-  /** Index of the oldest event once the ring is full. */
-  #oldest = 0;
+  readonly #ring: EventRing<RecordedEvent>;
+  readonly #floods: FloodLimit<{ type: EventType; details: EventDetails }>;
   #revision = 0;
   readonly #watchers = new Set<(event: RecordedEvent) => void>();
 
   constructor(capacity: number, clock: Clock = systemClock) {
-    this.#capacity = capacity;
     this.#clock = clock;
+    this.#ring = new EventRing(capacity);
+    this.#floods = new FloodLimit(clock, FLOOD_LIMIT, ({ type, details }, leftOut) =>
+      this.#add(type, leftOut === 0 ? details : withCount(details, leftOut)),
+    );
   }
 
   /** Revision of the newest event; 0 before the first. */
@@ -110,37 +160,42 @@ export class EventLog {
     return this.#revision;
   }
 
+  /** From this revision on none is missing. */
+  get completeFrom(): number {
+    return this.#ring.newestLost + 1;
+  }
+
   record(type: EventType, details: EventDetails): void {
-    const attributes: Record<string, string> = {};
-    for (const [key, value] of Object.entries(details.attributes ?? {}))
-      if (value !== undefined && value !== "") attributes[key] = String(value);
+    const kept = bounded(details);
+    if (FLOODS.has(type)) this.#floods.add(`${type} ${kept.pool ?? ""}`, { type, details: kept });
+    else this.#add(type, kept);
+  }
+
+  #add(type: EventType, { pool = "", pid = 0, reason = "", message, attributes, actor = "" }: EventDetails): void {
     const event: RecordedEvent = {
       revision: ++this.#revision,
       timeMs: this.#clock.wallMs(),
       type,
       severity: EVENT_TYPES[type].severity,
-      pool: details.pool ?? "",
-      pid: details.pid ?? 0,
-      reason: details.reason ?? "",
-      message: details.message,
-      attributes,
+      pool,
+      pid,
+      reason,
+      message,
+      attributes: attributes as Record<string, string>,
+      actor,
     };
-    if (this.#events.length < this.#capacity) this.#events.push(event);
-    else {
-      this.#events[this.#oldest] = event;
-      this.#oldest = (this.#oldest + 1) % this.#capacity;
-    }
+    this.#ring.push(event);
     for (const watcher of this.#watchers) watcher(event);
   }
 
   /** Events after a revision, oldest first; undefined if some of them are no longer kept. */
   since(revision: number): RecordedEvent[] | undefined {
-    if (revision < this.#revision - this.#events.length) return undefined;
+    if (revision < this.#ring.newestLost) return undefined;
     return this.all().filter((event) => event.revision > revision);
   }
 
   all(): RecordedEvent[] {
-    return [...this.#events.slice(this.#oldest), ...this.#events.slice(0, this.#oldest)];
+    return this.#ring.all();
   }
 
   /** Calls back with every event from now on. Returns how to stop. */
@@ -148,4 +203,18 @@ export class EventLog {
     this.#watchers.add(watcher);
     return () => this.#watchers.delete(watcher);
   }
+}
+
+/** With texts of bounded size, and without attributes that say nothing. */
+function bounded(details: EventDetails): EventDetails {
+  const attributes: Record<string, string> = {};
+  for (const [key, value] of Object.entries(details.attributes ?? {}))
+    if (value !== undefined && value !== "") attributes[key] = beginningOf(String(value), ATTRIBUTE_BYTES_MAX);
+  return { ...details, message: beginningOf(details.message, MESSAGE_BYTES_MAX), attributes };
+}
+
+/** The last of a flood speaks for those that were left out. */
+function withCount(details: EventDetails, leftOut: number): EventDetails {
+  const message = `${details.message} (and ${leftOut} more of this kind before it)`;
+  return { ...details, message, attributes: { ...details.attributes, left_out: String(leftOut) } };
 }

@@ -4,7 +4,10 @@ import type { ServerConfiguration } from "../config/options.ts";
 import type { EventLog } from "../events/event-log.ts";
 import type { Log } from "../log.ts";
 import { type Address, plainAddress } from "../net/address.ts";
-import { FrontendSupervisor, type ServerKind } from "./frontend-supervisor.ts";
+import type { SocketRights } from "../net/unix-socket.ts";
+import { groupRights } from "../process/identity.ts";
+import type { ServerKind } from "./frontend-messages.ts";
+import { type FrontendReport, FrontendSupervisor } from "./frontend-supervisor.ts";
 import { type ListeningSocket, openListeningSocket } from "./listening-socket.ts";
 
 export interface FrontendGroupOptions {
@@ -16,7 +19,12 @@ export interface FrontendGroupOptions {
   readonly baseEnv: Readonly<Record<string, string | undefined>>;
   readonly log: Log;
   readonly events: EventLog;
+  /** CoreCredentials: what frontends show to cores elsewhere. */
+  readonly credentials?: unknown;
 }
+
+/** Where the cores are reached now; asked before every start of a process. */
+type Cores = () => Promise<readonly string[]>;
 
 export const SERVER_KINDS: readonly ServerKind[] = ["http", "https", "fastcgi", "fileserver", "status"];
 
@@ -32,6 +40,8 @@ const SCHEMES: Readonly<Record<ServerKind, string>> = {
 export class FrontendGroup {
   readonly #options: FrontendGroupOptions;
   readonly #sockets: { kind: ServerKind; options: unknown; socket: ListeningSocket }[] = [];
+  /** Serves checks, in a process of its own: it is there before there is anything to check, and while frontends are busy. */
+  #statusSupervisor: FrontendSupervisor | undefined;
   #supervisor: FrontendSupervisor | undefined;
   /** There if one of the sockets needs it. */
   #certificates: CertificateKeeper | undefined;
@@ -40,13 +50,26 @@ export class FrontendGroup {
     this.#options = options;
   }
 
-  /** Processes that run. */
-  get frontends(): FrontendSupervisor["frontends"] {
-    return this.#supervisor?.frontends ?? [];
+  /** All places for frontends, those without a process as well. */
+  get reports(): readonly (FrontendReport & { readonly servesStatus: boolean })[] {
+    return this.#supervisors.flatMap((supervisor) =>
+      supervisor.reports.map((report) => ({ ...report, servesStatus: supervisor === this.#statusSupervisor })),
+    );
+  }
+
+  /** Why nobody who comes by HTTP can be served; undefined if nothing is to be served, or all is well. */
+  get outage(): string | undefined {
+    const lost = this.#sockets.find(({ socket }) => !socket.isInPlace);
+    if (lost) return `the socket ${plainAddress(lost.socket.address)} was removed: restart the server to make it again`;
+    return this.#supervisor?.outage;
+  }
+
+  get #supervisors(): FrontendSupervisor[] {
+    return [this.#supervisor, this.#statusSupervisor].filter((one) => one !== undefined);
   }
 
   memoryBytes(): number {
-    return this.#supervisor?.memoryBytes() ?? 0;
+    return this.#supervisors.reduce((sum, supervisor) => sum + supervisor.memoryBytes(), 0);
   }
 
   /** Where things are served; empty before `openSockets`. */
@@ -59,9 +82,9 @@ export class FrontendGroup {
   /** Rejects with FAILED_PRECONDITION naming the address, or the folder of ACME, that cannot be had. */
   async openSockets(): Promise<void> {
     const { kinds, configuration } = this.#options;
-    for (const { kind, address, options, key } of wantedServers(configuration)) {
+    for (const { kind, address, options, key, rights } of wantedServers(configuration)) {
       if (!kinds.includes(kind)) continue;
-      this.#sockets.push({ kind, options, socket: await openListeningSocket(address, key) });
+      this.#sockets.push({ kind, options, socket: await openListeningSocket(address, key, rights) });
     }
     const acme = configuration.http?.tls?.acme;
     if (acme === undefined || !kinds.includes("https")) return;
@@ -71,37 +94,55 @@ export class FrontendGroup {
     await this.#certificates.prepare();
   }
 
+  /** Settles when checks are answered, if they are to be. Rejects as `start` does. */
+  async startStatus(cores: Cores): Promise<void> {
+    this.#statusSupervisor = this.#supervisorOf(["status"], 1, cores);
+    await this.#statusSupervisor?.start();
+  }
+
   /** Settles when all processes take connections. Rejects if one ends before that. */
-  async start(cores: readonly string[]): Promise<void> {
-    const { configuration, nodeArguments, baseEnv, log, events } = this.#options;
-    if (this.#sockets.length === 0) return;
-    this.#supervisor = new FrontendSupervisor({
-      count: configuration.http?.frontends ?? 1,
-      nodeArguments,
-      servers: this.#sockets,
-      assignment: { cores, logs: configuration.logs },
-      baseEnv,
-      log,
-      events,
-    });
-    await this.#supervisor.start();
+  async start(cores: Cores): Promise<void> {
+    const count = this.#options.configuration.http?.frontends ?? 1;
+    this.#supervisor = this.#supervisorOf(["http", "https", "fastcgi", "fileserver"], count, cores);
+    await this.#supervisor?.start();
     this.#certificates?.start();
+  }
+
+  /** Undefined: nothing of these kinds is to be served. */
+  #supervisorOf(kinds: readonly ServerKind[], count: number, cores: Cores): FrontendSupervisor | undefined {
+    const { configuration, nodeArguments, baseEnv, credentials, log, events } = this.#options;
+    const servers = this.#sockets.filter(({ kind }) => kinds.includes(kind));
+    if (servers.length === 0) return undefined;
+    const { logs, http } = configuration;
+    const identity = { user: http?.user, group: http?.group };
+    const told = { cores, credentials, logs };
+    return new FrontendSupervisor({ count, nodeArguments, servers, ...told, identity, baseEnv, log, events });
   }
 
   /** Checks of readiness fail from now on. */
   drain(): void {
-    this.#supervisor?.drain();
+    for (const supervisor of this.#supervisors) supervisor.drain();
   }
 
   reopenLogs(): void {
-    this.#supervisor?.reopenLogs();
+    for (const supervisor of this.#supervisors) supervisor.reopenLogs();
   }
 
-  /** Takes no connections from now on, lets what runs finish, ends the processes. */
+  /** Takes no connections from now on, lets what runs finish, ends the processes; checks are still answered. */
   async stop(plan: EndPlan): Promise<void> {
     // First: as long as anyone holds the socket the kernel takes connections, and nobody would answer them.
-    for (const { socket } of this.#sockets) socket.close();
+    this.#closeSockets((kind) => kind !== "status");
     await Promise.all([this.#certificates?.close(), this.#supervisor?.stop(plan)]);
+  }
+
+  /** The last to go: until then checks are told what the server does. */
+  async stopStatus(plan: EndPlan): Promise<void> {
+    this.#closeSockets((kind) => kind === "status");
+    await this.#statusSupervisor?.stop(plan);
+  }
+
+  #closeSockets(which: (kind: ServerKind) => boolean): void {
+    for (const { kind, socket } of this.#sockets) if (which(kind)) socket.close();
   }
 }
 
@@ -111,13 +152,21 @@ interface WantedServer {
   readonly options: unknown;
   /** Where the address is configured, for messages. */
   readonly key: string;
+  /** Who may connect to a unix socket; undefined: this user alone. */
+  readonly rights?: SocketRights | undefined;
 }
 
 function wantedServers({ http, fileServer, status }: ServerConfiguration): WantedServer[] {
   const wanted: (Omit<WantedServer, "address"> & { address: Address | undefined })[] = [
     { kind: "http", address: http?.address, options: http, key: "http.address" },
     { kind: "https", address: http?.tls?.address, options: http, key: "http.ssl.address" },
-    { kind: "fastcgi", address: http?.fastCgi?.address, options: http, key: "http.fcgi.address" },
+    {
+      kind: "fastcgi",
+      address: http?.fastCgi?.address,
+      options: http,
+      key: "http.fcgi.address",
+      rights: http?.fastCgi && groupRights(http.fastCgi.mode, http.fastCgi.group, "http.fcgi"),
+    },
     { kind: "fileserver", address: fileServer?.address, options: fileServer, key: "fileserver.address" },
     { kind: "status", address: status?.address, options: status, key: "status.address" },
   ];

@@ -99,3 +99,27 @@ export function readHeader(bytes: Buffer, offset: number, payloadBytesMax: numbe
   if (payloadBytes > payloadBytesMax) return undefined;
   return { flags, streamBits, payloadBytes, headerBytes: words * 4 };
 }
+
+/**
+ * Why bytes that are no header must be meant as one; undefined for text. A header whose checksum is right is one, whatever
+ * else is wrong with it. One whose checksum alone is wrong is still nothing that anybody prints: no printable character
+ * begins it, and its last byte is 0. `bytes` holds at least 12 from `offset`.
+ *
+ * @param limit what the payload limit is called
+ */
+export function headerProblem(
+  bytes: Buffer,
+  offset: number,
+  payloadBytesMax: number,
+  limit: string,
+): string | undefined {
+  if (!couldBeginFrame(bytes[offset]!)) return undefined;
+  const flags = bytes[offset + 1]!;
+  const streamBits = bytes[offset + 10]!;
+  const known = (flags & ~KNOWN_FLAGS) === 0 && (streamBits & ~KNOWN_STREAM_BITS) === 0;
+  if (bytes.readUInt32LE(offset + 6) !== crc32(bytes.subarray(offset, offset + 6)))
+    return known && bytes[offset + 11] === 0 ? "a frame whose header has a wrong checksum" : undefined;
+  const payloadBytes = bytes.readUInt32LE(offset + 2);
+  if (known) return `a frame of ${payloadBytes} bytes, where ${limit} allows ${payloadBytesMax}`;
+  return `a frame with flags 0x${flags.toString(16)} and stream bits 0x${streamBits.toString(16)}, which mean nothing`;
+}

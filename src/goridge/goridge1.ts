@@ -1,3 +1,4 @@
+import { HEAD_BYTES_MAX } from "./frame-reader.ts";
 import {
   parsePid,
   type WorkerMessageListener,
@@ -50,6 +51,7 @@ class PacketReader implements WorkerMessageReader {
   /** Context of a reply whose body has not come yet. */
   #context: Buffer | undefined;
   #broken = false;
+  #packetsRead = 0;
 
   constructor(listener: WorkerMessageListener, packetBytesMax: number) {
     this.#listener = listener;
@@ -58,6 +60,10 @@ class PacketReader implements WorkerMessageReader {
 
   get midFrame(): boolean {
     return this.#pendingBytes > 0 || this.#context !== undefined;
+  }
+
+  get framesRead(): number {
+    return this.#packetsRead;
   }
 
   push(chunk: Buffer): void {
@@ -89,11 +95,9 @@ class PacketReader implements WorkerMessageReader {
     if (this.#parts[0]!.length < PREFIX_BYTES) this.#joined();
     const prefix = this.#parts[0]!;
     const size = prefix.readBigUInt64LE(1);
-    if (size !== prefix.readBigUInt64BE(9) || size > BigInt(this.#packetBytesMax)) {
-      this.#violation(
-        "the two sizes of a packet differ: something printed to the channel of the protocol",
-        this.#joined(),
-      );
+    const problem = this.#sizeProblem(size, prefix);
+    if (problem) {
+      this.#violation(problem, prefix);
       return false;
     }
     const packetBytes = PREFIX_BYTES + Number(size);
@@ -106,7 +110,19 @@ class PacketReader implements WorkerMessageReader {
     return !this.#broken;
   }
 
+  #sizeProblem(size: bigint, prefix: Buffer): string | undefined {
+    if (size !== prefix.readBigUInt64BE(9))
+      return "the two sizes of a packet differ: something printed to the channel of the protocol";
+    if (size > BigInt(this.#packetBytesMax))
+      return `a packet of ${size} bytes, where pool.max_frame_size allows ${this.#packetBytesMax}`;
+    // Before a body there is a head, or an error, whose text is no longer than that either.
+    if (this.#context === undefined && size > BigInt(HEAD_BYTES_MAX))
+      return `a head or an error of ${size} bytes, where ${HEAD_BYTES_MAX} are allowed`;
+    return undefined;
+  }
+
   #packet(flags: number, data: Buffer): void {
+    this.#packetsRead++;
     if (this.#context) {
       const context = this.#context;
       this.#context = undefined;

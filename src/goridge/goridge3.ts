@@ -20,6 +20,9 @@ function codecOfFlags(flags: number): number {
   return flags & FLAG.GOB ? 4 : 0;
 }
 
+/** Of the text of an application's error so much is kept: traces have a few KB. */
+const ERROR_TEXT_BYTES_MAX = 256 * 1024;
+
 /** Bodies up to here are copied behind the header, which costs less than a second buffer in the write. */
 const COPIED_BODY_BYTES = 16 * 1024;
 
@@ -53,8 +56,9 @@ export const goridge3: WorkerProtocol = {
 /** Frames to messages. */
 class FrameInterpreter implements FrameListener {
   readonly #listener: WorkerMessageListener;
-  /** An error text longer than one piece is collected here; undefined while no such frame is being read. */
+  /** The beginning of an error text longer than one piece; undefined while no such frame is being read. */
   #errorParts: Buffer[] | undefined;
+  #errorBytes = 0;
 
   constructor(listener: WorkerMessageListener) {
     this.#listener = listener;
@@ -96,8 +100,8 @@ class FrameInterpreter implements FrameListener {
     this.#listener.stray(bytes);
   }
 
-  violation(bytes: Buffer): void {
-    this.#listener.violation("text that is not a frame on the channel of the protocol", bytes);
+  violation(bytes: Buffer, problem: string): void {
+    this.#listener.violation(problem, bytes);
   }
 
   #control(payload: Buffer, missingBytes: number): void {
@@ -108,10 +112,14 @@ class FrameInterpreter implements FrameListener {
 
   #error(data: Buffer, missingBytes: number): void {
     this.#errorParts ??= [];
-    this.#errorParts.push(Buffer.from(data));
+    const keptBytes = Math.max(0, ERROR_TEXT_BYTES_MAX - this.#errorBytes);
+    if (keptBytes > 0) this.#errorParts.push(Buffer.from(data.subarray(0, keptBytes)));
+    this.#errorBytes += data.length;
     if (missingBytes > 0) return;
     const text = Buffer.concat(this.#errorParts).toString();
+    const cut = this.#errorBytes > ERROR_TEXT_BYTES_MAX ? ` … (${this.#errorBytes} bytes in all)` : "";
     this.#errorParts = undefined;
-    this.#listener.error(text);
+    this.#errorBytes = 0;
+    this.#listener.error(text + cut);
   }
 }

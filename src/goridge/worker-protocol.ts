@@ -37,6 +37,8 @@ export interface WorkerMessageReader {
   push(chunk: Buffer): void;
   end(): void;
   readonly midFrame: boolean;
+  /** Messages, or pieces of them, that were told since the start. */
+  readonly framesRead: number;
 }
 
 /** Buffers are views on what was read: copy what is kept. */

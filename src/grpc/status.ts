@@ -10,21 +10,33 @@ import { ERROR_TABLE, type ErrorReason, isErrorReason, RrError } from "../errors
 export const ERROR_DOMAIN = "roadrunner";
 const DETAILS_KEY = "grpc-status-details-bin";
 
-/** What the server sends for an error: status, message and the standard details. */
+/** A status travels in trailers, twice, and those may have 64 KB in all with most receivers. */
+const STATUS_CHARACTERS_MAX = 4096;
+/** A value among the metadata of an error. */
+const METADATA_CHARACTERS_MAX = 4096;
+
+function cutText(text: string, charactersMax: number): string {
+  return text.length <= charactersMax ? text : `${text.slice(0, charactersMax)} ... (${text.length} characters in all)`;
+}
+
+function cutMetadata(metadata: Record<string, string>, charactersMax: number): Record<string, string> {
+  return Object.fromEntries(Object.entries(metadata).map(([key, value]) => [key, cutText(value, charactersMax)]));
+}
+
+/** What the server sends for an error: status, message and the standard details. Long texts are cut. */
 export function toServerError(error: RrError, trailer: Metadata): ServerError {
+  const message = cutText(error.message, STATUS_CHARACTERS_MAX);
+  const metadata = cutMetadata(error.metadata, STATUS_CHARACTERS_MAX / 2);
   const code = Status[ERROR_TABLE[error.reason].grpc];
   const details = [
-    anyPack(
-      ErrorInfoSchema,
-      create(ErrorInfoSchema, { reason: error.reason, domain: ERROR_DOMAIN, metadata: error.metadata }),
-    ),
+    anyPack(ErrorInfoSchema, create(ErrorInfoSchema, { reason: error.reason, domain: ERROR_DOMAIN, metadata })),
   ];
   if (error.violations.length > 0)
     details.push(anyPack(BadRequestSchema, create(BadRequestSchema, { fieldViolations: error.violations })));
   if (error.retryAfterMs !== undefined)
     details.push(anyPack(RetryInfoSchema, create(RetryInfoSchema, { retryDelay: durationFromMs(error.retryAfterMs) })));
-  trailer.set(DETAILS_KEY, toBinary(StatusSchema, create(StatusSchema, { code, message: error.message, details })));
-  return new ServerError(code, error.message);
+  trailer.set(DETAILS_KEY, toBinary(StatusSchema, create(StatusSchema, { code, message, details })));
+  return new ServerError(code, message);
 }
 
 const REASON_OF_BARE_STATUS: Partial<Record<Status, ErrorReason>> = {
@@ -69,12 +81,16 @@ export function wireReason(reason: ErrorReason): WireReason {
   return value;
 }
 
-/** An error of one call, as it travels on a dispatch stream. */
-export function toErrorDetail(error: RrError): Omit<ErrorDetail, "$typeName"> {
+/**
+ * An error of one call, as it travels on a dispatch stream.
+ *
+ * @param charactersMax longer texts are cut
+ */
+export function toErrorDetail(error: RrError, charactersMax: number): Omit<ErrorDetail, "$typeName"> {
   return {
     reason: wireReason(error.reason),
-    message: error.message,
-    metadata: error.metadata,
+    message: cutText(error.message, charactersMax),
+    metadata: cutMetadata(error.metadata, Math.min(charactersMax, METADATA_CHARACTERS_MAX)),
     ...(error.retryAfterMs !== undefined && { retryDelay: durationFromMs(error.retryAfterMs) }),
   };
 }

@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { getRequestListener } from "@hono/node-server";
 import { Hono } from "hono";
 import { RrError } from "../errors.ts";
+import { oneLine } from "./access-log.ts";
 import { answer, countedSink, responseSink, sendResponse, TAKEN } from "./answer.ts";
 import { BodyCapture } from "./body-capture.ts";
 import { errorStatus, sendErrorResponse } from "./error-response.ts";
@@ -51,7 +52,16 @@ export function createRequestHandler(
       mayReadBodies && hasBody(incoming)
         ? new BodyCapture(incoming, outgoing, services.options.maxRequestBytes)
         : undefined;
-    inTurn(outgoing, () => handle(incoming, outgoing, capture));
+    inTurn(outgoing, () => {
+      try {
+        handle(incoming, outgoing, capture);
+      } catch (thrown) {
+        // Called by the server, out of the reach of anybody: a bug ends this request, not the process.
+        const { message, stack } = thrown as Error;
+        services.log.error({ event: "http.handler_failed", uri: oneLine(incoming.url ?? ""), stack }, message);
+        outgoing.destroy();
+      }
+    });
   };
 }
 

@@ -6,8 +6,11 @@ import type { HttpOptions } from "../config/options.ts";
 import { RrError } from "../errors.ts";
 import type { Log } from "../log.ts";
 import { oneLine } from "./access-log.ts";
+import type { BodyMemory } from "./body-memory.ts";
 import type { BrowserReload } from "./browser-reload/browser-reload.ts";
 import { type ErrorPresentation, sendErrorResponse } from "./error-response.ts";
+import { type CompleteForm, type FormBody, UrlencodedForm } from "./form-body.ts";
+import { FORM_LIMITS, fieldsJson, type Lost, parseForm } from "./form-fields.ts";
 import { FormUpload } from "./form-upload.ts";
 import { textToBytes } from "./percent.ts";
 import {
@@ -15,10 +18,12 @@ import {
   type BodyPlan,
   type BodyReception,
   COLLECT_BYTES,
+  type Delivery,
   EMPTY_BODY,
+  EMPTY_TREE,
   fieldsBody,
-  formBody,
   planBody,
+  type ReceptionSettings,
   receiveBody,
 } from "./request-body.ts";
 import { encodeJsonContext, encodeProtoContext } from "./request-context.ts";
@@ -34,8 +39,14 @@ export interface ExchangeServices extends ScopeServices {
   readonly options: HttpOptions;
   readonly route: RequestRouter;
   readonly log: Log;
+  readonly bodyMemory: BodyMemory;
   /** Undefined: browsers are not told of reloads. */
   readonly browserReload?: BrowserReload | undefined;
+}
+
+/** What clients may read about their own request; what is wrong with the server is for the log. */
+function isClientsFault({ reason }: RrError): boolean {
+  return reason === "INVALID_REQUEST" || reason === "PAYLOAD_TOO_LARGE";
 }
 
 const SAFE_METHODS: ReadonlySet<string> = new Set(["GET", "HEAD", "OPTIONS", "TRACE"]);
@@ -58,11 +69,13 @@ export class Exchange implements CallSink {
   #plan: BodyPlan = "none";
   #body: BodyReception | undefined;
   #upload: FormUpload | undefined;
+  #form: FormBody | undefined;
   #call: CallHandle | undefined;
   /** Credit and the wish to end that came before `open` returned. */
   #earlyGrantBytes = 0;
   #abandoned = false;
   #callEnded = false;
+  #statusTold = false;
   #pid = 0;
 
   /** @param sink where the response is written, as `responseSink` tells */
@@ -82,7 +95,9 @@ export class Exchange implements CallSink {
     try {
       this.#takeBody();
     } catch (thrown) {
-      this.#fail(RrError.from(thrown));
+      const error = RrError.from(thrown);
+      const isForm = this.#plan === "form" || this.#plan === "multipart";
+      this.#fail(error, { explain: isForm && isClientsFault(error) });
     }
   }
 
@@ -90,7 +105,7 @@ export class Exchange implements CallSink {
     const options = this.#options;
     const { headers, method = "GET" } = this.#incoming;
     this.#plan = planBody(method, headers["content-type"], options.rawBody);
-    const bytes = announcedBytes(this.#incoming, options.maxRequestBytes);
+    const bytes = announcedBytes(this.#incoming, this.#plan, options);
     if (bytes === 0) return this.#openWhole(EMPTY_BODY);
     if (this.#plan === "none" || this.#plan === "empty-form") return this.#ignoreBody(bytes);
     // Middleware may have read it already.
@@ -99,12 +114,17 @@ export class Exchange implements CallSink {
     if (source === this.#incoming && headers.expect !== undefined && this.#incoming.httpVersion !== "1.0")
       this.#outgoing.writeContinue();
     if (this.#plan === "multipart") return this.#takeUpload(source);
-    this.#body = receiveBody(source, options, this.#plan === "form" ? "whole" : "small-whole", {
+    this.#body = receiveBody(this.#reception(source, "small-whole"), {
       whole: (body) => this.#openWhole(body),
-      first: (data) => void this.#open(data, true),
-      more: (data, last) => this.#sendMore(data, last),
-      failed: (error, status) => this.#refuse(error, { status }),
+      first: (data) => (this.#plan === "form" ? this.#takeForm(data) : void this.#open(data, true)),
+      more: (data, last) => this.#form?.take(data, last) ?? this.#sendMore(data, last),
+      failed: (error, status) => this.#refuse(error, { status, explain: this.#plan === "form" }),
     });
+  }
+
+  #reception(incoming: Readable, delivery: Delivery): ReceptionSettings {
+    const { bodyMemory: memory } = this.#services;
+    return { incoming, plan: this.#plan, options: this.#options, memory, delivery };
   }
 
   /** The body breaks a rule. */
@@ -113,27 +133,70 @@ export class Exchange implements CallSink {
     this.#fail(error, presentation);
   }
 
+  /** A urlencoded form that is too large to be parsed at once, from its start on. */
+  #takeForm(start: Buffer): void {
+    const limits = { ...FORM_LIMITS, fieldsMax: this.#options.formFieldsMax };
+    const form = new UrlencodedForm(this.#services.bodyMemory, limits, (lost) => this.#tellLost(lost), {
+      goOn: () => this.#body?.resume(),
+      complete: (complete) => this.#completeForm(complete),
+      failed: (error) => this.#refuse(error, { explain: isClientsFault(error) }),
+    });
+    this.#form = form;
+    form.take(start, false);
+  }
+
   #takeUpload(source: Readable): void {
     const options = this.#options;
-    const upload = new FormUpload(this.#incoming.headers["content-type"]!, options.uploads, {
+    const contentType = this.#incoming.headers["content-type"]!;
+    const upload = new FormUpload(contentType, options.uploads, this.#services.bodyMemory, {
       openCall: () => this.#open(EMPTY_BODY, true),
       goOn: () => this.#body?.resume(),
-      complete: ({ fieldsJson, uploadsJson }) => this.#completeUpload(fieldsJson, uploadsJson),
-      failed: (error) => this.#refuse(error, { explain: true }),
+      complete: (form) => this.#completeForm(form),
+      lost: (lost) => this.#tellLost(lost),
+      failed: (error) => this.#refuse(error, { explain: isClientsFault(error) }),
     });
     this.#upload = upload;
-    this.#body = receiveBody(source, options, "pieces", {
+    this.#form = upload;
+    this.#body = receiveBody(this.#reception(source, "pieces"), {
       whole: () => {},
       first: () => {},
       more: (data, last) => upload.take(data, last),
-      failed: (error, status) => this.#refuse(error, { status }),
+      failed: (error, status) => this.#refuse(error, { status, explain: true }),
     });
   }
 
-  #completeUpload(fieldsJson: string, uploadsJson: string): void {
-    const body = fieldsBody(fieldsJson, this.#options.contextCodec);
-    if (this.#call === undefined) this.#openComplete(body, uploadsJson);
-    else this.#sendRest(body, 0, this.#context(uploadsJson));
+  #completeForm({ fields, uploadsJson, fileInputsJson }: CompleteForm): void {
+    if (Symbol.asyncIterator in fields)
+      return void this.#sendPieces(fields, () => this.#context(uploadsJson, fileInputsJson()));
+    const body = fieldsBody(fields, this.#options.contextCodec);
+    if (this.#call === undefined) this.#openComplete(body, uploadsJson, fileInputsJson());
+    else this.#sendRest(body, 0, this.#context(uploadsJson, fileInputsJson()));
+  }
+
+  /** @param context is asked for when all pieces have been made */
+  async #sendPieces(pieces: AsyncIterable<Buffer>, context: () => Buffer): Promise<void> {
+    try {
+      for await (const piece of pieces) {
+        const call = this.#call ?? this.#open(EMPTY_BODY, true);
+        call.sendBody(piece, false);
+        if (!call.writable) await new Promise<void>((resolve) => call.whenWritable(resolve));
+        if (this.#abandoned || this.#callEnded) return;
+      }
+      // A form that was stopped meanwhile ends without its pieces.
+      if (!this.#abandoned && !this.#callEnded) this.#call?.sendBody(EMPTY_BODY, true, context());
+    } catch (thrown) {
+      const error = RrError.from(thrown);
+      this.#refuse(error, { explain: isClientsFault(error) });
+    }
+  }
+
+  /** PHP does so, too, and tells nobody. */
+  #tellLost({ count, firstName }: Lost): void {
+    const fields = { event: "http.form_fields_lost", count, request_id: this.#scope.requestId };
+    this.#services.log.debug(
+      fields,
+      `${count} fields of the form are not told to PHP, as it takes no such names or has another value by them; the first is ${firstName}`,
+    );
   }
 
   #ignoreBody(announced: number | undefined): void {
@@ -150,28 +213,32 @@ export class Exchange implements CallSink {
     try {
       const { contextCodec, formFieldsMax } = this.#options;
       // A multipart form without a body at all is one without parts.
-      if (this.#plan === "multipart") return this.#openComplete(fieldsBody("{}", contextCodec), "{}");
+      if (this.#plan === "multipart") return this.#openComplete(fieldsBody(EMPTY_TREE, contextCodec), "{}");
       const isForm = this.#plan === "form" || this.#plan === "empty-form";
-      this.#openComplete(isForm ? formBody(received, contextCodec, formFieldsMax) : received, undefined);
+      if (!isForm) return this.#openComplete(received, undefined);
+      const tree = parseForm(received, { ...FORM_LIMITS, fieldsMax: formFieldsMax });
+      if (tree.lost.count > 0) this.#tellLost(tree.lost);
+      this.#openComplete(fieldsBody(Buffer.from(fieldsJson(tree), "utf8"), contextCodec), undefined);
     } catch (thrown) {
-      this.#fail(RrError.from(thrown));
+      const error = RrError.from(thrown);
+      this.#fail(error, { explain: isClientsFault(error) });
     }
   }
 
-  #openComplete(body: Buffer, uploadsJson: string | undefined): void {
+  #openComplete(body: Buffer, uploadsJson: string | undefined, fileInputsJson?: string): void {
     const isLarge = body.length > PIECE_BYTES;
-    this.#open(isLarge ? body.subarray(0, PIECE_BYTES) : body, isLarge, uploadsJson);
+    this.#open(isLarge ? body.subarray(0, PIECE_BYTES) : body, isLarge, uploadsJson, fileInputsJson);
     if (isLarge) this.#sendRest(body, PIECE_BYTES);
   }
 
-  #open(body: Uint8Array, moreBody: boolean, uploadsJson?: string): CallHandle {
+  #open(body: Uint8Array, moreBody: boolean, uploadsJson?: string, fileInputsJson?: string): CallHandle {
     const options = this.#options;
     const { dispatch } = this.#services;
     const { method = "GET", headers } = this.#incoming;
     const call = dispatch.open(
       {
         pool: options.pool,
-        context: this.#context(uploadsJson),
+        context: this.#context(uploadsJson, fileInputsJson),
         body,
         codec: options.contextCodec === "proto" ? Codec.PROTO : Codec.JSON,
         moreBody,
@@ -188,11 +255,12 @@ export class Exchange implements CallSink {
     return call;
   }
 
-  #context(uploadsJson: string | undefined): Buffer {
+  #context(uploadsJson: string | undefined, fileInputsJson: string | undefined): Buffer {
     const { attributes, remoteAddress, requestHeaders } = this.#scope;
     const fields = readRequestFields(this.#incoming, requestHeaders);
     fields.parsed = this.#plan !== "none" && this.#plan !== "raw";
     if (uploadsJson !== undefined) fields.uploadsJson = textToBytes(uploadsJson);
+    if (fileInputsJson !== undefined) fields.fileInputsJson = textToBytes(fileInputsJson);
     fields.attributes = attributes;
     if (remoteAddress !== undefined) fields.remoteAddress = remoteAddress;
     return this.#options.contextCodec === "proto" ? encodeProtoContext(fields) : encodeJsonContext(fields);
@@ -231,11 +299,19 @@ export class Exchange implements CallSink {
     if (this.#services.draining && !this.#writer.started) this.#outgoing.shouldKeepAlive = false;
     try {
       this.#writer.write(piece);
+      this.#tellStatus();
     } catch (thrown) {
       this.abandon();
       const error = RrError.from(thrown);
       this.#fail(error, { explain: error.metadata.status !== undefined });
     }
+  }
+
+  #tellStatus(): void {
+    const { status } = this.#writer;
+    if (this.#statusTold || status === undefined) return;
+    this.#statusTold = true;
+    this.#call?.responded(status);
   }
 
   stored(file: StoredFile): void {
@@ -247,7 +323,15 @@ export class Exchange implements CallSink {
     this.#fail(error);
   }
 
+  grantGathered(): void {
+    this.#writer.creditGathered();
+  }
+
   // What the writer asks for.
+
+  get portionBytes(): number | undefined {
+    return this.#call?.portionBytes;
+  }
 
   grant(bytes: number): void {
     if (this.#call === undefined) this.#earlyGrantBytes += bytes;
@@ -291,7 +375,7 @@ export class Exchange implements CallSink {
 
   #stopBody(): void {
     this.#body?.stop();
-    this.#upload?.stop();
+    this.#form?.stop();
   }
 
   #closed(complete: boolean): void {
@@ -299,6 +383,7 @@ export class Exchange implements CallSink {
       this.#stopBody();
       this.abandon();
     }
+    this.#call?.release?.();
     this.#scope.readBytes = this.#body?.receivedBytes ?? 0;
     this.#scope.writtenBytes = this.#writer.writtenBytes;
   }

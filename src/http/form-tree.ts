@@ -1,198 +1,223 @@
+import { StringDecoder } from "node:string_decoder";
 import { RrError } from "../errors.ts";
-import { bytesOf, bytesToText, unescapeBytes } from "./percent.ts";
+import { fieldPath, shown } from "./form-names.ts";
+import { bytesToText } from "./percent.ts";
+
+/** Maps in a tree: a name may open one with every three bytes. */
+export const NODES_MAX = 250_000;
+
+export type TreeNode<Leaf> = Leaf | Branch<Leaf>;
 
 /**
- * Names such as "a[b][c]" make a tree of maps, as RoadRunner's workers expect it. Maps, not objects, because a form may
- * well name a field "__proto__". Leaves are values or files, and no maps or arrays.
+ * A map or list of a form. Most branches of a hostile form have one child, and there may be hundreds of thousands: the
+ * first one needs no map.
  */
-export type Tree<Leaf> = Map<string, TreeNode<Leaf>>;
-export type TreeNode<Leaf> = Leaf | Leaf[] | Tree<Leaf>;
-export type FormTree = Tree<string>;
+export class Branch<Leaf> {
+  #firstKey: string | undefined;
+  #first: TreeNode<Leaf> | undefined;
+  #rest: Map<string, TreeNode<Leaf>> | undefined;
+  /** What "[]" becomes. */
+  #nextIndex = 0;
+  #hasIndex = false;
+  #isList = true;
 
-/** What differs between the tree of values and that of files. */
-export interface TreeRules<Leaf> {
-  /** Of several leaves of a name that is no list. */
-  readonly pick: (leaves: readonly Leaf[]) => Leaf;
-  /** Says nothing against a list or a map of the same name. */
-  readonly isEmpty: (leaf: Leaf) => boolean;
-}
-
-export interface FormLimits {
-  /** Name and value pairs. */
-  readonly fieldsMax: number;
-  /** Maps in the tree: a name may open one with every two bytes. */
-  readonly nodesMax: number;
-}
-
-export const FORM_LIMITS: FormLimits = { fieldsMax: 250_000, nodesMax: 250_000 };
-
-/** RoadRunner leaves names with more parts out without a word. The sender would believe that they arrived. */
-const DEPTH_MAX = 127;
-
-/**
- * Parses a form. Takes time in proportion to its length.
- *
- * @throws RrError INVALID_REQUEST: broken escape, semicolon in a pair, one name used for a value and for a map, too deep;
- * PAYLOAD_TOO_LARGE: too many fields
- */
-export function parseForm(body: Uint8Array, limits: FormLimits = FORM_LIMITS): FormTree {
-  return growTree(groupPairs(body, limits.fieldsMax), VALUE_RULES, limits.nodesMax);
-}
-
-/** The last value of a name wins. */
-export const VALUE_RULES: TreeRules<string> = {
-  pick: (values) => values[values.length - 1]!,
-  isEmpty: (value) => value === "",
-};
-
-/**
- * The tree of all leaves by name, names in order of first appearance.
- *
- * @throws RrError INVALID_REQUEST: one name used for a leaf and for a map, too large
- */
-export function growTree<Leaf>(
-  groups: ReadonlyMap<string, Leaf[]>,
-  rules: TreeRules<Leaf>,
-  nodesMax = FORM_LIMITS.nodesMax,
-): Tree<Leaf> {
-  const root: Tree<Leaf> = new Map();
-  const grower = { root, rules, nodesLeft: nodesMax };
-  for (const [name, leaves] of groups) {
-    const path = splitName(name);
-    if (path.length > DEPTH_MAX)
-      throw new RrError("INVALID_REQUEST", `a name in the form has more than ${DEPTH_MAX} parts`);
-    mount(grower, path, leaves);
+  get size(): number {
+    return this.#firstKey === undefined ? 0 : 1 + (this.#rest?.size ?? 0);
   }
-  return root;
-}
 
-/** The tree as JSON text, in order of appearance. An empty one is "{}". */
-export function treeJson<Leaf>(tree: Tree<Leaf>): string {
-  let text = "";
-  for (const [key, node] of tree) text += `${text === "" ? "" : ","}${JSON.stringify(key)}:${nodeJson(node)}`;
-  return `{${text}}`;
-}
+  /** The keys are 0, 1, 2 and so on, in this order. */
+  get isList(): boolean {
+    return this.#isList;
+  }
 
-function nodeJson<Leaf>(node: TreeNode<Leaf>): string {
-  return node instanceof Map ? treeJson(node) : JSON.stringify(node);
-}
+  get(key: string): TreeNode<Leaf> | undefined {
+    return key === this.#firstKey ? this.#first : this.#rest?.get(key);
+  }
 
-export function addToGroup<Leaf>(groups: Map<string, Leaf[]>, name: string, leaf: Leaf): void {
-  const leaves = groups.get(name);
-  if (leaves === undefined) groups.set(name, [leaf]);
-  else leaves.push(leaf);
-}
-
-/** The values of each name, names in order of first appearance: a later "a[]" joins the list of the first. */
-function groupPairs(body: Uint8Array, fieldsMax: number): Map<string, string[]> {
-  const text = bytesOf(body);
-  if (text.includes(";")) throw new RrError("INVALID_REQUEST", "the form has a semicolon between or inside its pairs");
-  const groups = new Map<string, string[]>();
-  let fields = 0;
-  for (let start = 0; start < text.length; ) {
-    const ampersand = text.indexOf("&", start);
-    const end = ampersand < 0 ? text.length : ampersand;
-    if (end > start) {
-      if (++fields > fieldsMax)
-        throw new RrError("PAYLOAD_TOO_LARGE", `the form has more than ${fieldsMax} fields (http.max_form_fields)`);
-      addPair(groups, text.slice(start, end));
+  /** One that replaces another takes its place. */
+  set(key: string, node: TreeNode<Leaf>): void {
+    if (key === this.#firstKey) {
+      this.#first = node;
+      return;
     }
-    start = end + 1;
-  }
-  return groups;
-}
-
-function addPair(groups: Map<string, string[]>, pair: string): void {
-  const equals = pair.indexOf("=");
-  const name = formText(equals < 0 ? pair : pair.slice(0, equals));
-  const value = formText(equals < 0 ? "" : pair.slice(equals + 1));
-  addToGroup(groups, name, value);
-}
-
-function formText(escaped: string): string {
-  const bytes = unescapeBytes(escaped);
-  if (bytes === undefined) {
-    const shown = escaped.length > 64 ? `${escaped.slice(0, 64)}...` : escaped;
-    throw new RrError(
-      "INVALID_REQUEST",
-      `the form has a "%" without two hexadecimal digits in ${JSON.stringify(shown)}`,
-    );
-  }
-  return bytesToText(bytes);
-}
-
-/**
- * The parts of a name. Brackets separate, however they are paired; spaces do not count; "[]" is an empty part.
- *
- * "a[b][]" -> a, b, "" · "a[b]c" -> a, b, c · "a[b" -> a, b · "a]" -> a · "[a]" -> "", a
- */
-export function splitName(name: string): string[] {
-  if (!BRACKET_OR_SPACE.test(name)) return [name];
-  const parts = [""];
-  let part = 0;
-  // After a bracket the next character starts a part of its own.
-  let fresh = false;
-  let opened = false;
-  for (const character of name) {
-    if (character === " ") continue;
-    if (character === "[") {
-      opened = true;
-      fresh = true;
-    } else if (character === "]") {
-      if (opened) part = parts.push("") - 1;
-      opened = false;
-      fresh = true;
+    if (this.#rest?.has(key)) {
+      this.#rest.set(key, node);
+      return;
+    }
+    if (this.#isList && key !== String(this.size)) this.#isList = false;
+    this.#countIndex(key);
+    if (this.#firstKey === undefined) {
+      this.#firstKey = key;
+      this.#first = node;
     } else {
-      if (fresh) part = parts.push("") - 1;
-      parts[part] += character;
-      fresh = false;
-      opened = false;
+      this.#rest ??= new Map();
+      this.#rest.set(key, node);
     }
-    // Such a name is dropped anyway; no need to split the rest of a megabyte of brackets.
-    if (parts.length > DEPTH_MAX) break;
   }
-  return parts;
+
+  /**
+   * The key that PHP would choose for "[]": one more than the greatest number.
+   *
+   * @throws RrError INVALID_REQUEST: there is none
+   */
+  nextKey(): string {
+    if (Number.isSafeInteger(this.#nextIndex)) return String(this.#nextIndex);
+    throw new RrError("INVALID_REQUEST", 'the form has a list whose numbers leave no room for another "[]"');
+  }
+
+  *entries(): IterableIterator<[key: string, node: TreeNode<Leaf>]> {
+    if (this.#firstKey === undefined) return;
+    yield [this.#firstKey, this.#first!];
+    if (this.#rest) yield* this.#rest;
+  }
+
+  #countIndex(key: string): void {
+    if (!INTEGER.test(key)) return;
+    const index = key.length < 16 ? Number(key) : largeIndex(key);
+    if (index === undefined || (this.#hasIndex && index < this.#nextIndex)) return;
+    this.#hasIndex = true;
+    this.#nextIndex = index + 1;
+  }
 }
 
-const BRACKET_OR_SPACE = /[[\] ]/;
+/** What PHP takes for a number: without zeros in front. */
+const INTEGER = /^(?:0|-?[1-9][0-9]*)$/;
 
-interface Grower<Leaf> {
-  readonly root: Tree<Leaf>;
-  readonly rules: TreeRules<Leaf>;
-  nodesLeft: number;
+/** Of a number of 64 bits, with its sign. */
+const INDEX_CHARACTERS_MAX = 20;
+
+/** Undefined: for PHP it is a text. Beyond what is exact here there is no next one. */
+function largeIndex(key: string): number | undefined {
+  if (key.length > INDEX_CHARACTERS_MAX) return undefined;
+  const index = BigInt(key);
+  if (index !== BigInt.asIntN(64, index)) return undefined;
+  return index < 0n ? Number(index) : Number.POSITIVE_INFINITY;
 }
 
-/** Puts leaves where the path leads. "[]" appends at the end of a path only; elsewhere it is the key "". */
-function mount<Leaf>(grower: Grower<Leaf>, path: readonly string[], leaves: Leaf[]): void {
-  const { root, rules } = grower;
-  const isList = path.length > 1 && path[path.length - 1] === "";
-  const keys = isList ? path.slice(0, -1) : path;
-  let tree = root;
-  for (let level = 0; level < keys.length - 1; level++) {
-    const key = keys[level]!;
-    const existing = tree.get(key);
-    if (existing instanceof Map) tree = existing;
-    else if (existing === undefined || (!Array.isArray(existing) && rules.isEmpty(existing))) {
-      if (--grower.nodesLeft < 0) throw new RrError("INVALID_REQUEST", "the form's names make too large a tree");
-      const child: Tree<Leaf> = new Map();
-      tree.set(key, child);
-      tree = child;
-    } else throw conflict(key);
+/** Grows from names and leaves, as PHP makes its arrays of them. */
+export class FormTree<Leaf> {
+  readonly root = new Branch<Leaf>();
+  /** Names that PHP makes no variable of, and values that stood where a branch went, or the other way around. */
+  readonly lost: { count: number; firstName: string } = { count: 0, firstName: "" };
+  #nodesLeft: number;
+
+  constructor(nodesMax: number = NODES_MAX) {
+    this.#nodesLeft = nodesMax;
   }
-  const key = keys[keys.length - 1]!;
-  const existing = tree.get(key);
-  if (isList) {
-    if (existing instanceof Map) throw conflict(key);
-    tree.set(key, leaves);
-    return;
+
+  /**
+   * Puts a leaf where its name says; what was there before, a whole branch or a leaf on the way included, makes room, as
+   * in PHP. Names that PHP makes no variable of are passed over, as there.
+   *
+   * @param name bytes, one per character
+   * @throws RrError INVALID_REQUEST: a name too long, too many parts or branches
+   */
+  add(name: string, leaf: Leaf): void {
+    const path = fieldPath(name);
+    if (path === undefined) this.#lose(name);
+    else this.#place(path, leaf);
   }
-  const leaf = rules.pick(leaves);
-  if (rules.isEmpty(leaf) && (existing instanceof Map || Array.isArray(existing))) return;
-  if (existing instanceof Map) throw conflict(key);
-  tree.set(key, leaf);
+
+  /** The same, but what is there already stays. Answers where the leaf is, or undefined if it found no place. */
+  addIfFree(name: string, leaf: Leaf): readonly string[] | undefined {
+    const path = fieldPath(name);
+    if (path === undefined) return undefined;
+    let node: TreeNode<Leaf> | undefined = this.root;
+    for (const key of path) {
+      if (!(node instanceof Branch)) return undefined;
+      node = key === undefined ? undefined : node.get(key);
+      if (node === undefined) return this.#place(path, leaf);
+    }
+    return undefined;
+  }
+
+  #place(path: readonly (string | undefined)[], leaf: Leaf): readonly string[] {
+    const keys: string[] = [];
+    let branch = this.root;
+    for (let level = 0; level < path.length - 1; level++) {
+      const key = path[level] ?? branch.nextKey();
+      keys.push(key);
+      const child = branch.get(key);
+      if (child instanceof Branch) branch = child;
+      else {
+        if (--this.#nodesLeft < 0)
+          throw new RrError(
+            "INVALID_REQUEST",
+            `the names in the form, up to ${shown(keys[0]!)}, make too large a tree`,
+          );
+        if (child !== undefined) this.#lose(keys.join("."));
+        const grown = new Branch<Leaf>();
+        branch.set(key, grown);
+        branch = grown;
+      }
+    }
+    const key = path[path.length - 1] ?? branch.nextKey();
+    keys.push(key);
+    if (branch.get(key) instanceof Branch) this.#lose(keys.join("."));
+    branch.set(key, leaf);
+    return keys;
+  }
+
+  #lose(name: string): void {
+    if (this.lost.count++ === 0) this.lost.firstName = shown(name);
+  }
 }
 
-function conflict(key: string): RrError {
-  const shown = key.length > 64 ? `${key.slice(0, 64)}...` : key;
-  return new RrError("INVALID_REQUEST", `the form has invalid multiple values to key '${shown}' in tree`);
+/** How a leaf is told in JSON, a piece at a time. */
+export type LeafJson<Leaf> = (leaf: Leaf) => Iterable<string>;
+
+const PIECE_CHARACTERS = 64 * 1024;
+
+/** The tree as JSON text, in pieces of about 64 KB. The root is an object whatever its keys are; an empty one is "{}". */
+export function* treePieces<Leaf>(root: Branch<Leaf>, leafJson: LeafJson<Leaf>): Generator<string> {
+  const levels: { entries: Iterator<[string, TreeNode<Leaf>]>; isList: boolean; first: boolean }[] = [];
+  const open = (branch: Branch<Leaf>, isList: boolean): string => {
+    levels.push({ entries: branch.entries(), isList, first: true });
+    return isList ? "[" : "{";
+  };
+  let text = open(root, false);
+  while (levels.length > 0) {
+    const level = levels[levels.length - 1]!;
+    const next = level.entries.next();
+    if (next.done) {
+      text += level.isList ? "]" : "}";
+      levels.pop();
+      continue;
+    }
+    const [key, node] = next.value;
+    if (!level.first) text += ",";
+    level.first = false;
+    if (!level.isList) text += `${JSON.stringify(bytesToText(key))}:`;
+    if (node instanceof Branch) text += open(node, node.isList && node.size > 0);
+    else
+      for (const piece of leafJson(node)) {
+        text += piece;
+        if (text.length < PIECE_CHARACTERS) continue;
+        yield text;
+        text = "";
+      }
+    if (text.length < PIECE_CHARACTERS) continue;
+    yield text;
+    text = "";
+  }
+  if (text !== "") yield text;
+}
+
+/** A value of bytes, one per character, as JSON text. Bytes that are no UTF-8 become U+FFFD. */
+export function* valueJson(value: string): Generator<string> {
+  if (value.length <= PIECE_CHARACTERS) return yield JSON.stringify(bytesToText(value));
+  const decoder = new StringDecoder("utf8");
+  yield '"';
+  for (let at = 0; at < value.length; at += PIECE_CHARACTERS) {
+    const text = decoder.write(Buffer.from(value.slice(at, at + PIECE_CHARACTERS), "latin1"));
+    yield JSON.stringify(text).slice(1, -1);
+  }
+  yield `${JSON.stringify(decoder.end()).slice(1, -1)}"`;
+}
+
+/** All of it at once. */
+export function treeJson<Leaf>(root: Branch<Leaf>, leafJson: LeafJson<Leaf>): string {
+  let text = "";
+  for (const piece of treePieces(root, leafJson)) text += piece;
+  return text;
 }

@@ -1,17 +1,26 @@
 import "../life/no-debugger.ts";
 import { connectCore } from "../client/core-client.ts";
+import type { CoreCredentials } from "../client/core-credentials.ts";
 import { createDispatchClient } from "../client/dispatch-client.ts";
+import { systemClock } from "../clock.ts";
 import type { FileServerOptions, HttpOptions, LogOptions, StatusOptions } from "../config/options.ts";
 import { RrError } from "../errors.ts";
+import type {
+  FrontendAssignment,
+  MessageFromFrontend,
+  MessageToFrontend,
+  ServerAssignment,
+} from "../frontends/frontend-messages.ts";
 import { handleCrashes } from "../life/crash.ts";
 import { ignoreSignals } from "../life/signals.ts";
 import { EXIT_BUG } from "../life/stop-request.ts";
+import { floodLimited } from "../log/flood-limited-log.ts";
 import { LogOutput } from "../log/log-output.ts";
 import { terminalColours } from "../log/terminal-colours.ts";
 import type { Log } from "../log.ts";
-import type { Address } from "../net/address.ts";
 import { startFileServer } from "./file-server.ts";
 import type { Listener, ListenTarget } from "./listener.ts";
+import { WINDOW_BYTES } from "./response-writer.ts";
 import { startFrontend } from "./server.ts";
 import { startStatusServer } from "./status-server.ts";
 
@@ -19,25 +28,18 @@ import { startStatusServer } from "./status-server.ts";
  * The frontend process. The core starts it, tells it over the message channel what to do, and it ends when told to or
  * when the core is gone.
  */
-interface Assignment {
-  type: "assignment";
-  cores: string[];
-  logs: LogOptions;
-  servers: ServerAssignment[];
-}
-
-interface Place {
-  listenFd: number | undefined;
-  address: Address;
-}
-type ServerAssignment = Place &
+type ServerToServe = Omit<ServerAssignment, "kind" | "options"> &
   (
     | { kind: "http" | "https" | "fastcgi"; options: HttpOptions }
     | { kind: "fileserver"; options: FileServerOptions }
     | { kind: "status"; options: StatusOptions }
   );
 
-type Message = Assignment | { type: "drain" } | { type: "reopen_logs" } | { type: "close"; timeoutMs: number };
+/**
+ * Bytes of all responses together that may wait for slow clients before each gets little more: 64 responses with a window
+ * of their own each.
+ */
+const REPLIES_BYTES_MAX = 64 * WINDOW_BYTES;
 
 const listeners: Listener[] = [];
 let processLog: Log | undefined;
@@ -50,36 +52,48 @@ let output: LogOutput | undefined;
 /** How long the end waits for lines of the log that a reader or a disk has no room for. */
 const LOG_FLUSH_MS = 500;
 
-async function assigned({ cores, logs, servers }: Assignment): Promise<void> {
-  output = new LogOutput(logs, { colours: terminalColours(process.env) });
+async function assigned({ cores, credentials, logs, servers }: FrontendAssignment): Promise<void> {
+  output = new LogOutput(logs as LogOptions, { colours: terminalColours(process.env) });
   process.on("exit", () => output?.end());
-  const log = output.log.child({ channel: "http" });
+  // Whatever clients do, they fill no disk with warnings.
+  const log = floodLimited(output.log.child({ channel: "http" }), systemClock);
   processLog = log;
+  const shown = { credentials: credentials as CoreCredentials | undefined };
   const http: Partial<Record<"http" | "https" | "fastcgi", ListenTarget>> = {};
   let options: HttpOptions | undefined;
-  for (const server of servers)
+  for (const server of servers as readonly ServerToServe[])
     if (server.kind === "fileserver")
       listeners.push(await startFileServer({ options: server.options, log, listen: targetOf(server) }));
     else if (server.kind === "status") {
       const listen = targetOf(server);
-      const clients = cores.map((core) => connectCore(core));
+      const clients = cores.map((core) => connectCore(core, shown));
       listeners.push(await startStatusServer({ options: server.options, cores: clients, readiness, log, listen }));
     } else {
       http[server.kind] = targetOf(server);
       options = server.options;
     }
   if (options !== undefined) {
-    const clients = cores.map((core) => connectCore(core));
+    const clients = cores.map((core) => connectCore(core, shown));
     const pools = [...new Set([options.pool, ...options.routes.map(({ pool }) => pool)])];
-    const dispatch = createDispatchClient(clients, { pools, log });
+    const dispatch = createDispatchClient(clients, {
+      pools,
+      log,
+      windowBytes: REPLIES_BYTES_MAX,
+      reached: (problem) => tell({ type: "core", problem }),
+    });
     const reloadEvents = clients.map(({ events }) => events);
     const { http: listen, https: tlsListen, fastcgi: fastCgiListen } = http;
     listeners.push(await startFrontend({ options, dispatch, log, listen, tlsListen, fastCgiListen, reloadEvents }));
   }
-  process.send?.({ type: "listening" });
+  tell({ type: "listening" });
 }
 
-function targetOf({ listenFd, address }: Place): ListenTarget {
+/** A core that is gone does not hear it, and `disconnect` ends this process. */
+function tell(message: MessageFromFrontend): void {
+  if (process.connected) process.send?.(message, undefined, undefined, () => {});
+}
+
+function targetOf({ listenFd, address }: ServerToServe): ListenTarget {
   if (listenFd !== undefined) return { fd: listenFd, address };
   return address.kind === "unix" ? { path: address.path } : { host: address.host, port: address.port };
 }
@@ -105,7 +119,8 @@ function crashed(thrown: unknown): void {
 // That somebody who read them has left is no reason to end.
 for (const stream of [process.stdout, process.stderr]) stream.on("error", () => {});
 
-process.on("message", (message: Message) => {
+process.on("message", (message: MessageToFrontend) => {
+  if (message.type === "ping") return tell({ type: "pong" });
   if (message.type === "drain") {
     readiness.ending = true;
     return;
@@ -126,4 +141,5 @@ process.on("message", (message: Message) => {
 process.on("disconnect", () => process.exit(0));
 // The core decides when to end, and passes on what signals ask for.
 ignoreSignals();
+process.on("SIGUSR1", () => output?.reopen());
 handleCrashes(crashed);

@@ -1,17 +1,21 @@
 const HEX = hexTable();
 
 /**
- * Undoes the escapes of queries and forms: "+" is a space, "%XX" a byte.
+ * Undoes the escapes of paths and cookies: "%XX" is a byte.
  *
  * @param text bytes, one per character (latin1)
  * @returns bytes, one per character; undefined when a "%" is not followed by two hexadecimal digits
  */
-export function unescapeBytes(text: string): string | undefined {
-  return unescapePercent(text.includes("+") ? text.replaceAll("+", " ") : text);
+export function unescapePercent(text: string): string | undefined {
+  return unescaped(text, false);
 }
 
-/** The same where "+" is a character like others, as in cookies and paths. */
-export function unescapePercent(text: string): string | undefined {
+/** Undoes the escapes of a form as PHP does: "+" is a space, and a "%" that begins no escape is itself. */
+export function unescapeForm(text: string): string {
+  return unescaped(text.includes("+") ? text.replaceAll("+", " ") : text, true)!;
+}
+
+function unescaped(text: string, lenient: boolean): string | undefined {
   if (!text.includes("%")) return text;
   const bytes = Buffer.allocUnsafe(text.length);
   let length = 0;
@@ -20,9 +24,10 @@ export function unescapePercent(text: string): string | undefined {
     if (code === PERCENT) {
       const high = HEX[text.charCodeAt(at + 1)] ?? -1;
       const low = HEX[text.charCodeAt(at + 2)] ?? -1;
-      if (high < 0 || low < 0) return undefined;
-      code = high * 16 + low;
-      at += 2;
+      if (high >= 0 && low >= 0) {
+        code = high * 16 + low;
+        at += 2;
+      } else if (!lenient) return undefined;
     }
     bytes[length++] = code;
   }

@@ -1,7 +1,7 @@
 import type { IncomingMessage } from "node:http";
 import type { Readable } from "node:stream";
 import { RrError } from "../errors.ts";
-import { FORM_LIMITS, parseForm, treeJson } from "./form-tree.ts";
+import type { BodyMemory } from "./body-memory.ts";
 import { CHUNK_ANNOUNCED } from "./http1/gate.ts";
 import { StreamRequest } from "./stream-request.ts";
 
@@ -34,18 +34,9 @@ export function planBody(method: string, contentType: string | undefined, rawBod
 
 const MULTIPART = /^\s*multipart\/form-data\s*(?:;|$)/;
 
-/** The worker's view of a form: JSON. Workers of the JSON protocol choke on an empty body, those of protobuf do not. */
-export function formBody(
-  body: Uint8Array,
-  contextCodec: BodyOptions["contextCodec"],
-  fieldsMax = FORM_LIMITS.fieldsMax,
-): Buffer {
-  return fieldsBody(treeJson(parseForm(body, { ...FORM_LIMITS, fieldsMax })), contextCodec);
-}
-
-/** The same for a tree that is JSON already. */
-export function fieldsBody(json: string, contextCodec: BodyOptions["contextCodec"]): Buffer {
-  return json === "{}" && contextCodec === "proto" ? EMPTY_BODY : Buffer.from(json, "utf8");
+/** The worker's view of a form. Workers of the JSON protocol choke on an empty body, those of protobuf do not. */
+export function fieldsBody(json: Buffer, contextCodec: BodyOptions["contextCodec"]): Buffer {
+  return json.length === EMPTY_TREE.length && contextCodec === "proto" ? EMPTY_BODY : json;
 }
 
 /**
@@ -53,7 +44,11 @@ export function fieldsBody(json: string, contextCodec: BodyOptions["contextCodec
  *
  * @throws RrError PAYLOAD_TOO_LARGE: more than may come; INVALID_REQUEST: encoded in a way that nobody here can undo
  */
-export function announcedBytes(incoming: IncomingMessage, maxRequestBytes: number): number | undefined {
+export function announcedBytes(
+  incoming: IncomingMessage,
+  plan: BodyPlan,
+  { maxRequestBytes }: Pick<BodyOptions, "maxRequestBytes">,
+): number | undefined {
   const { "content-length": length, "transfer-encoding": encoding } = incoming.headers;
   if (encoding !== undefined) {
     if (encoding.toLowerCase() === "chunked") return undefined;
@@ -64,7 +59,7 @@ export function announcedBytes(incoming: IncomingMessage, maxRequestBytes: numbe
   }
   if (length === undefined) return hasUnannouncedBody(incoming) ? undefined : 0;
   const bytes = Number(length);
-  if (bytes > maxRequestBytes) throw tooLarge(maxRequestBytes);
+  if (bytes > bodyBytesMax(plan, maxRequestBytes)) throw tooLarge(plan, maxRequestBytes);
   return bytes;
 }
 
@@ -73,17 +68,32 @@ function hasUnannouncedBody(incoming: unknown): boolean {
   return incoming instanceof StreamRequest && incoming.hasBody;
 }
 
-function tooLarge(maxRequestBytes: number): RrError {
-  return new RrError("PAYLOAD_TOO_LARGE", `the body has more than ${maxRequestBytes} bytes (http.max_request_size)`);
+function bodyBytesMax(plan: BodyPlan, maxRequestBytes: number): number {
+  return plan === "form" ? Math.min(maxRequestBytes, FORM_BYTES_MAX) : maxRequestBytes;
+}
+
+function tooLarge(plan: BodyPlan, maxRequestBytes: number): RrError {
+  const bytesMax = bodyBytesMax(plan, maxRequestBytes);
+  const body = bytesMax === maxRequestBytes ? "body" : "urlencoded form";
+  const key = bytesMax === maxRequestBytes ? "http.max_request_size" : "fixed; files belong into multipart forms";
+  return new RrError("PAYLOAD_TOO_LARGE", `the ${body} has more than ${bytesMax} bytes (${key})`);
 }
 
 /**
  * What a receiver wants:
  * - "small-whole": `whole` for a small body, `first` and `more` for a large one
- * - "whole": `whole`, however large it is
  * - "pieces": `more` alone
  */
-export type Delivery = "small-whole" | "whole" | "pieces";
+export type Delivery = "small-whole" | "pieces";
+
+/** A body and how it is to be received. */
+export interface ReceptionSettings {
+  readonly incoming: Readable;
+  readonly plan: BodyPlan;
+  readonly options: BodyOptions;
+  readonly memory: BodyMemory;
+  readonly delivery: Delivery;
+}
 
 /** Who wants a body. After `failed` nothing more comes. */
 export interface BodyReceiver {
@@ -108,23 +118,23 @@ export interface BodyReception {
 
 /** Larger bodies are handed on in pieces. */
 export const COLLECT_BYTES = 64 * 1024;
-/** A parsed form takes several times its size in memory; larger ones are no forms but uploads in disguise. */
+/** Larger urlencoded forms are uploads in disguise. */
 export const FORM_BYTES_MAX = 32 * 1024 * 1024;
 export const EMPTY_BODY = Buffer.alloc(0);
+/** A form without fields. */
+export const EMPTY_TREE = Buffer.from("{}");
 const REQUEST_TIMEOUT = 408;
+/** Chunks of a byte cost a hundred times what they hold: so many are made one. */
+const CHUNKS_MAX = 32;
 
 /**
  * Reads a body, counting what really comes: a size that is not announced is bounded too. A client that stops sending
  * for `bodyIdleTimeoutMs` fails with DEADLINE_EXCEEDED (status 408), except while the receiver is the one who waits.
  */
-export function receiveBody(
-  incoming: Readable,
-  options: BodyOptions,
-  delivery: Delivery,
-  receiver: BodyReceiver,
-): BodyReception {
-  const maxBytes = delivery === "whole" ? Math.min(options.maxRequestBytes, FORM_BYTES_MAX) : options.maxRequestBytes;
-  let collected: Buffer[] = [];
+export function receiveBody(settings: ReceptionSettings, receiver: BodyReceiver): BodyReception {
+  const { incoming, plan, options, memory, delivery } = settings;
+  const maxBytes = bodyBytesMax(plan, options.maxRequestBytes);
+  const collected = new Collected(memory);
   let receivedBytes = 0;
   let streaming = delivery === "pieces";
   let held = false;
@@ -135,6 +145,7 @@ export function receiveBody(
 
   const stop = (): void => {
     clearTimeout(idle);
+    collected.take();
     incoming.off("data", onData);
     incoming.off("end", onEnd);
     incoming.off(CHUNK_ANNOUNCED, onChunk);
@@ -143,29 +154,43 @@ export function receiveBody(
     stop();
     receiver.failed(error, status);
   };
+  // Called by the stream: what its receiver throws would end the process, and not the request alone.
   const onData = (chunk: Buffer): void => {
+    try {
+      received(chunk);
+    } catch (thrown) {
+      fail(RrError.from(thrown));
+    }
+  };
+  const onEnd = (): void => {
+    try {
+      ended();
+    } catch (thrown) {
+      fail(RrError.from(thrown));
+    }
+  };
+  const received = (chunk: Buffer): void => {
     receivedBytes += chunk.length;
-    if (receivedBytes > maxBytes) return fail(tooLarge(maxBytes));
+    if (receivedBytes > maxBytes) return fail(tooLarge(plan, options.maxRequestBytes));
     idle.refresh();
     if (streaming) {
       held = !receiver.more(chunk, false);
       if (held) incoming.pause();
       return;
     }
-    collected.push(chunk);
-    if (delivery === "whole" || receivedBytes <= COLLECT_BYTES) return;
+    if (receivedBytes <= COLLECT_BYTES && collected.add(chunk)) return;
     streaming = true;
-    receiver.first(joined(collected));
-    collected = [];
+    receiver.first(Buffer.concat([collected.take(), chunk]));
   };
-  const onEnd = (): void => {
+  const ended = (): void => {
+    const whole = collected.take();
     stop();
     if (streaming) receiver.more(EMPTY_BODY, true);
-    else receiver.whole(joined(collected));
+    else receiver.whole(whole);
   };
   // What a chunk says of its size is as good as a length: nobody waits for the bytes.
   const onChunk = (bytes: number): void => {
-    if (receivedBytes + bytes > maxBytes) fail(tooLarge(maxBytes));
+    if (receivedBytes + bytes > maxBytes) fail(tooLarge(plan, options.maxRequestBytes));
   };
   incoming.on("data", onData);
   incoming.on("end", onEnd);
@@ -183,8 +208,33 @@ export function receiveBody(
   };
 }
 
-function joined(chunks: readonly Buffer[]): Buffer {
-  return chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks);
+/** The start of a body, while it may be all of it. */
+class Collected {
+  readonly #memory: BodyMemory;
+  #chunks: Buffer[] = [];
+  #bytes = 0;
+
+  constructor(memory: BodyMemory) {
+    this.#memory = memory;
+  }
+
+  /** False: the bodies of all requests together have no room for it. */
+  add(chunk: Buffer): boolean {
+    if (!this.#memory.hasRoom(chunk.length)) return false;
+    this.#memory.heldBytes += chunk.length;
+    this.#bytes += chunk.length;
+    this.#chunks.push(chunk);
+    if (this.#chunks.length > CHUNKS_MAX) this.#chunks = [Buffer.concat(this.#chunks)];
+    return true;
+  }
+
+  take(): Buffer {
+    const chunks = this.#chunks;
+    this.#memory.heldBytes -= this.#bytes;
+    this.#bytes = 0;
+    this.#chunks = [];
+    return chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks);
+  }
 }
 
 function slowBody(idleMs: number): RrError {

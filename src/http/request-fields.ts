@@ -23,6 +23,11 @@ export interface RequestFields {
   parsed: boolean;
   /** Tree of uploaded files, as JSON in bytes; undefined unless the request is a multipart form. */
   uploadsJson: string | undefined;
+  /**
+   * For PHP's $_FILES, as JSON in bytes; undefined unless inputs for files were left empty, which RoadRunner tells as empty
+   * texts. `files`: the tree of uploads with those inputs in it, error 4; `texts`: the paths of those texts.
+   */
+  fileInputsJson: string | undefined;
   /** Set by middleware. Proper texts, not bytes. */
   attributes: Readonly<Record<string, readonly string[]>> | undefined;
 }
@@ -34,7 +39,8 @@ export interface RequestHeaders {
 }
 
 /**
- * Reads what Node parsed. `parsed`, `uploadsJson` and `attributes` are left to the caller.
+ * Reads what Node parsed. `parsed`, `uploadsJson`, `fileInputsJson` and `attributes` are left to the
+ * caller.
  *
  * @param replacements name, value, ...: headers in place of what the client sent by these names
  */
@@ -55,6 +61,7 @@ export function readRequestFields(incoming: IncomingMessage, replacements?: read
     rawQuery: question < 0 ? "" : target.slice(question + 1),
     parsed: false,
     uploadsJson: undefined,
+    fileInputsJson: undefined,
     attributes: undefined,
   };
 }

@@ -11,11 +11,14 @@ import { StreamResponse } from "./stream-response.ts";
 
 /** Bytes of a reply that may be on their way or wait for a slow client. */
 export const WINDOW_BYTES = 256 * 1024;
+
 /** Credit is given back in portions of this size: a stream of many small pieces must not double its messages. */
 const GRANT_BYTES = WINDOW_BYTES / 4;
 
 /** What the writer asks of the call whose reply it writes. */
 export interface ReplySource {
+  /** Portions in which credit is given back while much waits for slow clients; undefined: the usual ones. */
+  readonly portionBytes: number | undefined;
   /** More of the reply may come. */
   grant(bytes: number): void;
   /** Nobody wants the rest. */
@@ -39,6 +42,7 @@ export class ResponseWriter {
   #head: ResponseHead = PLAIN_HEAD;
   /** Of the announced length; Infinity without one. */
   #remainingBytes = Number.POSITIVE_INFINITY;
+  #status: number | undefined;
   #writtenBytes = 0;
   #ungrantedBytes = 0;
   #congested = false;
@@ -55,6 +59,11 @@ export class ResponseWriter {
   /** The head went out: an error can no longer be told. */
   get started(): boolean {
     return this.#state !== "waiting";
+  }
+
+  /** What the application answered with; undefined before its head has come. */
+  get status(): number | undefined {
+    return this.#status;
   }
 
   /** Bytes of the body. */
@@ -108,6 +117,7 @@ export class ResponseWriter {
 
   #writeWhole(head: ResponseHead, body: Uint8Array): void {
     const { status, headers, trailers, contentLength } = head;
+    this.#status = status;
     this.#state = "ended";
     this.#prepareConnection(head);
     if (!this.#mayHaveBody(status)) {
@@ -129,6 +139,7 @@ export class ResponseWriter {
 
   #start(head: ResponseHead, body: Uint8Array): void {
     const { status, headers, trailers, contentLength } = head;
+    this.#status = status;
     this.#head = head;
     this.#state = "streaming";
     this.#prepareConnection(head);
@@ -187,9 +198,15 @@ export class ResponseWriter {
     });
   }
 
+  /** Smaller portions are due from now on. */
+  creditGathered(): void {
+    this.#credit(0);
+  }
+
   #credit(bytes: number): void {
     this.#ungrantedBytes += bytes;
-    if (this.#congested || this.#ungrantedBytes < GRANT_BYTES || this.#state !== "streaming") return;
+    if (this.#congested || this.#ungrantedBytes === 0 || this.#state !== "streaming") return;
+    if (this.#ungrantedBytes < (this.#source.portionBytes ?? GRANT_BYTES)) return;
     this.#source.grant(this.#ungrantedBytes);
     this.#ungrantedBytes = 0;
   }

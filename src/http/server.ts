@@ -4,6 +4,7 @@ import type { HttpOptions } from "../config/options.ts";
 import type { Log } from "../log.ts";
 import { createAccessLog } from "./access-log.ts";
 import { createRequestHandler } from "./app.ts";
+import { BodyMemory } from "./body-memory.ts";
 import { BrowserReload } from "./browser-reload/browser-reload.ts";
 import type { ReloadEvents } from "./browser-reload/reload-watch.ts";
 import { openFastCgiListener } from "./fastcgi/fastcgi-listener.ts";
@@ -51,8 +52,10 @@ export async function startFrontend(settings: FrontendSettings): Promise<Fronten
   const statistics = new FrontendStatistics();
   const browserReload =
     options.browserReload && new BrowserReload(options.browserReload, settings.reloadEvents ?? [], log);
+  const bodyMemory = new BodyMemory({ spool: options.spool, log, clock });
   const services = {
     browserReload,
+    bodyMemory,
     dispatch: settings.dispatch,
     options,
     route: createRouter(options),
@@ -115,6 +118,7 @@ export async function startFrontend(settings: FrontendSettings): Promise<Fronten
   const close = async (deadlineMs: number): Promise<void> => {
     browserReload?.close();
     await Promise.all(listeners.map((listener) => listener.close(deadlineMs)));
+    await bodyMemory.close();
   };
   const [first] = listeners;
   if (settings.listen === undefined && first !== undefined) ({ address } = first);

@@ -123,6 +123,10 @@ class DescriptorChannel implements LogChannel {
   }
 }
 
+interface StreamWithHandle extends NodeJS.WriteStream {
+  readonly _handle?: { setBlocking?(wait: boolean): unknown } | null;
+}
+
 /** Node's own stream, where the descriptor cannot be opened anew: sockets, as journald's, and other systems. */
 class StreamChannel implements LogChannel {
   readonly batchBytesMax = PIPE_BATCH_BYTES;
@@ -137,13 +141,24 @@ class StreamChannel implements LogChannel {
   }
 
   write(bytes: Buffer): Promise<number> {
+    this.#neverWait();
     return new Promise((resolve, reject) => {
       this.#stream.write(bytes, (error) => (error ? reject(error) : resolve(bytes.length)));
     });
   }
 
   writeNow(bytes: Buffer): number {
+    this.#neverWait();
     return writeSync(this.#fd, bytes);
+  }
+
+  /**
+   * Whether writing to a socket waits for its reader is shared with all who inherited it, and each Node process that ends
+   * (a frontend) gives back what it found at its start: that writing waits. Nothing but the handle can undo that.
+   */
+  #neverWait(): void {
+    if (this.#stream.isTTY) return;
+    (this.#stream as StreamWithHandle)._handle?.setBlocking?.(false);
   }
 
   outdated(): Promise<boolean> {

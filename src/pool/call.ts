@@ -87,7 +87,8 @@ export class Call implements Execution, Waiting {
 
   /** The sink can take more. */
   resume(): void {
-    this.worker?.resumeReply();
+    // Its worker may be at another call by now.
+    if (!this.#ended) this.worker?.resumeReply();
   }
 
   /** The caller lost interest: the sink hears nothing further but `settled`. */

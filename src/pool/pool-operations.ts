@@ -171,7 +171,7 @@ export class PoolOperations {
       {
         refused: "cannot be resumed",
         failure: "pool.resume_failed",
-        check: () => {},
+        check: () => this.#checkNotDrained(),
         run: async (aborted) => {
           if (this.#pool.state !== "paused") return;
           if (this.#workforce.wanted === 0 && !this.#options.debug)
@@ -219,6 +219,12 @@ export class PoolOperations {
         to: workers,
       });
     return [...(leaver ? [leaver] : []), ...staying.filter(({ leaving }) => leaving !== "")];
+  }
+
+  #checkNotDrained(): void {
+    if (this.#pool.state !== "draining") return;
+    const message = `pool "${this.#options.name}" is drained with its server, not paused: "rrctl undrain" lets both take calls again`;
+    throw new RrError("FAILED_PRECONDITION", message, { metadata: { pool: this.#options.name } });
   }
 
   #checkNotDebug(): void {

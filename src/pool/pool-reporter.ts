@@ -1,17 +1,37 @@
+import { FloodLimit } from "../async/flood-limit.ts";
 import type { Clock } from "../clock.ts";
 import type { RrError } from "../errors.ts";
 import type { EventDetails, EventLog, EventType } from "../events/event-log.ts";
-import type { Log } from "../log.ts";
+import { beginningOf } from "../log/beginning.ts";
+import type { Fields, Log } from "../log.ts";
 import type { ExitStatus } from "../process/child-process.ts";
+import { levelOf } from "../process/output-level.ts";
 import { describeExit } from "../worker/exit-explanation.ts";
 import type { Worker } from "../worker/worker.ts";
 import type { Call } from "./call.ts";
+import type { ErrorResponses } from "./response-watch.ts";
 
-/** Events that a flood of calls would cause are recorded once in this time. */
-const FLOOD_INTERVAL_MS = 1_000;
+/** What a flood of calls causes is told once a second. */
+const REFUSALS = { burst: 1, intervalMs: 1_000 };
+/** What applications cause as often as they like: a few lines at once, then one a second. */
+const LINES = { burst: 20, intervalMs: 1_000 };
 /** The same explanation of a failed boot is written in full once in this time. */
 const REPEAT_INTERVAL_MS = 10_000;
+/** Of texts of applications, in bytes: in messages with more to say, and in lines of the log. */
 const TEXT_SHOWN = 200;
+const LINE_TEXT_BYTES_MAX = 8 * 1024;
+
+interface FloodLine {
+  readonly level: "warn" | "error";
+  readonly fields: Fields;
+  readonly message: string;
+}
+
+interface Refusal {
+  readonly type: EventType;
+  readonly reason: string;
+  readonly message: string;
+}
 
 /** Tells log and events what happens in a pool. */
 export class PoolReporter {
@@ -19,7 +39,8 @@ export class PoolReporter {
   readonly #pool: string;
   readonly #events: EventLog;
   readonly #clock: Clock;
-  readonly #floodAtMs = new Map<EventType, number>();
+  readonly #refusals: FloodLimit<Refusal>;
+  readonly #lines: FloodLimit<FloodLine>;
   #bootFailure = { message: "", atMs: 0 };
 
   constructor(pool: string, log: Log, events: EventLog, clock: Clock) {
@@ -27,6 +48,14 @@ export class PoolReporter {
     this.log = log;
     this.#events = events;
     this.#clock = clock;
+    this.#refusals = new FloodLimit(clock, REFUSALS, ({ type, reason, message }, leftOut) => {
+      const counted = withCount(message, leftOut);
+      log.warn({ reason, ...(leftOut > 0 && { left_out: leftOut }) }, counted);
+      this.event(type, { reason, message: counted, attributes: { left_out: leftOut || undefined } });
+    });
+    this.#lines = new FloodLimit(clock, LINES, ({ level, fields, message }, leftOut) =>
+      log[level]({ ...fields, ...(leftOut > 0 && { left_out: leftOut }) }, withCount(message, leftOut)),
+    );
   }
 
   event(type: EventType, details: Omit<EventDetails, "pool">): void {
@@ -35,11 +64,7 @@ export class PoolReporter {
 
   /** For what a flood of calls causes: at most one line and event a second. */
   flood(type: "pool.queue_full" | "pool.queue_timeout", reason: string, message: string): void {
-    const nowMs = this.#clock.monotonicMs();
-    if (nowMs - (this.#floodAtMs.get(type) ?? Number.NEGATIVE_INFINITY) < FLOOD_INTERVAL_MS) return;
-    this.#floodAtMs.set(type, nowMs);
-    this.log.warn({ reason }, message);
-    this.event(type, { reason, message });
+    this.#refusals.add(type, { type, reason, message });
   }
 
   workerReady(worker: Worker): void {
@@ -59,9 +84,10 @@ export class PoolReporter {
     const repeated = error.message === this.#bootFailure.message && nowMs - this.#bootFailure.atMs < REPEAT_INTERVAL_MS;
     if (!repeated) this.#bootFailure = { message: error.message, atMs: nowMs };
     const [firstLine] = error.message.split("\n");
-    if (quiet) this.log.debug({ reason: error.reason }, error.message);
-    else if (repeated) this.log.error({ reason: error.reason }, `${firstLine} (as before)`);
-    else this.log.error({ reason: error.reason }, error.message);
+    const text = beginningOf(error.message, LINE_TEXT_BYTES_MAX);
+    if (quiet) this.log.debug({ reason: error.reason }, text);
+    else if (repeated) this.#line("boot_failed", "error", { reason: error.reason }, `${firstLine} (as before)`);
+    else this.#line("boot_failed", "error", { reason: error.reason }, text);
     this.event("worker.boot_failed", { reason: error.reason, message: error.message });
   }
 
@@ -76,14 +102,14 @@ export class PoolReporter {
       const message = idle
         ? `worker ${worker.pid} of pool "${this.#pool}" ended by itself with ${describeExit(exit)}`
         : error.message;
-      this.log.error({ ...fields, reason }, message);
+      this.#line("exited", "error", { ...fields, reason }, message);
       this.event("worker.exited", { ...common, message });
     } else if (exit.signal === null) {
       const message = `worker ${worker.pid} ended: ${reason}`;
       this.log.debug(fields, message);
       this.event("worker.stopped", { ...common, message });
     } else {
-      this.log.warn({ ...fields, reason }, error.message);
+      this.#line("killed", "warn", { ...fields, reason }, error.message);
       this.event("worker.killed", { ...common, message: error.message });
     }
   }
@@ -97,35 +123,43 @@ export class PoolReporter {
 
   strayOutput(worker: Worker, text: string): void {
     const requestId = worker.requestId;
-    this.log.warn({ pid: worker.pid, ...(requestId && { request_id: requestId }) }, `text between answers: ${text}`);
+    const fields = { pid: worker.pid, ...(requestId && { request_id: requestId }) };
+    const level = levelOf(text.trimStart()) === "error" ? "error" : "warn";
+    this.#line("stray", level, fields, `text between answers: ${beginningOf(text, LINE_TEXT_BYTES_MAX)}`);
     this.event("worker.stray_output", {
       pid: worker.pid,
       reason: "STRAY_OUTPUT",
-      message: `worker ${worker.pid} printed to the channel of the protocol: ${text.slice(0, TEXT_SHOWN)}`,
+      message: `worker ${worker.pid} printed to the channel of the protocol: ${beginningOf(text, TEXT_SHOWN)}`,
       attributes: { request_id: requestId },
     });
   }
 
   surplusAnswer(worker: Worker, text: string, keep: boolean): void {
     const consequence = keep ? "it was dropped" : "the worker is replaced";
-    const message = `worker ${worker.pid} answered although nothing was asked; ${consequence}: ${text.slice(0, TEXT_SHOWN)}`;
-    this.log.warn({ pid: worker.pid }, message);
+    const message = `worker ${worker.pid} answered although nothing was asked; ${consequence}: ${beginningOf(text, TEXT_SHOWN)}`;
+    this.#line("surplus", "warn", { pid: worker.pid }, message);
     this.event("worker.surplus_answer", { pid: worker.pid, reason: "PROTOCOL_VIOLATION", message });
   }
 
   applicationError(call: Call, error: RrError): void {
     const { requestId } = call;
     const pid = call.worker?.pid ?? 0;
-    this.log.warn(
-      { pid, ...(requestId && { request_id: requestId }) },
-      `the application answered with an error: ${error.message}`,
-    );
+    const text = beginningOf(error.message, LINE_TEXT_BYTES_MAX);
+    const fields = { pid, ...(requestId && { request_id: requestId }) };
+    this.#line("application_error", "warn", fields, `the application answered with an error: ${text}`);
     this.event("worker.error", {
       pid,
       reason: error.reason,
       message: error.message,
       attributes: { request_id: requestId },
     });
+  }
+
+  /** The application answered that it failed. */
+  errorResponses({ failed, all }: ErrorResponses): void {
+    const message = `${failed} of ${all} responses of pool "${this.#pool}" were 5xx: the application failed`;
+    this.log.warn({ responses: all, responses_5xx: failed }, message);
+    this.event("pool.error_responses", { message, attributes: { responses: all, responses_5xx: failed } });
   }
 
   callRetried(call: Call, error: RrError): void {
@@ -136,4 +170,12 @@ export class PoolReporter {
       attributes: { request_id: call.requestId },
     });
   }
+
+  #line(kind: string, level: FloodLine["level"], fields: Fields, message: string): void {
+    this.#lines.add(kind, { level, fields, message: beginningOf(message, LINE_TEXT_BYTES_MAX + TEXT_SHOWN) });
+  }
+}
+
+function withCount(message: string, leftOut: number): string {
+  return leftOut === 0 ? message : `${message} (and ${leftOut} more of this kind before it)`;
 }

@@ -1,5 +1,5 @@
 /** What its workers make of a pool that takes calls. */
-export type WorkforceCondition = "booting" | "serving" | "failing";
+export type WorkforceCondition = "booting" | "serving" | "degraded" | "failing";
 
 interface StateRules {
   readonly next: readonly string[];
@@ -14,18 +14,24 @@ const WITH_ITS_WORKERS = { followsWorkers: true, changeable: true } as const;
 /** What a pool is doing, where it can go from there, and what holds meanwhile. */
 const POOL_STATES = {
   /** The first workers start, or the only ones have gone and their successors start. Calls wait. */
-  booting: { ...WITH_ITS_WORKERS, next: ["serving", "failing", "paused", "draining", "stopped"] },
-  serving: { ...WITH_ITS_WORKERS, next: ["booting", "failing", "paused", "draining", "stopped"] },
+  booting: { ...WITH_ITS_WORKERS, next: ["serving", "degraded", "failing", "paused", "draining", "stopped"] },
+  serving: { ...WITH_ITS_WORKERS, next: ["booting", "degraded", "failing", "paused", "draining", "stopped"] },
+  /** It takes calls, but new workers do not boot: those there go on and are not recycled. */
+  degraded: { ...WITH_ITS_WORKERS, next: ["booting", "serving", "failing", "paused", "draining", "stopped"] },
   /** No worker is left and none boots; it is tried again with growing pauses. Calls fail at once. */
-  failing: { ...WITH_ITS_WORKERS, next: ["booting", "serving", "paused", "draining", "stopped"] },
+  failing: { ...WITH_ITS_WORKERS, next: ["booting", "serving", "degraded", "paused", "draining", "stopped"] },
   /** Calls are refused until an operator resumes it; its workers stay, and may be changed. */
   paused: {
     followsWorkers: false,
     changeable: true,
-    next: ["booting", "serving", "failing", "draining", "stopped"],
+    next: ["booting", "serving", "degraded", "failing", "draining", "stopped"],
   },
-  /** It finishes what it has. */
-  draining: { followsWorkers: false, changeable: false, next: ["stopped"] },
+  /** It finishes what it has and takes nothing new, until that is undone, or for good. Its workers may be changed. */
+  draining: {
+    followsWorkers: false,
+    changeable: true,
+    next: ["booting", "serving", "degraded", "failing", "paused", "stopped"],
+  },
   stopped: { followsWorkers: false, changeable: false, next: [] },
 } as const satisfies Record<string, StateRules>;
 

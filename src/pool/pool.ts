@@ -5,6 +5,7 @@ import type { PoolOptions } from "../config/options.ts";
 import { type ErrorReason, RrError } from "../errors.ts";
 import type { EventLog } from "../events/event-log.ts";
 import type { Log } from "../log.ts";
+import type { PipePlace } from "../process/pipes.ts";
 import type { Worker } from "../worker/worker.ts";
 import type { OpenWorkerProcesses } from "../worker/worker-process.ts";
 import { Call, type CallOptions, type CallOwner, type CallSink } from "./call.ts";
@@ -15,6 +16,7 @@ import { PoolOperations } from "./pool-operations.ts";
 import { PoolReporter } from "./pool-reporter.ts";
 import { type PoolState, poolTransition, rulesOf } from "./pool-state.ts";
 import { crashLoop, refusalOf } from "./refusal.ts";
+import { type ResponseCounts, ResponseWatch } from "./response-watch.ts";
 import { Workforce, type WorkforceOwner } from "./workforce.ts";
 
 export interface PoolDependencies {
@@ -22,6 +24,8 @@ export interface PoolDependencies {
   readonly log: Log;
   readonly events: EventLog;
   readonly baseEnv: Readonly<Record<string, string | undefined>>;
+  /** Where the names of pipes are made; by default among the system's temporary files. */
+  readonly pipePlace?: PipePlace | undefined;
   /** What starts its processes; children of this process if undefined. */
   readonly openProcesses?: OpenWorkerProcesses;
 }
@@ -41,26 +45,32 @@ export class Pool implements CallOwner, WorkforceOwner {
 
   readonly #clock: Clock;
   readonly #reporter: PoolReporter;
+  readonly #responses: ResponseWatch;
   readonly #workforce: Workforce;
   readonly #operations: PoolOperations;
   readonly #allocator: DynamicAllocator | undefined;
   readonly #queue: CallQueue<Call>;
   #state: PoolState = "booting";
+  #pausedBeforeDrain = false;
+  /** It is drained for good. */
+  #stopping = false;
   /** Calls that were taken and do not wait in the queue. */
   #callsRunning = 0;
   #debugWorkers = 0;
   readonly #idleWaiters = new Waiters();
   readonly #debugBoots = new AbortController();
 
-  constructor(options: PoolOptions, { clock, log, events, baseEnv, openProcesses }: PoolDependencies) {
+  constructor(options: PoolOptions, { clock, log, events, baseEnv, pipePlace, openProcesses }: PoolDependencies) {
     this.options = options;
     this.#clock = clock;
     const channel = log.child({ channel: "server", pool: options.name });
     this.#reporter = new PoolReporter(options.name, channel, events, clock);
+    this.#responses = new ResponseWatch(clock, (counts) => this.#reporter.errorResponses(counts));
     this.#workforce = new Workforce({
       options,
       clock,
       baseEnv,
+      pipePlace,
       reporter: this.#reporter,
       figures: this.figures,
       owner: this,
@@ -96,7 +106,7 @@ export class Pool implements CallOwner, WorkforceOwner {
   }
 
   get stateReason(): string {
-    return this.#workforce.failure?.error.message ?? "";
+    return this.#workforce.failure?.error.message ?? this.#workforce.trouble;
   }
 
   get generation(): number {
@@ -258,6 +268,13 @@ export class Pool implements CallOwner, WorkforceOwner {
     }
   }
 
+  /** Who has the calls says what the responses were like: the pool does not look into them. */
+  countResponses(counts: ResponseCounts): void {
+    for (const [statusClass, count] of Object.entries(counts))
+      if (count > 0) this.figures.countResponses(statusClass, count);
+    this.#responses.counted(counts);
+  }
+
   // What calls tell.
 
   callEnded(call: Call, error: RrError | undefined): void {
@@ -291,7 +308,7 @@ export class Pool implements CallOwner, WorkforceOwner {
 
   callWantsRerun(call: Call): void {
     if (call.attempts <= RERUNS_MAX) return this.#again(call);
-    const message = `${call.attempts} workers of pool "${this.name}" in a row asked to be replaced instead of answering`;
+    const message = `${call.attempts} workers of pool "${this.name}" in a row asked to be replaced, or closed their channel, instead of answering`;
     call.fail(new RrError("WORKER_EXITED", message, { metadata: { pool: this.name } }));
   }
 
@@ -412,7 +429,15 @@ export class Pool implements CallOwner, WorkforceOwner {
 
   /** Takes nothing new; what waits and runs goes on. */
   drain(): void {
-    if (this.#state !== "stopped") this.#moveTo("draining");
+    if (this.#state === "stopped" || this.#state === "draining") return;
+    this.#pausedBeforeDrain = this.#state === "paused";
+    this.#moveTo("draining");
+  }
+
+  /** Takes calls again as it did before the drain; a pool that was paused is paused still. */
+  undrain(): void {
+    if (this.#state !== "draining" || this.#stopping) return;
+    this.#moveTo(this.#pausedBeforeDrain ? "paused" : this.#workforce.condition);
   }
 
   /** Settles when no call waits or runs, or when the moment has come. */
@@ -429,6 +454,7 @@ export class Pool implements CallOwner, WorkforceOwner {
    * @param cut how long calls are waited for, `pool.destroy_timeout` at most
    */
   async stop(deadline: Deadline, cut = deadline): Promise<void> {
+    this.#stopping = true;
     this.drain();
     const operationsEnded = this.#operations.close();
     this.#workforce.stopBoots();

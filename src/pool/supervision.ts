@@ -18,14 +18,14 @@ export function replacementReason(
   return undefined;
 }
 
-const JITTER_SHARE = 0.14;
+const JITTER_PERCENT = 14;
 
 /**
  * Calls after which a worker is replaced: `maxJobs` and up to 14 % more, so that workers started together do not all
  * end together. 0 stays 0; small numbers stay exact. `random` is in [0, 1).
  */
 export function executionsMaxWithJitter(maxJobs: number, random: number): number {
-  return maxJobs === 0 ? 0 : maxJobs + Math.floor(maxJobs * JITTER_SHARE * random);
+  return maxJobs === 0 ? 0 : maxJobs + Math.floor(((maxJobs * JITTER_PERCENT) / 100) * random);
 }
 
 /** Whether the successor of a worker should boot now, so that it is there when the limit is reached. */

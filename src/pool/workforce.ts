@@ -6,11 +6,13 @@ import { RrError } from "../errors.ts";
 import { goridge1 } from "../goridge/goridge1.ts";
 import { goridge3 } from "../goridge/goridge3.ts";
 import type { ExitStatus } from "../process/child-process.ts";
+import type { PipePlace } from "../process/pipes.ts";
 import { describeExit } from "../worker/exit-explanation.ts";
 import { Worker } from "../worker/worker.ts";
 import type { WorkerEnvironment, WorkerObserver } from "../worker/worker-environment.ts";
 import { type OpenWorkerProcesses, openWorkerProcesses } from "../worker/worker-process.ts";
 import { BootBackoff } from "./boot-backoff.ts";
+import { BootTrouble } from "./boot-trouble.ts";
 import { ConcurrencyLimit } from "./concurrency-limit.ts";
 import type { PoolFigures } from "./pool-figures.ts";
 import type { PoolReporter } from "./pool-reporter.ts";
@@ -19,6 +21,9 @@ import { FAILURES_TO_FAILING, YOUNG_WORKER_MS } from "./respawn.ts";
 import { RetirementDeadlines } from "./retirement-deadlines.ts";
 import { executionsMaxWithJitter, nearsExecutionsMax } from "./supervision.ts";
 import { WorkerSupervisor } from "./worker-supervisor.ts";
+
+/** While no successor boots, a worker goes for want of memory only when it takes so many times what it may. */
+const MEMORY_EXCESS_MAX = 2;
 
 export interface WorkforceOwner {
   /** A worker could take a call. True: it got one. */
@@ -33,6 +38,8 @@ export interface WorkforceDependencies {
   readonly options: PoolOptions;
   readonly clock: Clock;
   readonly baseEnv: Readonly<Record<string, string | undefined>>;
+  /** Where the names of pipes are made; by default among the system's temporary files. */
+  readonly pipePlace?: PipePlace | undefined;
   readonly reporter: PoolReporter;
   readonly figures: PoolFigures;
   readonly owner: WorkforceOwner;
@@ -56,10 +63,15 @@ export class Workforce implements WorkerObserver {
   readonly #ready = new Set<Worker>();
   /** Workers that serve until their successor is ready, and why they go. */
   readonly #outgoing = new Map<Worker, string>();
+  /** Workers that are about to end by themselves. */
+  readonly #unusable = new Set<Worker>();
+  /** Those of them that have run all the calls that they may: they get none, but come back if no successor boots. */
+  readonly #spent = new Set<Worker>();
   readonly #retirements: RetirementDeadlines;
   readonly #bootLimit = new ConcurrencyLimit(Math.max(2, availableParallelism() * 2));
   readonly #stopBoots = new AbortController();
   readonly #backoff: BootBackoff;
+  readonly #trouble: BootTrouble;
   readonly #supervisor: WorkerSupervisor;
   /** Workers of which it is not certain yet that they do not die at once. */
   readonly #proofs = new Map<Worker, StopTimer>();
@@ -81,6 +93,13 @@ export class Workforce implements WorkerObserver {
     this.#backoff = new BootBackoff(clock, () => {
       // One at a time while it fails: if this one boots, the others follow.
       if (this.#maintenanceBoots === 0) void this.#bootForMaintenance();
+    });
+    this.#trouble = new BootTrouble({
+      pool: options.name,
+      clock,
+      reporter: dependencies.reporter,
+      trial: async () => void (await this.boot(this.#generation, this.#stopBoots.signal)).stop("trial"),
+      changed: () => dependencies.owner.conditionChanged(),
     });
     this.#supervisor = new WorkerSupervisor(
       options.supervisor,
@@ -122,14 +141,23 @@ export class Workforce implements WorkerObserver {
   get condition(): WorkforceCondition {
     if (this.#dependencies.options.debug) return this.#state === "closed" ? "booting" : "serving";
     if (this.#failing) return "failing";
-    for (const worker of this.#workers.values()) if (worker.leaving === "") return "serving";
-    return "booting";
+    if (this.#liveCount === 0) return "booting";
+    return this.#trouble.exists ? "degraded" : "serving";
+  }
+
+  /** What is wrong although it serves; "" if nothing is. */
+  get trouble(): string {
+    return this.#trouble.reason;
+  }
+
+  #stays(worker: Worker): boolean {
+    return worker.leaving === "" && !this.#unusable.has(worker);
   }
 
   /** Workers that stay. */
   get #liveCount(): number {
     let count = 0;
-    for (const worker of this.#workers.values()) if (worker.leaving === "") count++;
+    for (const worker of this.#workers.values()) if (this.#stays(worker)) count++;
     return count;
   }
 
@@ -140,10 +168,10 @@ export class Workforce implements WorkerObserver {
 
   /** Boots the first workers. Rejects with the reason of the first one that fails; nothing runs then. */
   async open(): Promise<void> {
-    const { options, clock, baseEnv, reporter, openProcesses = openWorkerProcesses } = this.#dependencies;
+    const { options, clock, baseEnv, pipePlace, reporter, openProcesses = openWorkerProcesses } = this.#dependencies;
     const { log } = reporter;
     const protocol = options.protocol === "goridge1" ? goridge1 : goridge3;
-    const processes = await openProcesses({ options, baseEnv, protocol, log });
+    const processes = await openProcesses({ options, baseEnv, pipePlace, protocol, log });
     this.#environment = { options, protocol, processes, clock, log };
     try {
       const workers = await this.bootMany(this.#wanted, this.#generation, this.#stopBoots.signal);
@@ -169,6 +197,7 @@ export class Workforce implements WorkerObserver {
     this.#state = "closing";
     this.#stopBoots.abort();
     this.#backoff.close();
+    this.#trouble.close();
     this.#supervisor.close();
     for (const stopTimer of this.#proofs.values()) stopTimer();
     this.#proofs.clear();
@@ -198,22 +227,33 @@ export class Workforce implements WorkerObserver {
 
   becameIdle(worker: Worker): void {
     if (this.#dependencies.options.debug) return void worker.stop("debug");
-    if (worker.leaving === "" && worker.executionsMax > 0 && worker.executions >= worker.executionsMax)
-      worker.leaving = "max_jobs";
+    const isSpent = this.#isSpent(worker);
     if (worker.leaving !== "") {
       this.retire(worker, worker.leaving);
       this.maintain();
       this.#dependencies.owner.conditionChanged();
       return;
     }
-    if (worker.executions > 0) this.#bootsWork();
+    if (worker.executions > 0) this.#bootsWork(worker);
     this.#supervisor.afterCall(worker);
+    if (isSpent) this.#spent.add(worker);
+    else this.#offer(worker);
+  }
+
+  #offer(worker: Worker): void {
     // Supervision may have found out that it is one too much.
     if (worker.leaving === "" && !this.#dependencies.owner.workerAvailable(worker)) this.#ready.add(worker);
   }
 
   becameUnusable(worker: Worker): void {
+    this.#spent.delete(worker);
     this.#ready.delete(worker);
+    this.#outgoing.delete(worker);
+    // That it died young counts, and makes a pause before the next boot: so its successor waits until it has.
+    if (worker.leaving === "" && this.#isYoung(worker)) return;
+    this.#unusable.add(worker);
+    this.maintain();
+    this.#dependencies.owner.conditionChanged();
   }
 
   // The number of workers.
@@ -252,12 +292,22 @@ export class Workforce implements WorkerObserver {
       this.#maintenanceBoots--;
       const error = RrError.from(thrown);
       if (error.reason === "CANCELLED") return;
-      // A worker that was to be replaced goes on; the supervisor will ask again.
-      const [outgoing] = this.#outgoing.keys();
-      if (outgoing) this.#outgoing.delete(outgoing);
+      // Counted first: those that are kept ask for their successors again, after a pause.
       this.#countBootFailure(error);
+      this.#keepOutgoing();
     }
     this.maintain();
+  }
+
+  /** Workers that were to be replaced go on; whoever found that they should go will find it again. */
+  #keepOutgoing(): void {
+    const [outgoing] = this.#outgoing.keys();
+    if (outgoing) this.#outgoing.delete(outgoing);
+    for (const worker of this.#spent) {
+      this.#spent.delete(worker);
+      this.#outgoing.delete(worker);
+      this.#offer(worker);
+    }
   }
 
   /** Boots a worker without admitting it. Rejects with CANCELLED when the signal aborts; nothing of it runs then. */
@@ -277,7 +327,7 @@ export class Workforce implements WorkerObserver {
     } catch (thrown) {
       const error = RrError.from(thrown);
       if (error.reason !== "CANCELLED") {
-        figures.countFailure(error.reason);
+        figures.countBootFailure(error.reason);
         // What fails while the pool opens is thrown to whoever opens it, who tells it once.
         reporter.bootFailed(error, this.#state === "closed");
       }
@@ -305,6 +355,9 @@ export class Workforce implements WorkerObserver {
     const workers = (await Promise.all(boots)).filter((worker) => worker !== undefined);
     if (firstError === undefined && !either.aborted) return workers;
     await Promise.all(workers.map((worker) => worker.stop("boot_failed")));
+    // While the pool opens nothing serves.
+    if (this.#state === "open" && firstError !== undefined && !signal.aborted)
+      this.#trouble.failed(generation === this.#generation ? "boot" : "reset", RrError.from(firstError));
     throw firstError ?? new RrError("CANCELLED", "the workers were not needed any more when they were ready");
   }
 
@@ -315,6 +368,7 @@ export class Workforce implements WorkerObserver {
     if (this.#backoff.failuresInARow > 0) this.#provesItselfByLiving(worker);
     if (this.#failing) {
       this.#failing = false;
+      this.#trouble.forget();
       reporter.event("pool.recovered", { message: "the pool has workers again" });
     }
     this.track(worker);
@@ -332,6 +386,7 @@ export class Workforce implements WorkerObserver {
   succeed(generation: number, successors: readonly Worker[], retireTimeoutMs: number): void {
     const retired = this.workers;
     this.#generation = generation;
+    this.#trouble.forget();
     for (const worker of successors) this.admit(worker);
     for (const worker of retired) this.retire(worker, "reset", retireTimeoutMs);
     this.maintain();
@@ -341,6 +396,7 @@ export class Workforce implements WorkerObserver {
   /** Lets a worker end after its call, if it runs one; one that does not end that in time is killed. */
   retire(worker: Worker, reason: string, timeoutMs: number = this.#dependencies.options.retireTimeoutMs): void {
     this.#outgoing.delete(worker);
+    this.#spent.delete(worker);
     this.#ready.delete(worker);
     worker.leaving = reason;
     if (worker.state === "ready") void worker.stop(reason);
@@ -355,34 +411,63 @@ export class Workforce implements WorkerObserver {
   }
 
   #limitReached(worker: Worker, reason: string): void {
-    if (worker.leaving !== "" || this.#outgoing.has(worker)) return;
+    if (worker.leaving !== "") return;
+    // Rather a worker less than a machine without memory.
+    const memoryBytesMax = MEMORY_EXCESS_MAX * this.#dependencies.options.supervisor.workerMemoryBytesMax;
+    if (reason === "memory" && this.#trouble.exists && worker.memoryBytes > memoryBytesMax)
+      return this.retire(worker, reason);
+    if (this.#outgoing.has(worker)) return;
     this.#dependencies.reporter.limitReached(worker, reason);
     this.replace(worker, reason);
   }
 
   /** Retires the worker that is missed least: one on its way out, an idle one, any. */
   #retireOne(): void {
+    const [spent] = this.#spent;
+    if (spent) return this.retire(spent, this.#outgoing.get(spent) ?? "max_jobs");
     const [outgoing] = this.#outgoing;
     if (outgoing) return this.retire(outgoing[0], outgoing[1]);
     const idle = this.#ready.values().next();
     if (!idle.done) return this.retire(idle.value, "scale");
-    for (const worker of this.#workers.values()) if (worker.leaving === "") return this.retire(worker, "scale");
+    for (const worker of this.#workers.values()) if (this.#stays(worker)) return this.retire(worker, "scale");
   }
 
   /** Ready is not enough: one that then dies at once would be started again without a pause, for ever. */
   #provesItselfByLiving(worker: Worker): void {
     const lived = () => {
       this.#proofs.delete(worker);
-      this.#bootsWork();
+      this.#bootsWork(worker);
     };
     this.#proofs.set(worker, this.#dependencies.clock.after(YOUNG_WORKER_MS, lived));
   }
 
   /** A worker finished a call, or lived for a while: what is missing need not wait any longer. */
-  #bootsWork(): void {
-    if (this.#backoff.failuresInARow === 0) return;
+  #bootsWork(worker: Worker): void {
+    if (this.#backoff.failuresInARow === 0 && !this.#trouble.exists) return;
+    if (!this.#trouble.disproves(worker.startedAtMs + worker.bootTimeMs)) return;
     this.#backoff.succeeded();
+    this.#trouble.over();
     this.maintain();
+  }
+
+  /**
+   * Whether it gets no calls any more, having run as many as it may: as long as its successor is on its way. If none
+   * boots, rather one call too many than a pool without workers.
+   */
+  #isSpent(worker: Worker): boolean {
+    const { executions, executionsMax } = worker;
+    if (worker.leaving !== "" || executionsMax === 0 || executions < executionsMax) return false;
+    this.replace(worker, "max_jobs");
+    return this.#maintenanceBoots > 0 && this.#backoff.failuresInARow === 0 && !this.#trouble.exists;
+  }
+
+  /**
+   * One that dies at once, again and again, must not be started as fast as it dies. One that dies of its first call is
+   * another matter: it boots, and a page that crashes must not keep the others from being served.
+   */
+  #isYoung(worker: Worker): boolean {
+    const readyMs = this.#dependencies.clock.monotonicMs() - worker.startedAtMs - worker.bootTimeMs;
+    return worker.executionStartedAtMs === 0 && readyMs < YOUNG_WORKER_MS;
   }
 
   #diedIdle(worker: Worker, exit: ExitStatus): RrError {
@@ -393,6 +478,9 @@ export class Workforce implements WorkerObserver {
 
   #countBootFailure(error: RrError): void {
     this.#backoff.failed(error);
+    this.#trouble.noteFailure();
+    const isTrouble = this.#trouble.exists || this.#backoff.failuresInARow >= FAILURES_TO_FAILING;
+    if (isTrouble && this.#liveCount > 0) this.#trouble.failed("boot", error);
     if (this.#failing || this.#backoff.failuresInARow < FAILURES_TO_FAILING || this.#liveCount > 0) return;
     this.#failing = true;
     this.#dependencies.reporter.event("pool.failing", { reason: "CRASH_LOOP", message: error.message });
@@ -402,10 +490,12 @@ export class Workforce implements WorkerObserver {
   // What workers tell.
 
   exited(worker: Worker, exit: ExitStatus): void {
-    const { clock, figures, reporter, owner } = this.#dependencies;
+    const { figures, reporter, owner } = this.#dependencies;
     this.#workers.delete(worker.pid);
     this.#ready.delete(worker);
     this.#outgoing.delete(worker);
+    this.#spent.delete(worker);
+    this.#unusable.delete(worker);
     this.#retirements.remove(worker);
     this.#proofs.get(worker)?.();
     this.#proofs.delete(worker);
@@ -413,12 +503,7 @@ export class Workforce implements WorkerObserver {
     const reason = worker.leaving || error.reason;
     figures.countEnded(reason);
     reporter.workerExited(worker, exit, reason, error);
-    const readyMs = clock.monotonicMs() - worker.startedAtMs - worker.bootTimeMs;
-    const neverCalled = worker.executionStartedAtMs === 0;
-    // One that dies at once, again and again, must not be started as fast as it dies. One that dies of its first call
-    // is another matter: it boots, and a page that crashes must not keep the others from being served.
-    if (worker.leaving === "" && neverCalled && readyMs < YOUNG_WORKER_MS)
-      this.#countBootFailure(this.#diedIdle(worker, exit));
+    if (worker.leaving === "" && this.#isYoung(worker)) this.#countBootFailure(this.#diedIdle(worker, exit));
     this.maintain();
     owner.conditionChanged();
   }

@@ -43,3 +43,8 @@ export function processWorld(): string {
   }
   return createHash("sha256").update(`${hostname()} ${namespace}`).digest("hex").slice(0, 8);
 }
+
+/** What tells this process from all others. */
+export function self(): { world: string; pid: number; birth: string } {
+  return { world: processWorld(), pid: process.pid, birth: birthOf(process.pid) ?? BIRTH_UNKNOWN };
+}

@@ -1,9 +1,19 @@
 import { type ChildProcess as NodeChildProcess, spawn } from "node:child_process";
+import { tmpdir } from "node:os";
 import type { Readable, Writable } from "node:stream";
 import { RrError } from "../errors.ts";
-import { resolveIdentity } from "./identity.ts";
-import { LineSplitter } from "./line-splitter.ts";
-import { type ChildPipe, closeChildEnds, openPipes, type PipeDirection } from "./pipes.ts";
+import { type Identity, resolveIdentity } from "./identity.ts";
+import { OutputReader } from "./output-reader.ts";
+import {
+  type ChildPipe,
+  type ChildPipes,
+  closeChildEnds,
+  closeParentEnds,
+  openPipes,
+  type PipeDirection,
+  type PipePlace,
+} from "./pipes.ts";
+import { spawnProblem } from "./spawn-problem.ts";
 
 /** The only file that starts processes for good (short helpers aside): workers, frontends, hooks. */
 export interface ChildProcessOptions {
@@ -13,6 +23,10 @@ export interface ChildProcessOptions {
   env: Record<string, string | undefined>;
   user?: string | undefined;
   group?: string | undefined;
+  /** Section of the configuration that names the user; "server" unless told otherwise. */
+  userSection?: Identity["key"];
+  /** Where named pipes are made; by default among the system's temporary files. */
+  pipePlace?: PipePlace | undefined;
   /**
    * "channel": stdin and stdout carry a protocol. "log": stdout is text, stdin is empty. "inherit": output goes where
    * the output of this process goes, unseen.
@@ -33,8 +47,6 @@ export interface ExitStatus {
 }
 
 const LAST_LINES_KEPT = 20;
-/** How long output may still arrive after the exit: grandchildren may hold the pipe open for ever. */
-const OUTPUT_AFTER_EXIT_MS = 100;
 
 type Stdio = ChildProcessOptions["stdio"];
 
@@ -114,7 +126,7 @@ export class ChildProcess {
     child: NodeChildProcess,
     stdin: Writable | null,
     stdout: Readable | null,
-    outputs: Readable[],
+    outputs: OutputReader[],
     lastLines: string[],
   ) {
     this.pid = child.pid!;
@@ -125,7 +137,9 @@ export class ChildProcess {
     this.exited = new Promise((resolve) => {
       child.once("exit", (code, signal) => {
         const status = { code, signal };
-        void outputsRead(outputs).then(() => {
+        // Nothing tells the writing end of a pipe that nobody reads any more until somebody writes.
+        stdin?.destroy();
+        void Promise.all(outputs.map((output) => output.readToEnd())).then(() => {
           this.#exitStatus = status;
           resolve(status);
         });
@@ -133,50 +147,41 @@ export class ChildProcess {
     });
   }
 
-  /** Starts a process in a group of its own. Rejects with BOOT_FAILED if the command cannot be run. */
+  /**
+   * Starts a process in a group of its own. Rejects with BOOT_FAILED if it cannot be started, whatever the reason, or with
+   * CONFIG_INVALID if it never could be; nothing is left of the attempt then.
+   */
   static async start(options: ChildProcessOptions): Promise<ChildProcess> {
-    const [file, ...args] = options.command;
-    if (file === undefined) throw new RrError("CONFIG_INVALID", "the command is empty: set server.command");
-    const identity = resolveIdentity(options.user, options.group);
-    const { pipes, remove: removePipes } = await openPipes(PIPES_OF[options.stdio], identity);
-    const fallback = STDIO_OF[options.stdio];
-    const child = spawn(file, args, {
-      cwd: options.workingDirectory,
-      env: options.env as NodeJS.ProcessEnv,
-      stdio: [
-        ...(pipes.length > 0 ? pipesAsStdio(options.stdio, pipes) : fallback),
-        ...(options.messageChannel ? (["ipc"] as const) : []),
-        ...(options.inheritFds ?? []),
-      ],
-      detached: process.platform !== "win32",
-      windowsHide: true,
-      ...identity,
-    });
-    closeChildEnds(pipes);
+    if (options.command.length === 0) throw new RrError("CONFIG_INVALID", "the command is empty: set server.command");
+    let opened: ChildPipes | undefined;
+    try {
+      const identity = resolveIdentity(options.user, options.group, options.userSection);
+      opened = await openPipes(PIPES_OF[options.stdio], identity, options.pipePlace ?? TEMPORARY);
+      const child = await spawned(options, opened.pipes, identity);
+      const { pipes, remove } = opened;
+      opened = undefined;
+      closeChildEnds(pipes);
+      return ChildProcess.#watched(options, child, { pipes, remove });
+    } catch (thrown) {
+      if (opened) abandon(opened);
+      throw spawnProblem(options, thrown);
+    }
+  }
+
+  static #watched(options: ChildProcessOptions, child: NodeChildProcess, { pipes, remove }: ChildPipes): ChildProcess {
     const [stdin, stdout, stderr] = parentEnds(options.stdio, child, pipes);
     const lastLines: string[] = [];
-    const outputs: Readable[] = [];
+    const outputs: OutputReader[] = [];
     const readLines = (output: Readable, stream: "stdout" | "stderr") => {
-      const splitter = new LineSplitter((line) => {
+      const onLine = (line: string) => {
         if (lastLines.push(line) > LAST_LINES_KEPT) lastLines.shift();
         options.onLine?.(line, stream);
-      });
-      output.on("data", (chunk: Buffer) => splitter.push(chunk));
-      output.on("close", () => splitter.flush());
-      output.on("error", () => {});
-      outputs.push(output);
+      };
+      outputs.push(new OutputReader(output, onLine));
     };
     if (stderr) readLines(stderr, "stderr");
     if (options.stdio === "log" && stdout) readLines(stdout, "stdout");
-    await new Promise<void>((resolve, reject) => {
-      child.once("spawn", resolve);
-      child.once("error", (error) => {
-        for (const pipe of pipes) pipe.parentEnd.destroy();
-        removePipes();
-        reject(notStarted(options, error));
-      });
-    });
-    keepUntilExit(child, removePipes);
+    keepUntilExit(child, remove);
     // A later failure to send a signal or message is not worth a crash.
     child.on("error", () => {});
     return new ChildProcess(child, stdin, stdout, outputs, lastLines);
@@ -201,7 +206,7 @@ export class ChildProcess {
   }
 
   /** Sends a message over the message channel. */
-  send(message: Record<string, unknown>): void {
+  send(message: object): void {
     if (this.#child.connected) this.#child.send(message, () => {});
   }
 
@@ -215,29 +220,40 @@ export class ChildProcess {
   }
 }
 
-async function outputsRead(outputs: readonly Readable[]): Promise<void> {
-  const open = outputs.filter((output) => !output.closed);
-  if (open.length === 0) return;
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<void>((resolve) => {
-    timer = setTimeout(resolve, OUTPUT_AFTER_EXIT_MS);
+/** Settles when the process runs. Rejects with the system's error, also where Node throws it at once. */
+function spawned(
+  options: ChildProcessOptions,
+  pipes: readonly ChildPipe[],
+  identity: { uid?: number; gid?: number },
+): Promise<NodeChildProcess> {
+  const [file, ...args] = options.command;
+  return new Promise((resolve, reject) => {
+    const child = spawn(file!, args, {
+      cwd: options.workingDirectory,
+      env: options.env as NodeJS.ProcessEnv,
+      stdio: [
+        ...(pipes.length > 0 ? pipesAsStdio(options.stdio, pipes) : STDIO_OF[options.stdio]),
+        ...(options.messageChannel ? (["ipc"] as const) : []),
+        ...(options.inheritFds ?? []),
+      ],
+      detached: process.platform !== "win32",
+      windowsHide: true,
+      ...identity,
+    });
+    child.once("spawn", () => resolve(child));
+    child.once("error", (error) => {
+      // Socket pairs that Node made before the attempt failed.
+      for (const stream of child.stdio ?? []) stream?.destroy();
+      reject(error);
+    });
   });
-  const read = Promise.all(open.map((output) => new Promise((resolve) => output.once("close", resolve))));
-  await Promise.race([read, late]);
-  clearTimeout(timer);
-  for (const output of open) output.destroy();
 }
 
-function notStarted(options: ChildProcessOptions, error: NodeJS.ErrnoException): RrError {
-  const [file] = options.command;
-  const why: Record<string, string> = {
-    ENOENT: `"${file}" was not found: is it installed and in the PATH, and does ${options.workingDirectory} exist?`,
-    EACCES: `"${file}" may not be executed: check its permissions`,
-    EPERM: `the server may not switch to user "${options.user}": it needs root for that`,
-  };
-  const cause = why[error.code ?? ""] ?? error.message;
-  return new RrError("BOOT_FAILED", `cannot run "${options.command.join(" ")}": ${cause}`, {
-    cause: error,
-    metadata: { command: options.command.join(" "), working_directory: options.workingDirectory },
-  });
+function abandon({ pipes, remove }: ChildPipes): void {
+  closeParentEnds(pipes);
+  closeChildEnds(pipes);
+  remove();
 }
+
+/** Where processes are started without a server around them. */
+const TEMPORARY: PipePlace = { path: tmpdir(), restore: () => {} };

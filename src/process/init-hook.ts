@@ -1,11 +1,16 @@
+import { systemClock } from "../clock.ts";
 import type { OnInitOptions } from "../config/options.ts";
 import { RrError } from "../errors.ts";
 import type { Log } from "../log.ts";
+import { childEnvironment, otherUser } from "./child-environment.ts";
 import { ChildProcess } from "./child-process.ts";
+import { OutputRecords } from "./output-records.ts";
+import type { PipePlace } from "./pipes.ts";
 
 interface InitHookSurroundings {
   readonly workingDirectory: string;
   readonly baseEnv: Readonly<Record<string, string | undefined>>;
+  readonly pipePlace?: PipePlace | undefined;
   readonly log: Log;
   /** Ends the hook: by SIGTERM, and soon after by SIGKILL. */
   readonly signal: AbortSignal;
@@ -17,16 +22,26 @@ const END_GRACE_MS = 1_000;
 /** Runs `server.on_init` to its end. Throws BOOT_FAILED if it fails and the configuration wants that to matter. */
 export async function runInitHook(
   options: OnInitOptions,
-  { workingDirectory, baseEnv, log, signal }: InitHookSurroundings,
+  { workingDirectory, baseEnv, pipePlace, log, signal }: InitHookSurroundings,
 ): Promise<void> {
   const command = options.command.join(" ");
+  const hookRecords = () =>
+    new OutputRecords<string>(systemClock, ({ level, text }) =>
+      log[level]({ channel: "server", hook: "on_init" }, text),
+    );
+  const records = { stdout: hookRecords(), stderr: hookRecords() };
   const child = await ChildProcess.start({
     command: options.command,
     workingDirectory,
-    env: { ...baseEnv, ...options.env },
+    env: {
+      ...childEnvironment(baseEnv, undefined, otherUser(options.user, "server.on_init")),
+      ...options.env,
+    },
     user: options.user,
+    userSection: "server.on_init",
+    pipePlace,
     stdio: "log",
-    onLine: (line) => log.info({ channel: "server", hook: "on_init" }, line),
+    onLine: (line, stream) => records[stream].line(line, stream),
   });
   let timedOut = false;
   const timer = setTimeout(() => {
@@ -41,6 +56,7 @@ export async function runInitHook(
   signal.addEventListener("abort", abort, { once: true });
   if (signal.aborted) abort();
   const exit = await child.exited;
+  for (const one of Object.values(records)) one.flush();
   signal.removeEventListener("abort", abort);
   clearTimeout(timer);
   clearTimeout(killTimer);

@@ -5,12 +5,22 @@ import type { Relay, RelayListener } from "./relay.ts";
 export class StreamRelay implements Relay {
   readonly #input: Readable;
   readonly #output: Writable;
+  #listener: RelayListener | undefined;
+  /** A write failed before anybody listened. */
+  #failed = false;
 
   constructor(input: Readable, output: Writable) {
     this.#input = input;
     this.#output = output;
-    // The end of a worker shows by the closed input; a failed write needs no second report.
-    output.on("error", () => {});
+    output.on("error", () => {
+      if (this.#failed) return;
+      this.#failed = true;
+      this.#listener?.unwritable?.();
+    });
+  }
+
+  get congested(): boolean {
+    return this.#output.writableNeedDrain;
   }
 
   write(buffers: readonly Buffer[]): void {
@@ -46,6 +56,7 @@ export class StreamRelay implements Relay {
   }
 
   start(listener: RelayListener): void {
+    this.#listener = listener;
     let closed = false;
     const close = () => {
       if (closed) return;
@@ -56,6 +67,8 @@ export class StreamRelay implements Relay {
     this.#input.on("end", close);
     this.#input.on("close", close);
     this.#input.on("error", close);
+    this.#output.on("drain", () => listener.drained?.());
+    if (this.#failed) listener.unwritable?.();
     // A socket was paused after its introduction.
     this.#input.resume();
   }

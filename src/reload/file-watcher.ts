@@ -1,6 +1,9 @@
 import { statSync } from "node:fs";
 import { join, sep } from "node:path";
 import { type FSWatcher, watch } from "chokidar";
+import { every } from "../async/every.ts";
+import { systemErrorCode } from "../errors.ts";
+import { leadsInCircle } from "./link-circle.ts";
 
 export interface FileWatcherOptions {
   readonly dirs: readonly string[];
@@ -19,6 +22,9 @@ export interface FileWatcherOptions {
 
 /** Longest wait for the first look at all files; the server starts all the same. */
 const READY_LIMIT_MS = 10_000;
+/** What the system says when it watches nothing more; anything else is about one path. */
+const REFUSALS = ["ENOSPC", "EMFILE", "ENFILE", "ENOSYS", "ENOMEM"];
+const TOLD_MAX = 100;
 /** How often at most it is looked whether folders are there. */
 const SEARCH_MS_MIN = 500;
 
@@ -38,14 +44,21 @@ export class FileWatcher {
   readonly #watchers = new Set<FSWatcher>();
   readonly #watched = new Map<string, Watched>();
   readonly #missing = new Set<string>();
-  readonly #search: NodeJS.Timeout;
+  readonly #ended = new AbortController();
+  /** Of what cannot be watched: each is told once. */
+  readonly #told = new Set<string>();
   #polling: boolean;
   #closed = false;
 
   constructor(options: FileWatcherOptions) {
     this.#options = options;
     this.#polling = options.polling;
-    this.#search = setInterval(() => this.#look(true), Math.max(SEARCH_MS_MIN, options.intervalMs)).unref();
+    every(
+      Math.max(SEARCH_MS_MIN, options.intervalMs),
+      this.#ended.signal,
+      () => this.#look(true),
+      (thrown) => this.#failed(thrown),
+    );
   }
 
   /** By looking at the files. */
@@ -60,7 +73,7 @@ export class FileWatcher {
 
   async close(): Promise<void> {
     this.#closed = true;
-    clearInterval(this.#search);
+    this.#ended.abort();
     await Promise.all([...this.#watchers].map((watcher) => watcher.close()));
   }
 
@@ -96,13 +109,14 @@ export class FileWatcher {
 
   async #watch(dirs: readonly string[], isNew: boolean): Promise<void> {
     if (dirs.length === 0 || this.#closed) return;
-    const { intervalMs, ignored, changed, failed } = this.#options;
+    const { intervalMs, ignored, changed } = this.#options;
     const polling = this.#polling;
+    const topOf = (path: string) => dirs.find((dir) => path.startsWith(dir + sep)) ?? path;
     const watcher = watch([...dirs], {
       usePolling: polling,
       interval: intervalMs,
       ignoreInitial: !isNew,
-      ignored: (path, stats) => ignored(path, stats?.isDirectory() ?? false),
+      ignored: (path, stats) => ignored(path, stats?.isDirectory() ?? false) || leadsInCircle(path, topOf(path)),
     });
     this.#watchers.add(watcher);
     for (const dir of dirs) this.#watched.set(dir, { identity: identityOf(dir) ?? "", watcher });
@@ -118,11 +132,19 @@ export class FileWatcher {
       watcher.on("error", (thrown) => {
         // Once it is given up, what else it says does not matter.
         if (!this.#watchers.has(watcher)) return;
-        if (polling) failed(String(thrown));
-        else void this.#poll(watcher, String(thrown)).then(resolve);
+        if (polling || !REFUSALS.includes(systemErrorCode(thrown) ?? "")) this.#failed(thrown);
+        else void this.#poll(watcher, String(thrown)).then(resolve, (error) => this.#failed(error));
       });
     });
     clearTimeout(timer);
+  }
+
+  /** Something cannot be watched; the rest is. */
+  #failed(thrown: unknown): void {
+    const reason = String(thrown);
+    if (this.#told.has(reason) || this.#told.size >= TOLD_MAX) return;
+    this.#told.add(reason);
+    this.#options.failed(reason);
   }
 
   async #poll(refused: FSWatcher, reason: string): Promise<void> {
@@ -135,9 +157,13 @@ export class FileWatcher {
   }
 }
 
-/** Undefined: there is nothing of this name. */
+/** Undefined: there is nothing of this name that can be watched now: a link in a circle, a share that is away. */
 function identityOf(path: string): string | undefined {
-  const stats = statSync(path, { throwIfNoEntry: false });
-  // A file of a new number is a change like others.
-  return stats && (stats.isDirectory() ? `${stats.dev}:${stats.ino}` : "file");
+  try {
+    const stats = statSync(path);
+    // A file of a new number is a change like others.
+    return stats.isDirectory() ? `${stats.dev}:${stats.ino}` : "file";
+  } catch {
+    return undefined;
+  }
 }

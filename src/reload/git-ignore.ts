@@ -1,6 +1,7 @@
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { dirname, join, relative, sep } from "node:path";
 import ignore, { type Ignore } from "ignore";
+import { readTextFile } from "../config/read-file.ts";
 
 /**
  * What .gitignore files leave out, read as git reads them: that of a folder counts for all below it, a deeper one has
@@ -58,12 +59,9 @@ export class GitIgnore {
 }
 
 function readRules(folder: string): Ignore | undefined {
-  try {
-    return ignore().add(readFileSync(join(folder, ".gitignore"), "utf8"));
-  } catch {
-    // There is none, or nobody may read it.
-    return undefined;
-  }
+  // There may be none, or one that nobody may read, or that is no file.
+  const read = readTextFile(join(folder, ".gitignore"));
+  return "error" in read ? undefined : ignore().add(read.text);
 }
 
 function repositoryOf(folder: string): string | undefined {

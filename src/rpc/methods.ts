@@ -1,11 +1,13 @@
 import type { Dispatcher } from "../dispatch/dispatcher.ts";
 import { RrError } from "../errors.ts";
+import { type Log, silentLog } from "../log.ts";
 import type { Pool } from "../pool/pool.ts";
 import { readUsage } from "../process/resources.ts";
 import { COMPATIBLE_RR_VERSION } from "../version.ts";
 import type { Worker } from "../worker/worker.ts";
 import type { WorkerState } from "../worker/worker-state.ts";
-import type { RpcMethods } from "./rpc-server.ts";
+import type { RpcMethods } from "./rpc-method.ts";
+import { statusMessage } from "./status-message.ts";
 
 /** RoadRunner's numbers and names of worker states. */
 const STATUS: Record<WorkerState, readonly [number, string]> = {
@@ -18,42 +20,64 @@ const STATUS: Record<WorkerState, readonly [number, string]> = {
 };
 
 /** What RoadRunner's PHP packages call, on the functions that the gRPC services use. */
-export function rpcMethods(dispatcher: Dispatcher, configurationJson: () => string): RpcMethods {
+export function rpcMethods(dispatcher: Dispatcher, configurationJson: () => string, log: Log = silentLog): RpcMethods {
   const known = (name: unknown): Pool | undefined => dispatcher.pools.find((pool) => pool.name === name);
   const pool = (name: unknown): Pool => {
     const found = known(name);
     if (!found) throw new RrError("POOL_NOT_FOUND", `no such plugin: ${String(name)}`);
     return found;
   };
-  const health = (argument: unknown, healthy: (workers: readonly Worker[]) => boolean) => {
-    const plugin = (argument as { plugin?: unknown } | undefined)?.plugin;
-    return { code: healthy(pool(plugin).workers) ? 200 : 503, message: "" };
+  /** As in RoadRunner, what cannot be done is a warning and no error: the last worker stays, debug mode has none to count. */
+  const leniently = async (change: () => Promise<unknown>) => {
+    try {
+      await change();
+    } catch (thrown) {
+      const { reason, message } = RrError.from(thrown);
+      if (reason !== "FAILED_PRECONDITION") throw thrown;
+      log.warn({ reason }, message);
+    }
+    // RoadRunner never sets its answer, so that success is `false`.
+    return false;
   };
+  const health = (method: string, healthy: (workers: readonly Worker[]) => boolean) => ({
+    call: (argument: unknown) => {
+      const plugin = (argument as { plugin?: unknown } | null | undefined)?.plugin;
+      if (typeof plugin !== "string" || plugin === "")
+        throw new RrError(
+          "INVALID_REQUEST",
+          `${method} takes {"plugin": "name"}, it was given ${JSON.stringify(argument) ?? "nothing"}`,
+        );
+      return { code: healthy(pool(plugin).workers) ? 200 : 503, message: "" };
+    },
+    protobuf: statusMessage,
+  });
+  let configuration: string | undefined;
   return {
     "rpc.Version": () => COMPATIBLE_RR_VERSION,
-    "rpc.Config": () => Buffer.from(configurationJson()).toString("base64"),
+    "rpc.Config": () => {
+      configuration ??= Buffer.from(configurationJson()).toString("base64");
+      return configuration;
+    },
     "informer.List": () => dispatcher.pools.map(({ name }) => name),
     "informer.Workers": (name) => ({
-      workers: known(name)?.workers.map((worker) => workerState(pool(name), worker)) ?? null,
+      // Those that are on their way out do not count in RoadRunner, either.
+      workers:
+        known(name)
+          ?.workers.filter(({ leaving }) => leaving === "")
+          .map((worker) => workerState(pool(name), worker)) ?? null,
     }),
     "informer.Jobs": () => [],
-    "informer.AddWorker": async (name) => {
-      await pool(name).addWorker();
-      // RoadRunner never sets its answer, so that success is `false`.
-      return false;
-    },
-    "informer.RemoveWorker": async (name) => {
-      await pool(name).removeWorker(undefined);
-      return false;
-    },
+    "informer.AddWorker": (name) => leniently(() => pool(name).addWorker()),
+    "informer.RemoveWorker": (name) => leniently(() => pool(name).removeWorker(undefined)),
     "resetter.List": () => dispatcher.pools.map(({ name }) => name),
     "resetter.Reset": async (name) => {
       await pool(name).reset();
       return true;
     },
-    "status.Status": (argument) =>
-      health(argument, (workers) => workers.some(({ state }) => state === "ready" || state === "working")),
-    "status.Ready": (argument) => health(argument, (workers) => workers.some(({ state }) => state === "ready")),
+    "status.Status": health("status.Status", (workers) =>
+      workers.some(({ state }) => state === "ready" || state === "working"),
+    ),
+    "status.Ready": health("status.Ready", (workers) => workers.some(({ state }) => state === "ready")),
   };
 }
 

@@ -3,41 +3,13 @@ import { lstat, readdir, rmdir, unlink } from "node:fs/promises";
 import { join } from "node:path";
 import { systemErrorCode } from "../errors.ts";
 import type { Log } from "../log.ts";
-import { BIRTH_UNKNOWN, birthOf, processWorld } from "../process/birth.ts";
+import { birthOf, processWorld } from "../process/birth.ts";
+import { judgeOwner, ownerOf } from "../process/owned-folder.ts";
 
-/** Names of spool folders: world, process id, birth, random end. */
-const FOLDER = /^rr-uploads-([0-9a-f]{8})-(\d+)-(\d+)-\w+$/;
+/** Names of spool folders begin so. */
+export const FOLDER_PREFIX = "rr-uploads-";
 const OWNER_FOLDER = /^(?:\d+|own)-(?:\d+|own)$/;
 const FILE = /^upload\w+$/;
-/** A process of another world touches its folder every minute; after ten without that it is taken for dead. */
-const SILENCE_MS = 10 * 60_000;
-
-export function folderPrefix(world: string, pid: number, birth: string): string {
-  return `rr-uploads-${world}-${pid}-${birth}-`;
-}
-
-export type Verdict = "alive" | "dead" | "undecided";
-
-/**
- * Whether the process that a folder is named after may still use it. Ids of processes mean nothing outside of their
- * world: other containers and machines may share the file system.
- */
-export function judgeFolder(
-  name: string,
-  touchedMs: number,
-  nowMs: number,
-  world: string,
-  birth: (pid: number) => string | undefined,
-): Verdict | undefined {
-  const match = FOLDER.exec(name);
-  if (!match) return undefined;
-  const [, itsWorld, pid, itsBirth] = match;
-  if (itsWorld !== world) return nowMs - touchedMs > SILENCE_MS ? "dead" : "undecided";
-  const present = birth(Number(pid));
-  if (present === undefined) return "dead";
-  if (present === BIRTH_UNKNOWN || itsBirth === BIRTH_UNKNOWN || present === itsBirth) return "alive";
-  return "dead";
-}
 
 /**
  * Removes the spool folders of dead processes in `base`. Only what has the names and shape of such a folder and belongs
@@ -48,9 +20,10 @@ export async function removeLeftovers(base: string, log: Log): Promise<boolean> 
   let undecided = false;
   for (const name of await namesIn(base)) {
     const path = join(base, name);
-    const stats = FOLDER.test(name) ? await statsOf(path) : undefined;
+    const owner = ownerOf(FOLDER_PREFIX, name);
+    const stats = owner && (await statsOf(path));
     if (!stats?.isDirectory() || stats.uid !== process.getuid?.()) continue;
-    const verdict = judgeFolder(name, stats.mtimeMs, Date.now(), world, birthOf);
+    const verdict = judgeOwner(owner!, stats.mtimeMs, Date.now(), world, birthOf);
     if (verdict === "undecided") undecided = true;
     if (verdict !== "dead") continue;
     const files = await removeFolder(path, log);

@@ -19,6 +19,8 @@ export interface SpoolFileSettings {
 }
 
 export interface SpoolFileListener {
+  /** Asked before bytes count: what speaks against them? The file fails for it. */
+  refused(bytes: number): string | undefined;
   /** Bytes that wait for the disk now. */
   came(bytes: number): void;
   /** Bytes that wait no more: they are on the disk, or nobody wants them. */
@@ -78,6 +80,12 @@ export class SpoolFile {
 
   write(data: Uint8Array): void {
     if (this.#removed) return;
+    const problem = this.#error === STORED ? this.#listener.refused(data.length) : undefined;
+    if (problem !== undefined) {
+      this.#error = CANNOT_WRITE;
+      this.#problem = problem;
+    }
+    // Those of a file that has failed are dropped with the rest, and told as such.
     this.#listener.came(data.length);
     this.#queue.push(data);
     this.#work();

@@ -3,16 +3,15 @@ import { utimes } from "node:fs/promises";
 import { join } from "node:path";
 import { systemErrorCode } from "../errors.ts";
 import type { Log } from "../log.ts";
-import { birthOf, processWorld } from "../process/birth.ts";
-import { folderPrefix, removeFolder, removeLeftovers } from "./leftovers.ts";
+import { self } from "../process/birth.ts";
+import { ownedPrefix, TOUCH_EVERY_MS } from "../process/owned-folder.ts";
+import { FOLDER_PREFIX, removeFolder, removeLeftovers } from "./leftovers.ts";
 
 /** Who files belong to; absent ids are those of this process. */
 export interface FileOwner {
   readonly uid?: number;
   readonly gid?: number;
 }
-
-const MINUTE_MS = 60_000;
 
 /**
  * The folder of this process for files that come with requests, in one that other programs may use too:
@@ -85,7 +84,7 @@ export class SpoolFolder {
   }
 
   #make(): string {
-    const path = mkdtempSync(join(this.#base, folderPrefix(processWorld(), process.pid, birthOf(process.pid)!)));
+    const path = mkdtempSync(join(this.#base, ownedPrefix(FOLDER_PREFIX, self())));
     chmodSync(path, 0o711);
     this.#keepTime();
     return path;
@@ -93,7 +92,7 @@ export class SpoolFolder {
 
   /** Processes of other containers cannot see this one; a folder that is touched lives. */
   #keepTime(): void {
-    this.#timer ??= setInterval(() => void this.#minutePassed(), MINUTE_MS).unref();
+    this.#timer ??= setInterval(() => void this.#minutePassed(), TOUCH_EVERY_MS).unref();
   }
 
   async #minutePassed(): Promise<void> {

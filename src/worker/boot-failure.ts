@@ -1,6 +1,10 @@
 import { RrError } from "../errors.ts";
+import { beginningOf } from "../log/beginning.ts";
 import type { ExitStatus } from "../process/child-process.ts";
 import { describeExit } from "./exit-explanation.ts";
+
+/** Of each line of output that is quoted. */
+const LINE_BYTES_MAX = 512;
 
 export interface BootFailure {
   pool: string;
@@ -47,7 +51,8 @@ export function explainBootFailure(failure: BootFailure): RrError {
     `  working directory: ${workingDirectory}`,
     `  probable cause:    ${probableCause(failure)}`,
   ];
-  if (lastOutput) lines.push("  last output:", ...lastOutput.split("\n").map((line) => `    ${line}`));
+  if (lastOutput)
+    lines.push("  last output:", ...lastOutput.split("\n").map((line) => `    ${beginningOf(line, LINE_BYTES_MAX)}`));
   return new RrError(exit ? "BOOT_FAILED" : "BOOT_TIMEOUT", lines.join("\n"), {
     metadata: {
       pool,

@@ -23,6 +23,8 @@ export interface RunOwner {
 }
 
 const NO_BYTES: Buffer = Buffer.alloc(0);
+/** An empty pipe takes so much in one write, or nothing if the other end is closed. */
+const ONE_WRITE_BYTES = 64 * 1024;
 
 /** One call on one worker: its request on the way there, its reply on the way back, and what becomes of both. */
 export class CallRun {
@@ -30,6 +32,8 @@ export class CallRun {
   readonly #owner: RunOwner;
   /** The request is still being written. */
   #feeding = false;
+  /** Had the request not been taken, a failed write would have been the first sign of it. */
+  #undelivered = false;
   /** Parts of the reply were handed on. */
   #answered = false;
   /** The reply is a stream: frames with "more" were seen. */
@@ -57,8 +61,19 @@ export class CallRun {
     return this.#feeding;
   }
 
+  /** If writing fails now, the worker has not read a byte of the request. */
+  get undelivered(): boolean {
+    return this.#undelivered;
+  }
+
+  /** The worker said something: it has read the request. */
+  reached(): void {
+    this.#undelivered = false;
+  }
+
   start(): void {
     const { request } = this.#execution;
+    this.#undelivered = !request.source && request.context.length + request.body.length < ONE_WRITE_BYTES;
     this.#owner.channel.write(this.#owner.protocol.encodeRequest(request));
     if (request.source) void this.#feed(request.source);
   }
@@ -82,18 +97,26 @@ export class CallRun {
   }
 
   reply(reply: WorkerReply): void {
+    this.#undelivered = false;
     const more = reply.more || reply.missingBytes > 0;
     if (!more && !this.#answered && isStopRequest(reply.context, reply.body.length)) return this.#owner.stopRequested();
     this.#moreAfterFrame = reply.more;
     this.#streaming ||= reply.more;
     if (more) this.#owner.progressed();
-    const goOn = this.#part({ context: reply.context, body: reply.body, codec: reply.codec, more });
+    const goOn = this.#says(reply, more);
     if (!more) return;
     if (this.#abandoned) {
       if (this.#streaming) this.#endStream();
     } else if (reply.ping && goOn) this.#sendPong();
     else if (reply.ping) this.#pongOwed = true;
     if (!goOn) this.#owner.channel.pause();
+  }
+
+  /** Hands a message on; a piece of a stream with nothing in it says nothing. */
+  #says({ context, body, codec }: WorkerReply, more: boolean): boolean {
+    if (more && this.#answered && context.length === 0 && body.length === 0) return !this.#owner.channel.paused;
+    // No codec bit: as it was asked.
+    return this.#part({ context, body, codec: codec || this.#execution.request.codec, more });
   }
 
   replyContinues(data: Buffer, missingBytes: number): void {
@@ -146,7 +169,7 @@ export class CallRun {
   #sendPong(): void {
     this.#pongOwed = false;
     const { channel, protocol } = this.#owner;
-    if (protocol.pong) channel.write([protocol.pong]);
+    if (protocol.pong) channel.answer(protocol.pong);
   }
 
   #endStream(): void {

@@ -1,4 +1,5 @@
 import { type ErrorReason, RrError } from "../errors.ts";
+import { beginningOf } from "../log/beginning.ts";
 import type { ExitStatus } from "../process/child-process.ts";
 
 /** "exit code 255", "signal SIGKILL". */
@@ -8,10 +9,14 @@ export function describeExit(exit: ExitStatus): string {
 
 const OUT_OF_MEMORY = /Allowed memory size of \d+ bytes exhausted|Out of memory/i;
 
+/** Of the line that is quoted as the cause. */
+const CAUSE_BYTES_MAX = 1024;
+
 export interface UnexpectedExit {
   pool: string;
   pid: number;
   exit: ExitStatus;
+  /** What it printed since its call began. */
   lastOutput: string;
 }
 
@@ -19,7 +24,9 @@ export interface UnexpectedExit {
 export function explainExit({ pool, pid, exit, lastOutput }: UnexpectedExit): RrError {
   const outOfMemory = OUT_OF_MEMORY.test(lastOutput);
   const reason: ErrorReason = outOfMemory ? "WORKER_OOM" : "WORKER_EXITED";
-  const cause = outOfMemory ? "PHP reached its memory_limit" : (likelyCause(exit) ?? lastLine(lastOutput));
+  const cause = outOfMemory
+    ? "PHP reached its memory_limit"
+    : (likelyCause(exit) ?? beginningOf(lastLine(lastOutput), CAUSE_BYTES_MAX));
   return new RrError(
     reason,
     `worker ${pid} of pool "${pool}" ended with ${describeExit(exit)} while it ran a call${cause ? `: ${cause}` : ""}`,

@@ -7,6 +7,9 @@ import { printable } from "./printable.ts";
 import type { WorkerEnvironment } from "./worker-environment.ts";
 import type { WorkerProcess } from "./worker-process.ts";
 
+/** Of what is printed to the channel the beginning is kept: there the first mistake is told. */
+const TEXT_MAX = 8 * 1024;
+
 /** What a boot needs of its worker. */
 export interface BootingWorker {
   attach(relay: Relay): void;
@@ -35,7 +38,7 @@ export class WorkerBoot {
   }
 
   printed(bytes: Buffer): void {
-    this.#text += printable(bytes);
+    if (this.#text.length < TEXT_MAX) this.#text += printable(bytes);
   }
 
   /** Not worth an error of its own: what it printed is the cause, and the explanation of the failed boot quotes it. */

@@ -1,8 +1,11 @@
 import type { PoolOptions } from "../config/options.ts";
 import type { WorkerProtocol } from "../goridge/worker-protocol.ts";
 import type { Log } from "../log.ts";
+import { childEnvironment, otherUser } from "../process/child-environment.ts";
 import { ChildProcess, type ExitStatus } from "../process/child-process.ts";
 import { socketRightsFor } from "../process/identity.ts";
+import type { PipePlace } from "../process/pipes.ts";
+import { peerProof } from "../relay/peer-process.ts";
 import type { Relay } from "../relay/relay.ts";
 import { SocketListener } from "../relay/socket-listener.ts";
 import { StreamRelay } from "../relay/stream-relay.ts";
@@ -35,6 +38,8 @@ export interface WorkerProcessesSettings {
   readonly options: PoolOptions;
   /** The environment that `options.env` is added to. */
   readonly baseEnv: Readonly<Record<string, string | undefined>>;
+  /** Where the names of pipes are made; by default among the system's temporary files. */
+  readonly pipePlace?: PipePlace | undefined;
   readonly protocol: WorkerProtocol;
   readonly log: Log;
 }
@@ -42,19 +47,21 @@ export interface WorkerProcessesSettings {
 export type OpenWorkerProcesses = (settings: WorkerProcessesSettings) => Promise<WorkerProcesses>;
 
 /** Children of this process, on pipes or on the socket of `options.relay`. */
-export const openWorkerProcesses: OpenWorkerProcesses = async ({ options, baseEnv, protocol, log }) => {
+export const openWorkerProcesses: OpenWorkerProcesses = async ({ options, baseEnv, pipePlace, protocol, log }) => {
   const listener =
     options.relay.kind === "pipes"
       ? undefined
-      : await SocketListener.open(options.relay, socketRightsFor(options), protocol, log);
+      : await SocketListener.open(options.relay, socketRightsFor(options), protocol, log, peerProof);
+  const env = childEnvironment(baseEnv, options.passedEnv, otherUser(options.user, "server"));
   return {
     start: async (onLine) => {
       const child = await ChildProcess.start({
         command: options.command,
         workingDirectory: options.workingDirectory,
-        env: { ...baseEnv, ...options.env },
+        env: { ...env, ...options.env },
         user: options.user,
         group: options.group,
+        pipePlace,
         stdio: listener ? "log" : "channel",
         onLine,
       });

@@ -1,4 +1,5 @@
 import { Deadline } from "../async/deadline.ts";
+import type { StopTimer } from "../clock.ts";
 import { type ErrorReason, RrError } from "../errors.ts";
 import type { WorkerMessageListener, WorkerProtocol, WorkerReply } from "../goridge/worker-protocol.ts";
 import type { ExitStatus } from "../process/child-process.ts";
@@ -12,13 +13,12 @@ import { RollingDeadline } from "./rolling-deadline.ts";
 import { type BootingWorker, WorkerBoot } from "./worker-boot.ts";
 import { WorkerChannel } from "./worker-channel.ts";
 import type { WorkerEnvironment, WorkerObserver } from "./worker-environment.ts";
+import { WorkerOutput } from "./worker-output.ts";
 import type { WorkerProcess } from "./worker-process.ts";
 import { transition, type WorkerState } from "./worker-state.ts";
 
 /** After the channel of a worker closed, its process has this long to end by itself. */
 const EXIT_AFTER_CLOSE_MS = 1_000;
-/** What an idle worker prints so soon after an answer was printed for that call. */
-const OUTPUT_AFTER_ANSWER_MS = 50;
 /** Errors travel in one message with their metadata. */
 const STRAY_TEXT_MAX = 4096;
 const NO_BYTES: Buffer = Buffer.alloc(0);
@@ -47,6 +47,7 @@ export class Worker implements WorkerMessageListener, RunOwner, GuardedWorker, B
   readonly #environment: WorkerEnvironment;
   readonly #observer: WorkerObserver;
   readonly #process: WorkerProcess;
+  readonly #output: WorkerOutput;
   readonly #boot: WorkerBoot;
   readonly #guard = new ReplyGuard(this);
   #state: WorkerState = "booting";
@@ -54,9 +55,10 @@ export class Worker implements WorkerMessageListener, RunOwner, GuardedWorker, B
   #run: CallRun | undefined;
   /** In debug mode: what PHP printed during the call. */
   #strayText = "";
-  #lastRequestId = "";
   #idleToReport = false;
   readonly #execDeadline: RollingDeadline;
+  #stopEndTimer: StopTimer | undefined;
+  #wasReady = false;
   /** The process is gone, what it wrote last is being read. */
   #gone = false;
   /** Why the server killed it. */
@@ -66,11 +68,13 @@ export class Worker implements WorkerMessageListener, RunOwner, GuardedWorker, B
     environment: WorkerEnvironment,
     observer: WorkerObserver,
     process: WorkerProcess,
+    output: WorkerOutput,
     identity: { generation: number; startedAtMs: number; executionsMax: number },
   ) {
     this.#environment = environment;
     this.#observer = observer;
     this.#process = process;
+    this.#output = output;
     this.#boot = new WorkerBoot(environment, process);
     this.pid = process.pid;
     this.generation = identity.generation;
@@ -82,7 +86,8 @@ export class Worker implements WorkerMessageListener, RunOwner, GuardedWorker, B
     const reader = environment.protocol.createReader(this, environment.options.frameBytesMax);
     this.channel = new WorkerChannel(reader, environment.clock, {
       afterRead: () => this.#afterRead(),
-      closed: () => this.#channelClosed(),
+      closed: () => this.#endSoon(),
+      unwritable: () => this.#unwritable(),
     });
     void process.exited.then((exit) => this.#ended(exit));
   }
@@ -99,13 +104,10 @@ export class Worker implements WorkerMessageListener, RunOwner, GuardedWorker, B
   ): Promise<Worker> {
     const { clock, log, processes } = environment;
     const startedAtMs = clock.monotonicMs();
-    let worker: Worker | undefined;
-    const process = await processes.start((line, stream) => {
-      const requestId = worker?.requestIdOfOutput;
-      const fields = { pid: worker?.pid, ...(requestId && { request_id: requestId }) };
-      log.info(stream === "stdout" ? { ...fields, stream } : fields, line);
-    });
-    worker = new Worker(environment, observer, process, { ...identity, startedAtMs });
+    const output = new WorkerOutput(log, clock);
+    const process = await processes.start((line, stream) => output.line(line, stream));
+    output.startedAs(process.pid);
+    const worker = new Worker(environment, observer, process, output, { ...identity, startedAtMs });
     await worker.#becomeReady(signal);
     return worker;
   }
@@ -119,14 +121,6 @@ export class Worker implements WorkerMessageListener, RunOwner, GuardedWorker, B
     return this.#run?.requestId ?? "";
   }
 
-  /** Id of the call that a line of output now belongs to: its pipe may be read a moment after the answer. */
-  get requestIdOfOutput(): string {
-    if (this.#state === "working" || this.lastUsedAtMs === undefined) return this.requestId;
-    return this.#environment.clock.monotonicMs() - this.lastUsedAtMs < OUTPUT_AFTER_ANSWER_MS
-      ? this.#lastRequestId
-      : "";
-  }
-
   get exited(): Promise<ExitStatus> {
     return this.#process.exited;
   }
@@ -137,6 +131,7 @@ export class Worker implements WorkerMessageListener, RunOwner, GuardedWorker, B
     this.#run = new CallRun(execution, this);
     this.executionStartedAtMs = this.#environment.clock.monotonicMs();
     this.#strayText = "";
+    this.#output.callBegan(execution.requestId);
     this.#execDeadline.start();
     this.#run.start();
   }
@@ -195,10 +190,12 @@ export class Worker implements WorkerMessageListener, RunOwner, GuardedWorker, B
   /** Ends the process group at once; a running call fails with this error. */
   kill(error: RrError): void {
     if (this.#state === "killed" || this.#state === "exited") return;
+    const wasReady = this.#state === "ready";
     this.#killError = error;
     this.leaving ||= error.reason;
     this.#state = transition(this.#state, "killed");
     this.#process.signal("SIGKILL");
+    if (wasReady) this.#observer.becameUnusable(this);
     // It may have ended by itself already, and what it wrote last waits for a caller who does not take it.
     this.channel.giveUpReading();
   }
@@ -222,7 +219,7 @@ export class Worker implements WorkerMessageListener, RunOwner, GuardedWorker, B
   }
 
   finished(): void {
-    this.#lastRequestId = this.requestId;
+    this.#output.callAnswered();
     this.#run!.end();
     this.#run = undefined;
     this.#guard.answered();
@@ -272,6 +269,7 @@ export class Worker implements WorkerMessageListener, RunOwner, GuardedWorker, B
     if (this.#state === "ready") this.#guard.surplusError(text);
     // A stopping worker may say a last word (the PHP TCP worker does).
     if (this.#state !== "working") return;
+    this.#run!.reached();
     if (this.#run!.feeding) return this.violation("it failed before it had read its request", Buffer.from(text));
     this.#guard.error(text);
   }
@@ -294,7 +292,7 @@ export class Worker implements WorkerMessageListener, RunOwner, GuardedWorker, B
   // What its guard tells.
 
   askWhoItIs(): void {
-    this.channel.write([this.protocol.encodePid(process.pid)]);
+    this.channel.answer(this.protocol.encodePid(process.pid));
   }
 
   errorDropped(text: string): void {
@@ -322,6 +320,7 @@ export class Worker implements WorkerMessageListener, RunOwner, GuardedWorker, B
     if (this.#state !== "booting") return;
     this.bootTimeMs = this.#environment.clock.monotonicMs() - this.startedAtMs;
     this.#state = transition(this.#state, "ready");
+    this.#wasReady = true;
     if (this.#boot.text !== "") this.#observer.strayOutput(this, this.#boot.text);
     this.#boot.ready();
   }
@@ -370,14 +369,26 @@ export class Worker implements WorkerMessageListener, RunOwner, GuardedWorker, B
     );
   }
 
-  /** The other end closed: the process is ending, or will be made to. */
-  #channelClosed(): void {
-    if (this.#gone) return;
-    const stopTimer = this.#environment.clock.after(EXIT_AFTER_CLOSE_MS, () => {
-      if (this.#state !== "exited")
-        this.kill(this.#problem("PROTOCOL_VIOLATION", "closed its channel but did not end"));
-    });
-    void this.exited.then(stopTimer);
+  /** It closed the end that it reads from: nobody hears what it is told. */
+  #unwritable(): void {
+    if (this.#state === "working" && this.#run!.undelivered) {
+      const run = this.#run!;
+      this.#run = undefined;
+      this.#execDeadline.stop();
+      this.#state = transition(this.#state, "stopping");
+      run.end();
+      this.#observer.becameUnusable(this);
+      run.rerun();
+    }
+    this.#endSoon();
+  }
+
+  /** A part of its channel is closed: the process is ending, or will be made to. */
+  #endSoon(): void {
+    if (this.#gone || this.#stopEndTimer) return;
+    this.#stopEndTimer = this.#environment.clock.after(EXIT_AFTER_CLOSE_MS, () =>
+      this.kill(this.#problem("PROTOCOL_VIOLATION", "closed its channel but did not end")),
+    );
     if (this.#state !== "ready") return;
     // How it ends says why, so it is not killed at once; but it must not be given a call.
     this.#state = transition(this.#state, "stopping");
@@ -394,15 +405,16 @@ export class Worker implements WorkerMessageListener, RunOwner, GuardedWorker, B
   #exited(exit: ExitStatus): void {
     // Text that no answer followed is reported while it is known whose it was.
     this.channel.end();
+    this.#output.flush();
     const run = this.#run;
     const held = this.#guard.heldError;
     const error = held === undefined ? this.exitError(exit) : this.#applicationError(held);
-    const wasReady = this.bootTimeMs > 0;
     this.#run = undefined;
     this.#state = transition(this.#state, "exited");
     this.#execDeadline.close();
+    this.#stopEndTimer?.();
     this.channel.destroy();
-    if (wasReady) this.#observer.exited(this, exit);
+    if (this.#wasReady) this.#observer.exited(this, exit);
     run?.end();
     run?.fail(error);
   }
@@ -419,7 +431,8 @@ export class Worker implements WorkerMessageListener, RunOwner, GuardedWorker, B
       pool: this.#environment.options.name,
       pid: this.pid,
       exit,
-      lastOutput: this.#process.lastOutput,
+      // Of this call alone: what another request said is neither the reason nor this caller's to see.
+      lastOutput: this.#output.ofPresentCall,
     });
   }
 

@@ -33,8 +33,11 @@ describe("Broken HTTP", function () {
   });
 
   const table: [what: string, act: () => Promise<number | string>, expected: number | RegExp][] = [
-    ["a bad escape in a form", async () => (await send(`${server.httpUrl}/echo`, form("a=%zz"))).status, 400],
-    ["field names that conflict", async () => (await send(`${server.httpUrl}/echo`, form("a=1&a[b]=2"))).status, 400],
+    [
+      "a field name of too many parts",
+      async () => (await send(`${server.httpUrl}/echo`, form(`a${"[b]".repeat(127)}=1`))).status,
+      400,
+    ],
     [
       "a content length that is no number",
       () => raw("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: ten\r\n\r\n"),

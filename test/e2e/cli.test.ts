@@ -54,7 +54,7 @@ describe("rrctl with a running server", function () {
 
   it("shows what the server is", async () => {
     const info = await server.data<{ state: string; pools: string[]; processes: { pid: number }[] }>("info");
-    expect(info.state).to.equal("SERVER_STATE_SERVING");
+    expect(info.state).to.equal("serving");
     expect(info.pools).to.have.members(["http", "echo"]);
     expect(info.processes.map((process) => process.pid)).to.include(server.pid);
     const { out } = await server.run("info");
@@ -87,10 +87,11 @@ describe("rrctl with a running server", function () {
     expect(exitCode).to.equal(0);
   });
 
-  it("finds the server by control.listen of .rr.yaml", async () => {
+  it("finds the server by .rr.yaml, wherever it listens", async () => {
     const { exitCode, out } = await rrctl(["info"], { cwd: server.directory });
     expect(exitCode).to.equal(0);
-    expect(out.toString()).to.contain(`unix://${join(server.directory, "control.sock")} (control.listen of .rr.yaml)`);
+    const socket = `unix://${join(server.directory, "control.sock")}`;
+    expect(out.toString()).to.contain(`${socket} (the server of .rr.yaml, pid ${server.pid})`);
     const other = await rrctl(["info", "-c", join(server.directory, ".rr.yaml")], { cwd: tmpdir() });
     expect(other.exitCode).to.equal(0);
   });
@@ -113,8 +114,9 @@ describe("rrctl with a running server", function () {
   it("scales a pool and returns when the workers are there", async () => {
     const { exitCode, out } = await server.run("scale", "http", "--workers", "4");
     expect([exitCode, out.toString()]).to.deep.equal([0, "http: serving, 4 workers (4 ready, 0 working)\n"]);
-    expect((await workers("http")).filter((worker) => worker.state === "WORKER_STATE_READY")).to.have.length(4);
-    expect((await server.run("scale", "http", "--workers", "2")).exitCode).to.equal(0);
+    expect((await workers("http")).filter((worker) => worker.state === "ready")).to.have.length(4);
+    expect((await server.run("scale", "http", "+1")).out.toString()).to.match(/^http: serving, 5 workers/);
+    expect((await server.run("scale", "http", "2")).exitCode).to.equal(0);
     expect((await pool("http")).workers_wanted).to.equal(2);
   });
 
@@ -128,15 +130,15 @@ describe("rrctl with a running server", function () {
     expect(unknown.err).to.contain('there is no pool "nope"').and.contain("hint: `rrctl pools`");
   });
 
-  it("resets all pools, or some, and reports each that fails", async () => {
+  it("resets all pools, or some, and none if one of the names is wrong", async () => {
     const before = await pool("echo");
     const all = await server.run("reset");
     expect(all.exitCode).to.equal(0);
     expect(all.out.toString()).to.match(/^echo: serving,[^\n]* booted in [\s\S]*\nhttp: serving/m);
-    const some = await server.run("reset", "nope", "echo");
-    expect(some.exitCode).to.equal(4);
-    expect(some.out.toString()).to.match(/^echo: serving/);
-    expect(some.err).to.contain('error: nope: there is no pool "nope"');
+    expect((await server.run("reset", "echo")).out.toString()).to.match(/^echo: serving/);
+    const mistyped = await server.run("reset", "echo", "nope");
+    expect(mistyped.exitCode).to.equal(4);
+    expect(mistyped.err).to.contain('there is no pool "nope"; the pools are: echo, http; none was reset');
     expect((await pool("echo")).generation).to.equal(before.generation + 2);
   });
 
@@ -155,11 +157,14 @@ describe("rrctl with a running server", function () {
     const restarted = before[0]!.pid;
     const restart = await server.run("worker", "restart", String(restarted));
     expect(restart.out.toString()).to.match(new RegExp(`^http: worker \\d+ took the place of ${restarted}\n$`));
-    expect(
-      (await workers("http")).filter(({ state }) => state === "WORKER_STATE_READY").map(({ pid }) => pid),
-    ).to.not.include(restarted);
+    expect((await workers("http")).filter(({ state }) => state === "ready").map(({ pid }) => pid)).to.not.include(
+      restarted,
+    );
 
-    const killed = before[1]!.pid;
+    const several = await server.run("worker", "restart", ...(await workers("http")).map(({ pid }) => String(pid)));
+    expect(several.out.toString().trimEnd().split("\n")).to.have.length(3);
+
+    const killed = (await workers("http"))[0]!.pid;
     expect((await server.run("worker", "kill", String(killed))).exitCode).to.equal(0);
     const gone = await server.run("worker", "kill", String(killed));
     expect(gone.exitCode).to.equal(4);
@@ -183,19 +188,14 @@ describe("rrctl with a running server", function () {
   });
 
   it("dispatches a context, and shows the whole reply as JSON", async () => {
-    const reply = await server.data<{ payload: { context: string; body: string }; pid: number; exec_time: string }>(
-      "dispatch",
-      "echo",
-      "--body",
-      "hello",
-      "--context",
-      '{"a":1}',
-      "--codec",
-      "json",
-    );
+    const reply = await server.data<{
+      payload: { context: string; body: string };
+      pid: number;
+      exec_time_seconds: number;
+    }>("dispatch", "echo", "--body", "hello", "--context", '{"a":1}', "--codec", "json");
     expect(Buffer.from(reply.payload.body, "base64").toString()).to.equal("hello");
     expect(Buffer.from(reply.payload.context, "base64").toString()).to.equal('{"a":1}');
-    expect(reply.exec_time).to.match(/^[\d.]+s$/);
+    expect(reply.exec_time_seconds).to.be.a("number").and.greaterThan(0);
     const verbose = await server.run("dispatch", "echo", "--body", "hello", "-v");
     expect(verbose.out.toString()).to.equal("hello");
     expect(verbose.err).to.match(/^worker \d+, waited .*, ran .*, 5 bytes/);
@@ -251,7 +251,7 @@ describe("rrctl with a running server", function () {
     const lines = new Lines(child.stdout);
     await server.run("reset", "http");
     const event = JSON.parse(await lines.until((line) => line.includes('"pool.reset"')));
-    expect(event).to.include({ type: "pool.reset", pool: "http", severity: "SEVERITY_INFO" });
+    expect(event).to.include({ type: "pool.reset", pool: "http", severity: "info" });
     child.kill("SIGINT");
     expect(await ended(child)).to.equal(0);
   });
@@ -263,6 +263,9 @@ describe("rrctl with a running server", function () {
     expect(out.toString()).to.match(/^[\d:.]+ +pool\.resumed +echo +[^\n]+\n$/);
     const { events } = await server.data<{ events: { type: string }[] }>("events", "--since", "2000-01-01");
     expect(events.map(({ type }) => type)).to.include.members(["server.started", "worker.ready", "pool.scaled"]);
+    const typo = await server.run("events", "--type", "wroker.*");
+    expect([typo.exitCode, typo.err.includes('no type of event is "wroker.*"')]).to.deep.equal([2, true]);
+    expect((await server.run("events", "--pool", "nope")).exitCode).to.equal(4);
     expect((await server.run("events", "--since", "2099-01-01")).out.toString()).to.equal("No events.\n");
   });
 
@@ -287,9 +290,36 @@ describe("rrctl with a running server", function () {
     const lines = new Lines(child.stdout);
     const first = JSON.parse(await lines.until(() => true));
     const second = JSON.parse(await lines.until(() => true));
-    expect(Number.parseFloat(second.stats.uptime)).to.be.greaterThan(Number.parseFloat(first.stats.uptime));
+    expect(second.stats.uptime_seconds).to.be.greaterThan(first.stats.uptime_seconds);
     child.kill("SIGINT");
     expect(await ended(child)).to.equal(0);
+  });
+
+  it("goes on watching when the server is started anew", async () => {
+    const own = await startServer();
+    const watches = [
+      ["events", "-f"],
+      ["workers", "-w", "--interval", "100ms"],
+      ["pools", "-w"],
+    ].map((argv) => spawnRrctl([...argv, "-o", "json", "--address", own.address], { cwd: own.directory }));
+    const feeds = watches.map(({ stdout }) => new Lines(stdout));
+    const told = watches.map(({ stderr }) => new Lines(stderr));
+    let again: Awaited<ReturnType<typeof serveIn>> | undefined;
+    try {
+      await Promise.all(feeds.map((feed) => feed.until(() => true)));
+      own.child.kill("SIGTERM");
+      await ended(own.child);
+      await Promise.all(told.map((lines) => lines.until((line) => line.includes("does not answer any more"))));
+      again = await serveIn(own.directory);
+      await Promise.all(told.map((lines) => lines.until((line) => line.includes("answers again"))));
+      await feeds[0]!.until((line) => JSON.parse(line).type === "server.started");
+      await feeds[1]!.until((line) => JSON.parse(line).workers?.length === 3);
+    } finally {
+      for (const watch of watches) watch.kill("SIGINT");
+      await Promise.all(watches.map(ended));
+      await again?.dispose();
+      await own.dispose();
+    }
   });
 
   it("prints YAML", async () => {
@@ -312,12 +342,16 @@ describe("rrctl with a running server", function () {
       const script = [
         'source <(rrctl completion bash) && COMP_WORDS=(rrctl scale "") && COMP_CWORD=2',
         '_rrctl_complete && echo "${' + 'COMPREPLY[*]}"',
+        // Candidates are no patterns for names of files.
+        'COMP_WORDS=(rrctl events --type work) && COMP_CWORD=3 && _rrctl_complete && echo "${' + 'COMPREPLY[*]}"',
       ].join("\n");
+      await writeFile(join(directory, "worker.php"), "");
       const out = execFileSync("bash", ["-c", script], {
+        cwd: directory,
         encoding: "utf8",
         env: { ...process.env, PATH: `${directory}:${process.env.PATH}`, RRCTL_ADDRESS: server.address },
       });
-      expect(out).to.equal("echo http\n");
+      expect(out).to.equal("echo http\nworker.*\n");
     } finally {
       await rm(directory, { recursive: true });
     }

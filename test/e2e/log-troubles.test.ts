@@ -1,6 +1,7 @@
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { connect, createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect } from "chai";
@@ -124,8 +125,9 @@ describe("Troubles of the log", function () {
     });
 
     /** `rrctl serve` under a shell, whose script gets its command as "$@". */
-    async function shell(
+    async function start(
       script: string,
+      output: "ignore" | Socket = "ignore",
     ): Promise<{ child: ChildProcess; url: string; path: string; end: () => Promise<number | null> }> {
       const home = mkdtempSync(join(directory, "shell-"));
       homes.push(home);
@@ -142,7 +144,7 @@ describe("Troubles of the log", function () {
       const command = [process.execPath, await compiledRrctl(), "serve", "-p"];
       const child = spawn("bash", ["-c", script, "bash", ...command], {
         cwd: home,
-        stdio: ["ignore", "ignore", "ignore"],
+        stdio: ["ignore", output, output],
       });
       const exited = once(child, "exit").then(([code]) => code as number | null);
       const url = `http://127.0.0.1:${port}`;
@@ -168,9 +170,28 @@ describe("Troubles of the log", function () {
       "a reader of standard output that leaves": `set -o pipefail; "$@" 2>/dev/null | true`,
       "a reader that reads nothing": `mkfifo pipe; exec 3<>pipe; exec "$@" 2>pipe`,
     };
+    it("a socket that nobody reads, as that of a log collector", async () => {
+      const path = join(directory, "collector.sock");
+      const collector = createServer({ pauseOnConnect: true }).listen(path);
+      await once(collector, "listening");
+      const ends: Socket[] = [];
+      collector.on("connection", (socket) => ends.push(socket));
+      const socket = connect(path);
+      await once(socket, "connect");
+      try {
+        const { url, end } = await start(`exec "$@"`, socket);
+        await answers(url, 600);
+        expect(await end()).to.equal(0);
+      } finally {
+        socket.destroy();
+        for (const one of ends) one.destroy();
+        collector.close();
+      }
+    });
+
     for (const [name, script] of Object.entries(WAYS))
       it(name, async () => {
-        const { url, path, end } = await shell(script);
+        const { url, path, end } = await start(script);
         // Long enough to fill a pipe that nobody reads.
         await answers(url, name.includes("nothing") ? 300 : 30);
         await eventually("the file has the lines", () => requests(path) >= 30);

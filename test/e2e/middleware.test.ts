@@ -178,7 +178,7 @@ describe("file server beside PHP", function () {
         },
       });
       const files = server.address("files")!;
-      const response = await send(`${files}/acts/form-tree.json`);
+      const response = await send(`${files}/acts/contexts.json`);
       expect(response.status).to.equal(200);
       expect(response.headers).to.include({ "content-type": "application/json" });
       expect((await send(`${files}/php/psr-worker.php`)).status).to.equal(404);

@@ -1,5 +1,6 @@
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { connect } from "node:net";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect } from "chai";
 import { ServerState } from "../../gen/roadrunner/server/v1/server_service_pb.ts";
@@ -49,6 +50,25 @@ describe("Signals to a server", function () {
     expect((await send(`${server.httpUrl}/echo?still`)).body).to.equal("still");
     expect(await canConnect(DEBUGGER_PORT)).to.equal(false);
     expect(server.output.join("\n")).not.to.contain("Debugger listening");
+  });
+
+  it("SIGUSR1 opens the files of the log again, in core and frontend", async () => {
+    const directory = mkdtempSync(join(tmpdir(), "rr-logs-"));
+    try {
+      const file = join(directory, "server.log");
+      const server = await ServerProcess.start({ logs: { output: file }, http: { access_logs: true } });
+      renameSync(file, `${file}.1`);
+      server.signal("SIGUSR1");
+      await eventually("there was a new file", () => existsSync(file));
+      await eventually("both write there", async () => {
+        await send(`${server.httpUrl}/echo?again`);
+        await server.client.pools.resetPool({ pool: "http" });
+        const text = existsSync(file) ? readFileSync(file, "utf8") : "";
+        return text.includes("/echo?again") && text.includes("generation");
+      });
+    } finally {
+      rmSync(directory, { recursive: true });
+    }
   });
 
   it("to a frontend end none: the core decides", async () => {

@@ -1,6 +1,16 @@
 import { execFileSync, spawnSync } from "node:child_process";
 import { createHash, randomBytes } from "node:crypto";
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -112,7 +122,7 @@ describe("Uploads", function () {
     ["a field that is too large", 413, () => form({ name: "f", content: "x".repeat(2000) })],
     ["a form without an end", 400, () => form({ name: "f", fileName: "f.txt", content: "x" }).subarray(0, -8)],
     ["a form with another boundary", 400, () => Buffer.from("--other\r\n\r\nx\r\n--other--\r\n")],
-    ["conflicting names", 400, () => form({ name: "a", content: "1" }, { name: "a[b]", content: "2" })],
+    ["a name of too many parts", 400, () => form({ name: `a${"[b]".repeat(127)}`, content: "1" })],
   ];
   for (const [what, status, body] of refused)
     it(`are refused with ${status}: ${what}`, async () => {
@@ -121,6 +131,37 @@ describe("Uploads", function () {
       await spoolEmpty("nothing was kept of it");
       expect((await post(form({ name: "a", content: "b" }))).status, "the server goes on").to.equal(200);
     });
+
+  it("have names as PHP has them, with nothing told in two ways", async () => {
+    const { json } = await post(
+      form(
+        { name: "d[date][date]", content: "1" },
+        { name: "d[date]", content: "2" },
+        { name: "rows[][x]", content: "1" },
+        { name: "rows[][x]", content: "2" },
+        { name: "shoe size[]", fileName: "a.txt", content: "a" },
+        { name: "f", fileName: "first.txt", content: "1" },
+        { name: "f", fileName: "last.txt", content: "2" },
+      ),
+    );
+    expect(json.form).to.deep.equal({ d: { date: "2" }, rows: [{ x: "1" }, { x: "2" }] });
+    expect(json.uploads.shoe_size[0]).to.include({ name: "a.txt", mime: "", error: 0 });
+    expect(json.uploads.f).to.include({ name: "last.txt" });
+  });
+
+  it("that were left empty are empty texts, and no files", async () => {
+    const empty = { fileName: "", type: "application/octet-stream", content: "" };
+    const { json } = await post(
+      form(
+        { name: "avatar", ...empty },
+        { name: "docs[]", ...empty },
+        { name: "docs[]", fileName: "b.txt", content: "b" },
+      ),
+    );
+    expect(json.form).to.deep.equal({ avatar: "", docs: [""] });
+    expect(Object.keys(json.uploads)).to.deep.equal(["docs"]);
+    expect(json.uploads.docs.map(({ name }: { name: string }) => name)).to.deep.equal(["b.txt"]);
+  });
 
   it("are refused with 400: no boundary", async () => {
     const response = await post(form({ name: "a", content: "b" }), "", { "content-type": "multipart/form-data" });
@@ -236,10 +277,49 @@ describe("Uploads", function () {
     expect(status).to.equal(200);
     expect(JSON.parse(body).uploads.f).to.include({ name: "f.txt", size: 0, error: 6, tmpName: "" });
     expect(JSON.parse(body).form).to.deep.equal({ a: "b" });
+    await other.logLine(({ event, msg }) => event === "spool.failed" && msg.includes(dir));
     mkdirSync(dir);
     expect(JSON.parse((await upload()).body).uploads.f, "and it is found again").to.include({ size: 4, error: 0 });
     await other.stop();
     rmSync(dir, { recursive: true });
+  });
+
+  it("need their folder at the start, and are told which one is not there", async () => {
+    const file = join(spool, "file");
+    writeFileSync(file, "");
+    for (const [dir, problem] of [
+      [join(spool, "nowhere"), "does not exist"],
+      [file, "is no folder"],
+    ] as const) {
+      const refused = await ServerProcess.launch({ ...config(), http: { uploads: { dir } } });
+      expect((await refused.ended()).code, "a mistake in the configuration").to.equal(2);
+      expect(refused.output.join("\n")).to.contain(`http.uploads.dir: ${dir} ${problem}`);
+      await refused.stop();
+    }
+    rmSync(file);
+  });
+
+  it("have error 7 when all of them together are too many, and the disk is free for others", async () => {
+    const http = { uploads: { dir: spool, max_spool_size: "1MB" } };
+    const other = await ServerProcess.start({ ...config(), http });
+    const upload = async (bytes: number, query = "") => {
+      const body = form({ name: "f", fileName: "f.bin", content: randomBytes(bytes) });
+      const response = await send(`${other.httpUrl}/${query}`, {
+        method: "POST",
+        headers: { "content-type": TYPE },
+        body,
+      });
+      return JSON.parse(response.body).uploads.f.error;
+    };
+    expect(await upload(1_100_000)).to.equal(7);
+    const first = upload(700_000, "?sleep=1");
+    await eventually("the first one was there", () => spooled().length === 1);
+    expect(await upload(700_000)).to.equal(7);
+    expect(await first).to.equal(0);
+    await spoolEmpty("both were removed");
+    expect(await upload(700_000)).to.equal(0);
+    await other.logLine(({ event, msg }) => event === "spool.failed" && msg.includes("max_spool_size"));
+    await other.stop();
   });
 
   it("have error 7 if the disk takes no more, and leave nothing on it", async function () {

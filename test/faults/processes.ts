@@ -43,6 +43,8 @@ export const frontendsAndCores: Scenario = {
       programs: [...cores, frontends],
       url: `http://127.0.0.1:${port}`,
       async harm(_load, round) {
+        // One that dies before its start is over has a start that failed.
+        await frontends.started();
         if (round % 2 === 0) {
           const [first, second] = frontendsOf(frontends);
           // Never the last one: the other has to be there already.

@@ -63,8 +63,11 @@ export class Program {
   #child: ChildProcess | undefined;
   output = "";
 
+  readonly name: string;
+
   constructor(options: ProgramOptions, name: string) {
     this.#options = options;
+    this.name = name;
     const folder = join(options.place.folder, name);
     mkdirSync(folder, { recursive: true });
     this.#configFile = join(folder, ".rr.yaml");
@@ -109,6 +112,11 @@ export class Program {
     clearTimeout(timer);
     if (this.#child!.signalCode === "SIGKILL") throw new Error(`it did not stop within ${STOP_LIMIT_MS} ms`);
     await eventually("all its processes had ended", () => family.every((pid) => !isRunning(pid)), 5_000);
+  }
+
+  /** Waits until it has told where it listens: all of it has started then. */
+  async started(): Promise<void> {
+    await eventually(`${this.name} had started`, () => / serves /.test(this.output), START_LIMIT_MS);
   }
 
   /** Waits until it answers. */

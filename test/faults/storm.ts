@@ -51,6 +51,8 @@ export async function runStorm(scenario: Scenario, seconds: number): Promise<Sto
     }
     await pause(CALM_AT_THE_END_MS);
     const figures = await load.end();
+    for (const { alive, name, output } of programs)
+      if (!alive) faults.push(`${name} ended by itself: ${output.slice(-1_000)}`);
     faults.push(...judge(figures), ...((await prepared.check?.()) ?? []));
     faults.push(...(await endAndLook(programs, place, url)));
     return { name: scenario.name, seconds, harms, figures, faults };

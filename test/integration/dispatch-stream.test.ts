@@ -33,6 +33,39 @@ describe("DispatchStream", () => {
     expect(dispatch.openCalls).to.equal(0);
   });
 
+  it("goes on when what one caller does with its answer throws", async () => {
+    const errors: string[] = [];
+    const broken = new Promise<void>((resolve) =>
+      dispatch.open(
+        {
+          pool: "echo",
+          context: Buffer.alloc(0),
+          body: Buffer.from("echo x"),
+          codec: 0,
+          moreBody: false,
+          idempotent: false,
+          requestId: "",
+          windowBytes: 1 << 20,
+          timeoutMs: 0,
+        },
+        {
+          reply: () => {
+            throw new Error("a bug in the caller");
+          },
+          failed: ({ reason, message }) => {
+            errors.push(`${reason}: ${message}`);
+            resolve();
+          },
+        },
+      ),
+    );
+    const slow = open(dispatch, "sleep 300");
+    await broken;
+    expect(errors).to.deep.equal(["INTERNAL: a bug in the caller"]);
+    expect(await slow.ended).to.equal("slept");
+    expect(dispatch.openCalls).to.equal(0);
+  });
+
   it("answers in the order in which workers are done, not in that of the calls", async () => {
     const order: string[] = [];
     const slow = open(dispatch, "sleep 300").ended.then(() => order.push("slow"));
@@ -144,7 +177,7 @@ describe("DispatchStream of a core that comes and goes", () => {
       const lost = open(dispatch, "sleep 60000");
       await eventually("it ran", async () => (await first.client.pools.getPool({})).pool!.workersWorking === 1);
       await stopCores();
-      expect((await failure(lost)).reason).to.be.oneOf(["UNAVAILABLE", "WORKER_EXITED"]);
+      expect((await failure(lost)).reason).to.be.oneOf(["UNAVAILABLE", "DRAINING", "WORKER_EXITED"]);
       const early = open(dispatch, "echo early");
       await startCore({ echo: { num_workers: 1 } }, listen);
       expect(await early.ended, "a call waits a moment for the core to come back").to.equal("early");

@@ -10,6 +10,8 @@ import { silentLog } from "../../src/log.ts";
 import { Pool } from "../../src/pool/pool.ts";
 import { rpcMethods } from "../../src/rpc/methods.ts";
 import { RpcServer } from "../../src/rpc/rpc-server.ts";
+import { within } from "../support/eventually.ts";
+import { memoryLog } from "../support/memory-log.ts";
 import { needsPhp } from "../support/php.ts";
 import { poolOptions } from "../support/pool-options.ts";
 
@@ -37,7 +39,7 @@ class RpcClient {
             flags,
             sequence,
             method: payload.toString("utf8", 0, methodBytes),
-            body: payload.toString("utf8", methodBytes),
+            body: payload.toString("latin1", methodBytes),
           }),
         frameContinues: () => {},
         stray: (bytes) => expect.fail(`stray ${bytes}`),
@@ -49,8 +51,11 @@ class RpcClient {
   }
 
   call(method: string, argument: unknown, codec: number = FLAG.JSON): Promise<Answer> {
+    return this.send(method, Buffer.from(JSON.stringify(argument)), codec);
+  }
+
+  send(method: string, body: Buffer, codec: number): Promise<Answer> {
     const name = Buffer.from(method);
-    const body = Buffer.from(JSON.stringify(argument));
     this.#socket.write(encodeFrame(codec, 0, [++this.#sequence, name.length], name, body));
     return new Promise((resolve) => this.#waiting.push(resolve));
   }
@@ -64,6 +69,8 @@ describe("goridge RPC for PHP", () => {
   let pool: Pool;
   let server: RpcServer;
   let client: RpcClient;
+  const memory = memoryLog();
+  const { lines } = memory;
 
   before(async function () {
     needsPhp(this);
@@ -74,8 +81,9 @@ describe("goridge RPC for PHP", () => {
       baseEnv: process.env,
     });
     await pool.start();
-    const methods = rpcMethods(new Dispatcher([pool]), () => '{"version":"3"}');
-    server = await RpcServer.open(PORT_FROM_SYSTEM, { mode: 0o600 }, methods, silentLog);
+    const { log } = memory;
+    const methods = rpcMethods(new Dispatcher([pool]), () => '{"version":"3"}', log);
+    server = await RpcServer.open(PORT_FROM_SYSTEM, { mode: 0o600 }, methods, log);
     client = new RpcClient(server.port);
   });
 
@@ -98,11 +106,24 @@ describe("goridge RPC for PHP", () => {
     expect(JSON.parse((await client.call("informer.Workers", "nope")).body)).to.deep.equal({ workers: null });
   });
 
-  it("adds and removes workers, and answers false for success", async () => {
+  const workersListed = async (): Promise<number> =>
+    (JSON.parse((await client.call("informer.Workers", "http")).body) as { workers: unknown[] }).workers.length;
+
+  it("adds and removes workers, and answers false for success; the list is short when the answer comes", async () => {
     expect((await client.call("informer.AddWorker", "http")).body).to.equal("false");
-    expect(pool.workers).to.have.length(2);
+    expect(await workersListed()).to.equal(2);
     expect((await client.call("informer.RemoveWorker", "http")).body).to.equal("false");
+    expect(await workersListed()).to.equal(1);
     expect(pool.workersWanted).to.equal(1);
+  });
+
+  it("leaves the last worker, and warns instead of failing", async () => {
+    const { flags, body } = await client.call("informer.RemoveWorker", "http");
+    expect([flags, body]).to.deep.equal([FLAG.JSON, "false"]);
+    expect(await workersListed()).to.equal(1);
+    expect(
+      lines.some(({ level, message }) => level === "warn" && message.includes("last one is not removed")),
+    ).to.equal(true);
   });
 
   it("resets a pool", async () => {
@@ -128,15 +149,83 @@ describe("goridge RPC for PHP", () => {
       expect(answer.body).to.equal(text);
     });
 
+  for (const [method, codec, text] of [
+    ["kv.Set", FLAG.PROTO, "rpc: can't find service kv.Set"],
+    ["kv.Clear", FLAG.MSGPACK, "rpc: can't find service kv.Clear"],
+    ["informer.Nope", FLAG.GOB, "rpc: can't find method informer.Nope"],
+    ["nodot", FLAG.PROTO, "rpc: service/method request ill-formed: nodot"],
+  ] as const)
+    it(`says that ${method} is not there whatever the codec (${codec})`, async () => {
+      const answer = await client.call(method, true, codec);
+      expect([answer.flags, answer.body]).to.deep.equal([codec | FLAG.ERROR, text]);
+    });
+
+  it("tells the health of a pool in protobuf, too", async () => {
+    const request = Buffer.concat([Buffer.of(0x0a, 4), Buffer.from("http")]);
+    for (const method of ["status.Status", "status.Ready"]) {
+      const { flags, body } = await client.send(method, request, FLAG.PROTO);
+      expect([flags, Buffer.from(body, "latin1").toString("hex")]).to.deep.equal([FLAG.PROTO, "08c801"]);
+    }
+    expect((await client.send("status.Status", Buffer.of(0x0a, 1, 0x78), FLAG.PROTO)).body).to.equal(
+      "no such plugin: x",
+    );
+  });
+
+  for (const argument of ["http", null, {}, 7])
+    it(`names what status.Status takes when it is given ${JSON.stringify(argument)}`, async () => {
+      const { flags, body } = await client.call("status.Status", argument);
+      expect([flags, body]).to.deep.equal([
+        FLAG.JSON | FLAG.ERROR,
+        `status.Status takes {"plugin": "name"}, it was given ${JSON.stringify(argument)}`,
+      ]);
+    });
+
   it("refuses a codec that it does not know, and goes on", async () => {
-    expect((await client.call("rpc.Version", true, FLAG.PROTO)).flags).to.equal(FLAG.PROTO | FLAG.ERROR);
+    const refused = await client.call("rpc.Version", true, FLAG.PROTO);
+    expect(refused.flags).to.equal(FLAG.PROTO | FLAG.ERROR);
+    expect(refused.body).to.equal("rpc: rpc.Version takes JSON, it came with protobuf");
     expect((await client.call("rpc.Version", true)).flags).to.equal(FLAG.JSON);
   });
 
-  it("closes a connection that speaks something else", async () => {
+  /** What the log says of a connection that wrote this, once it was closed. */
+  async function closedBecause(bytes: Buffer): Promise<string> {
     const stranger = connect(server.port, "127.0.0.1");
     const closed = new Promise((resolve) => stranger.once("close", resolve));
-    stranger.resume().write("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
-    await closed;
+    const before = lines.length;
+    stranger.on("error", () => {});
+    stranger.resume().write(bytes);
+    await within(5_000, "the connection was closed", closed);
+    return lines
+      .slice(before)
+      .map(({ message }) => message)
+      .join("\n");
+  }
+
+  it("closes a connection that speaks something else", async () => {
+    const why = await closedBecause(Buffer.from("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"));
+    expect(why).to.contain('it sent "GET / HTTP/1.1');
   });
+
+  it("closes one of RoadRunner 1's client, which would wait for ever, and says why", async () => {
+    const packet = (flags: number, data: Buffer) => {
+      const prefix = Buffer.alloc(17);
+      prefix[0] = flags;
+      prefix.writeBigUInt64LE(BigInt(data.length), 1);
+      prefix.writeBigUInt64BE(BigInt(data.length), 9);
+      return Buffer.concat([prefix, data]);
+    };
+    const header = packet(0x14, Buffer.concat([Buffer.from("http.Reset"), Buffer.alloc(8)]));
+    const why = await closedBecause(Buffer.concat([header, packet(0, Buffer.from("true"))]));
+    expect(why).to.contain("RoadRunner 1");
+  });
+
+  for (const [what, bytes, why] of [
+    ["too few options", encodeFrame(FLAG.JSON, 0, [], Buffer.from("rpc.Version")), "does not speak goridge"],
+    ["an endless name", encodeFrame(FLAG.JSON, 0, [1, 5000], Buffer.alloc(5000, "x")), "a method of 5000 bytes"],
+    ["a wrong checksum", Buffer.from("1508ffffff0000000000000000000000000000000000", "hex"), "wrong checksum"],
+    ["too large a request", encodeFrame(FLAG.JSON, 0, [1, 5], Buffer.alloc(17 << 20)).subarray(0, 100), "16777216"],
+  ] as const)
+    it(`closes one that sends ${what}`, async () => {
+      expect(await closedBecause(bytes)).to.contain(why);
+    });
 });

@@ -54,7 +54,7 @@ describe("A dispatch client of several cores", function () {
 
   it("shares the calls out, and sends them where the least is to do", async () => {
     await begin();
-    const calls = [1, 2, 3, 4].map(() => open(dispatch, "sleep 300"));
+    const calls = [1, 2, 3, 4].map(() => open(dispatch, "sleep 2000"));
     await runs(one, 2);
     await runs(other, 2);
     await Promise.all(calls.map(({ ended }) => ended));

@@ -23,6 +23,7 @@ export function poolOptions(overrides: PoolOverrides = {}): PoolOptions {
     workingDirectory: PHP_FIXTURES,
     user: undefined,
     group: undefined,
+    passedEnv: undefined,
     relay,
     protocol: "goridge3",
     debug: false,

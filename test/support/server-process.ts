@@ -78,6 +78,10 @@ function configFile({
 export interface LaunchOptions {
   readonly command?: "serve" | "frontend";
   readonly through?: readonly string[];
+  /** The Node to run it with. */
+  readonly node?: string;
+  /** Added to the environment. */
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 /** A running `rrctl serve` with real workers, or `rrctl frontend`. */
@@ -105,16 +109,16 @@ export class ServerProcess {
   static async launch(
     config: ServerConfig,
     argv: readonly string[] = [],
-    { command: name = "serve", through = [] }: LaunchOptions = {},
+    { command: name = "serve", through = [], node = process.execPath, env = {} }: LaunchOptions = {},
   ): Promise<ServerProcess> {
     const directory = mkdtempSync(join(tmpdir(), "rr-test-server-"));
     writeFileSync(join(directory, ".rr.yaml"), configFile(config));
-    const command = [...through, process.execPath, await compiledRrctl(), name, ...argv];
+    const command = [...through, node, await compiledRrctl(), name, ...argv];
     const child = spawn(command[0]!, command.slice(1), {
       cwd: directory,
       stdio: ["ignore", "ignore", "pipe"],
       // Whoever kills a test run does not want its servers to stay.
-      env: { ...process.env, RRCTL_END_WITH_PARENT: "1" },
+      env: { ...process.env, RRCTL_END_WITH_PARENT: "1", ...env },
     });
     const server = new ServerProcess(directory, child);
     running.add(server);

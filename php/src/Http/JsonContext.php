@@ -31,6 +31,7 @@ final class JsonContext
             'parsed' => false,
             'uploads' => null,
             'attributes' => [],
+            'fileInputs' => null,
         ];
     }
 

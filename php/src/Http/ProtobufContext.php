@@ -10,7 +10,7 @@ use Rrctl\Exception\ProtocolException;
  * The head of a request and of a response as protobuf, written out by hand so that no package is needed.
  *
  *   Request     1 remote_addr  2 protocol  3 method  4 uri  5 header (map)  6 cookies (map)  7 raw_query  8 parsed
- *               9 uploads (JSON)  10 attributes (map)
+ *               9 uploads (JSON)  10 attributes (map)  100 file inputs (JSON)
  *   Response    1 status  2 headers (map)
  *   HeaderValue 1 value (repeated)            a map is a repeated entry of 1 key, 2 HeaderValue
  */
@@ -25,7 +25,7 @@ final class ProtobufContext
     private const TEXTS = [0x0a => 'remoteAddr', 0x12 => 'protocol', 0x1a => 'method', 0x22 => 'uri', 0x3a => 'rawQuery'];
     private const MAPS = [0x2a => 'headers', 0x32 => 'cookies', 0x52 => 'attributes'];
     private const PARSED = 0x40;
-    private const UPLOADS = 0x4a;
+    private const JSON = [0x4a => 'uploads', 0x322 => 'fileInputs'];
 
     /**
      * @return array<string, mixed> the fields of Request
@@ -43,6 +43,7 @@ final class ProtobufContext
             'parsed' => false,
             'uploads' => null,
             'attributes' => [],
+            'fileInputs' => null,
         ];
         $end = \strlen($context);
         $at = 0;
@@ -69,8 +70,8 @@ final class ProtobufContext
                 $fields[self::TEXTS[$tag]] = \substr($context, $at, $stop - $at);
             } elseif (isset(self::MAPS[$tag])) {
                 self::entry($context, $at, $stop, $fields[self::MAPS[$tag]]);
-            } elseif ($tag === self::UPLOADS) {
-                $fields['uploads'] = \json_decode(\substr($context, $at, $stop - $at), true);
+            } elseif (isset(self::JSON[$tag])) {
+                $fields[self::JSON[$tag]] = \json_decode(\substr($context, $at, $stop - $at), true);
             }
             $at = $stop;
         }

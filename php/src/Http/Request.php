@@ -18,6 +18,9 @@ namespace Rrctl\Http;
  * @property-read bool $parsed whether the server parsed the body: it is a form then, see $form
  * @property-read array<array-key, mixed> $form the fields of a form that the server parsed, else empty
  * @property-read array<array-key, mixed> $uploads tree of uploaded files: name, mime, size, error, tmpName
+ * @property-read array<string, mixed> $fileInputs empty unless file inputs were left empty. files: the uploads with those
+ *                                             inputs among them, error 4; texts: paths in $form of the empty texts that
+ *                                             stand for them
  * @property-read array<string, list<string>> $attributes set by the server's middleware
  * @property-read string $path of the uri, undecoded, at least /
  */

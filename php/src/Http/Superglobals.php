@@ -116,8 +116,13 @@ final class Superglobals
 
             return $fields;
         }
+        $form = $request->form;
+        // From the last one on: with it goes the list that has no other entry.
+        foreach (\array_reverse($request->fileInputs['texts'] ?? []) as $path) {
+            self::remove($form, $path);
+        }
         $fields = [];
-        foreach ($request->form as $name => $value) {
+        foreach ($form as $name => $value) {
             $fields[self::fieldName($name)] = \is_array($value) ? self::withoutEmptyKeys($value) : $value;
         }
 
@@ -157,12 +162,14 @@ final class Superglobals
     }
 
     /**
+     * Inputs for files that were left empty are there, with error 4.
+     *
      * @return array<array-key, mixed>
      */
     public static function files(Request $request): array
     {
         $files = [];
-        foreach ($request->uploads as $name => $node) {
+        foreach ($request->fileInputs['files'] ?? $request->uploads as $name => $node) {
             $files[self::fieldName($name)] = self::isFile($node) ? [
                 'name' => $node['name'],
                 'full_path' => $node['name'],
@@ -250,14 +257,32 @@ final class Superglobals
         return $server;
     }
 
-    /** PHP makes variable names of the first part of a field name. */
+    /** PHP makes variable names of the first part of a field name; this server has done so, RoadRunner does not. */
     private static function fieldName(int|string $name): string
     {
         return \strtr(\ltrim((string) $name, ' '), ' .[', '___');
     }
 
     /**
-     * The server keeps `[]` in the middle of a field name as the key "", where PHP appends.
+     * Takes out what is at the path, and the arrays on the way that are empty without it.
+     *
+     * @param array<array-key, mixed> $tree
+     * @param list<string> $path
+     */
+    private static function remove(array &$tree, array $path): void
+    {
+        $key = \array_shift($path);
+        if ($path !== [] && \is_array($tree[$key] ?? null)) {
+            self::remove($tree[$key], $path);
+            if ($tree[$key] !== []) {
+                return;
+            }
+        }
+        unset($tree[$key]);
+    }
+
+    /**
+     * RoadRunner keeps `[]` in the middle of a field name as the key "", where PHP appends.
      *
      * @param array<array-key, mixed> $tree
      *

@@ -1,7 +1,7 @@
-import { readFileSync } from "node:fs";
 import { createSecureContext, type TLSSocket, type TlsOptions } from "node:tls";
 import { ACME_TLS, alpnFile } from "../../config/acme-folder.ts";
 import type { AcmeOptions } from "../../config/options.ts";
+import { readTextFile } from "../../config/read-file.ts";
 
 /**
  * Chooses the protocol of a connection like a list of protocols would, and besides answers an authority that asks by
@@ -17,12 +17,14 @@ export function chooseProtocol(
     const domain = servername?.toLowerCase() ?? "";
     // Nothing but a name of the configuration may become a path.
     if (!names.has(domain)) return undefined;
+    const read = readTextFile(alpnFile(cacheDirectory, domain));
+    // No order is running: no protocol, no connection.
+    if ("error" in read) return undefined;
     try {
-      const pem = readFileSync(alpnFile(cacheDirectory, domain));
+      const pem = read.text;
       this.setKeyCert(createSecureContext({ key: pem, cert: pem }));
       return ACME_TLS;
     } catch {
-      // No order is running: no protocol, no connection.
       return undefined;
     }
   } as NonNullable<TlsOptions["ALPNCallback"]>;

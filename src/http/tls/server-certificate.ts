@@ -1,9 +1,10 @@
 import { createHash } from "node:crypto";
-import { type FSWatcher, readFileSync, watch } from "node:fs";
+import { type FSWatcher, watch } from "node:fs";
 import { dirname } from "node:path";
 import { createSecureContext, type SecureContextOptions } from "node:tls";
 import { certificateProblem } from "../../config/certificate.ts";
 import type { AcmeOptions, TlsOptions } from "../../config/options.ts";
+import { readTextFile } from "../../config/read-file.ts";
 import { RrError, systemErrorCode } from "../../errors.ts";
 import type { Log } from "../../log.ts";
 
@@ -97,13 +98,14 @@ export class ServerCertificate {
 
   #read(): { material: Material } | { problem: string } {
     const { keyFile, certFile, clientCaFile } = this.#options;
-    let texts: (string | undefined)[];
-    try {
-      texts = [keyFile, certFile, clientCaFile].map((file) => file && readFileSync(file, "utf8"));
-    } catch (thrown) {
-      const problem = (thrown as Error).message;
-      this.#triedHash = problem;
-      return { problem };
+    const texts: (string | undefined)[] = [];
+    for (const file of [keyFile, certFile, clientCaFile]) {
+      const read = file === undefined ? { text: undefined } : readTextFile(file);
+      if ("error" in read) {
+        this.#triedHash = read.error;
+        return { problem: read.error };
+      }
+      texts.push(read.text);
     }
     this.#triedHash = createHash("sha256").update(JSON.stringify(texts)).digest("hex");
     const [key, cert, ca] = texts;

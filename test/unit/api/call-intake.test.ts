@@ -24,7 +24,7 @@ describe("intake of calls", () => {
 
   beforeEach(() => {
     base = mkdtempSync(join(tmpdir(), "rr-intake-test-"));
-    spool = new Spool(base, memoryLog().log);
+    spool = new Spool({ directory: base, bytesMax: 0 }, memoryLog().log);
     settings = { payloadBytesMax: 20 * MEGABYTE, spool, heldBytes: 0 };
   });
   afterEach(async () => {

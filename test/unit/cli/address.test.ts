@@ -44,6 +44,7 @@ describe("cli address", () => {
       dotenv: undefined,
       overrides: [],
       address: undefined,
+      credentials: {},
       format: "table",
       ...extra,
     });
@@ -88,9 +89,13 @@ describe("cli address", () => {
       );
     });
 
-    it("does not depend on a file that says nothing of it and is wrong elsewhere", async () => {
+    it("is nowhere if no server runs with the file, whatever is wrong with it", async () => {
       await writeFile(join(directory, ".rr.yaml"), "version: 3\nnonsense: [\n");
-      expect((await locateCore(globals(), {})).address).to.equal(DEFAULT_ADDRESS);
+      const thrown = await locateCore(globals(), {}).catch((error) => error);
+      expect(thrown).to.be.instanceOf(RrError).with.property("reason", "UNAVAILABLE");
+      expect(thrown.message).to.equal(
+        `no server runs with ${join(directory, ".rr.yaml")}: start it with \`rrctl serve\`, or name another one with --address`,
+      );
     });
 
     it("names a file that was given and is not there", async () => {

@@ -48,7 +48,7 @@ describe("cli config", () => {
     const { exitCode, out } = await config("validate", "-o", "json");
     expect(exitCode).to.equal(2);
     const { problems } = JSON.parse(out);
-    expect(problems[0]).to.include({ line: 7, column: 18, severity: "PROBLEM_SEVERITY_ERROR" });
+    expect(problems[0]).to.include({ line: 7, column: 18, severity: "error" });
   });
 
   it("names warnings of a file that is valid", async () => {

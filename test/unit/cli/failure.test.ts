@@ -40,6 +40,16 @@ describe("cli failures", () => {
     );
   });
 
+  it("say that something else than gRPC answers, and that a host is not known", () => {
+    const told = (text: string) => renderFailure(explainFailure(new RrError("UNAVAILABLE", text), { core }), plain);
+    expect(told("No connection established. Last error: Protocol error (2026-01-01T00:00:00.000Z).")).to.contain(
+      "does not speak gRPC",
+    );
+    expect(told("Name resolution failed for target dns:nosuch.invalid:5"))
+      .to.contain("unknown host")
+      .and.contain("is the host's name right?");
+  });
+
   it("list the violations of a request", () => {
     const error = new RrError("INVALID_REQUEST", "the request is not valid", {
       violations: [{ field: "workers", description: "must be 1 to 500" }],
@@ -67,6 +77,22 @@ describe("cli failures", () => {
     expect(renderFailure(explainFailure(error), plain)).to.match(
       /^error: worker did not start\n {2}PHP Parse error\ufffd\[0m on line 3\nhint: run the worker's command/,
     );
+  });
+
+  it("send nobody to a server that is not there", () => {
+    for (const reason of ["BOOT_FAILED", "BOOT_TIMEOUT", "CRASH_LOOP"] as const) {
+      const error = new RrError(reason, "worker did not start", { metadata: { command: "php worker.php" } });
+      const byHand = "run the worker's command by hand to see what it says (php worker.php)";
+      expect(explainFailure(error, { command: "serve" }).hint).to.equal(byHand);
+      expect(explainFailure(error, { command: "reset", core }).hint).to.equal(
+        `${byHand}; \`rrctl events --type 'worker.*'\` shows the last attempts`,
+      );
+    }
+  });
+
+  it("tell a frame that is too large from text", () => {
+    const error = new RrError("PROTOCOL_VIOLATION", "a frame of 9 bytes, where pool.max_frame_size allows 8");
+    expect(explainFailure(error, { core }).hint).to.contain("raise pool.max_frame_size");
   });
 
   it("are one object for programs", () => {

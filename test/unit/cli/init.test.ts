@@ -171,6 +171,15 @@ describe("cli init", () => {
       expect(await readFile(join(directory, ".rr.yaml"), "utf8")).to.contain('version: "3"');
     });
 
+    it("ends a dry run as the run would end", async () => {
+      await writeFile(join(directory, ".rr.yaml"), "mine");
+      const dry = await init("--dry-run");
+      expect(dry.exitCode).to.equal(1);
+      expect(dry.err).to.contain(".rr.yaml already in").and.contain("nothing would be written");
+      expect(dry.out).to.contain("--- .rr.yaml");
+      expect((await init("--dry-run", "--force")).exitCode).to.equal(0);
+    });
+
     it("writes nothing with --dry-run and shows it all", async () => {
       const { exitCode, out } = await init("--dry-run", "-o", "json");
       expect(exitCode).to.equal(0);

@@ -95,6 +95,16 @@ describe("cli program", () => {
     expect({ ...line.given, ...line.own }).to.include({ silent: true, debug: true, pid: true, config: "/etc/rr.yaml" });
   });
 
+  it("takes RoadRunner's options with every command", async () => {
+    for (const command of ["serve", "reset", "workers", "stop", "pools", "scale"])
+      for (const option of ["-s", "--silent", "-d", "-e"])
+        expect((await parsed(command, option)).path).to.equal(command);
+    expect(globalsOf(await parsed("serve", "--WorkDir", "sub")).workingDirectory).to.equal("/app/sub");
+    expect(globalsOf(await parsed("-o=a.b=c", "reset", "-o=d.e=f")).overrides).to.deep.equal(["a.b=c", "d.e=f"]);
+    expect((await parsed("events", "-f")).own).to.include({ follow: true });
+    expect((await parsed("workers", "-f")).own).to.include({ force: true });
+  });
+
   it("hands over arguments and options as they were typed", async () => {
     const reset = await parsed("reset", "http", "jobs");
     expect(reset.words).to.deep.equal(["http", "jobs"]);
@@ -110,11 +120,13 @@ describe("cli program", () => {
     [["bogus"], /unknown command 'bogus'/],
     [["workres"], /Did you mean workers/],
     [["workers", "--bogus"], /unknown option '--bogus'[\s\S]*hint: `rrctl workers --help`/],
-    [["worker", "kill"], /missing required argument 'pid'/],
-    [["scale", "http", "8"], /too many arguments/],
+    [["worker", "kill"], /missing required argument 'pids'/],
+    [["scale", "http", "8", "9"], /too many arguments/],
+    [["scale", "http", "jobs"], /how many workers\?/],
+    [["scale", "http", "8", "--workers", "9"], /how many workers\? Say it once/],
     [["dispatch", "--codec", "x"], /Allowed choices are raw, json, proto/],
     [["scale", "--workers", "many"], /--workers "many": expected a whole number/],
-    [["scale", "http"], /how many workers\? Say --workers N/],
+    [["scale", "http"], /how many workers\? Say it once, for example `rrctl scale http 8`/],
     [["worker", "kill", "abc"], /pid "abc": expected a whole number/],
     [["dispatch", "http"], /nothing to dispatch/],
     [["workers", "--timeout", "x"], /--timeout "x": expected a duration/],

@@ -9,6 +9,7 @@ import { statsView } from "../../../cli/views/stats.ts";
 import { workersView } from "../../../cli/views/workers.ts";
 import { EventSchema, Severity } from "../../../gen/roadrunner/event/v1/event_service_pb.ts";
 import { PoolSchema, PoolState, WorkerSchema, WorkerState } from "../../../gen/roadrunner/pool/v1/pool_pb.ts";
+import { ResetPoolResponseSchema } from "../../../gen/roadrunner/pool/v1/pool_service_pb.ts";
 import { ListWorkersResponseSchema } from "../../../gen/roadrunner/pool/v1/worker_service_pb.ts";
 import { StatsSchema } from "../../../gen/roadrunner/stats/v1/stats_service_pb.ts";
 
@@ -148,12 +149,28 @@ describe("cli views", () => {
     expect(workers[0]).to.deep.include({
       pid: 4711,
       pool: "http",
-      state: "WORKER_STATE_READY",
+      state: "ready",
       state_reason: "",
-      executions: "12345",
-      memory_bytes: "29100000",
+      executions: 12345,
+      memory_bytes: 29100000,
       request_id: "",
     });
     expect(Object.keys(workers[0]!)).to.not.include("request_start_time");
+    expect(workers[0]!.create_time).to.equal(new Date(nowMs - 5_000).toISOString());
+  });
+
+  it("gives programs durations as seconds, states as words, and counts by name as numbers", () => {
+    const event = messageData(EventSchema, create(EventSchema, { severity: Severity.WARNING, revision: 7n }));
+    expect(event).to.include({ severity: "warning", revision: 7 });
+    const odd = messageData(WorkerSchema, create(WorkerSchema, { state: 99 as WorkerState }));
+    expect(odd.state).to.equal(99);
+    const stats = messageData(
+      ResetPoolResponseSchema,
+      create(ResetPoolResponseSchema, { bootTime: duration(1_250), pool: { name: "http", state: PoolState.SERVING } }),
+    );
+    expect(stats.boot_time_seconds).to.equal(1.25);
+    expect(stats.pool).to.include({ name: "http", state: "serving", memory_bytes: 0 });
+    const figures = create(StatsSchema, { pools: [{ pool: { name: "http", failures: { EXEC_TIMEOUT: 2n } } }] });
+    expect(messageData(StatsSchema, figures).pools).to.have.nested.property("[0].pool.failures.EXEC_TIMEOUT", 2);
   });
 });

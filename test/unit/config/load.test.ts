@@ -160,7 +160,7 @@ describe("config load", () => {
         '3:15: logs.level: expected "debug", "info", "warn", "error", "panic", "dpanic" or "fatal", got "inof"; did you mean "info"?',
       ],
       ["logs: info", '3:7: logs: expected keys and values (mode, level, encoding, ...), got "info"'],
-      ["rpc: tcp://x:1", '3:6: rpc: expected keys and values (listen), got "tcp://x:1"'],
+      ["rpc: tcp://x:1", '3:6: rpc: expected keys and values (listen, insecure), got "tcp://x:1"'],
       ["http: {address: {}}", "3:17: http.address: expected text, got keys and values"],
       ["http: {raw_body: maybe}", '3:18: http.raw_body: expected true or false, got "maybe"'],
       ["http: {raw_body: yes}", '3:18: http.raw_body: expected true or false, got "yes": write true'],

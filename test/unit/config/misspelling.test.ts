@@ -65,7 +65,7 @@ describe("config misspellings", () => {
 
   it("lists what is known where nothing is near", () => {
     expect(check('version: "3"\ncontrol: {banana: 1}\n').errors).to.deep.equal([
-      '.rr.yaml:2:11: control.banana: unknown key "banana"; known here: listen, max_message_size, events_kept',
+      '.rr.yaml:2:11: control.banana: unknown key "banana"; known here: listen, max_message_size, events_kept, mode, group, tls, tokens',
     ]);
   });
 

@@ -30,6 +30,7 @@ const ROADRUNNER: Readonly<Record<string, string | undefined>> = {
   "http.ssl.client_auth_type": "no_client_cert",
   "http.ssl.acme.email": NONE,
   "http.ssl.acme.domains": NONE,
+  "http.ssl.acme.certs_dir": NONE,
   "http.ssl.acme.cache_dir": "rr_cache_dir",
   "http.ssl.acme.challenge_type": "http-01",
   "http.ssl.acme.alt_http_port": "80",
@@ -122,7 +123,10 @@ const ROADRUNNER: Readonly<Record<string, string | undefined>> = {
 /** Where the default is another one on purpose. */
 const DIFFERENT: Readonly<Record<string, { ours: string | undefined; reason: string }>> = {
   "http.pool.max_queue_size": { ours: "10000", reason: "memory has to be bounded without a setting" },
-  "http.uploads.forbid": { ours: '[".php",".exe",".bat"]', reason: "what its samples have" },
+  "http.uploads.forbid": {
+    ours: '[".php",".php3",".php4",".php5",".php7",".php8",".phtml",".pht",".phps",".phar",".exe",".bat"]',
+    reason: "what its samples have, and other names for PHP",
+  },
   "logs.level": { ours: "info", reason: "debug costs a line for each request" },
   "server.relay_timeout": { ours: "60s", reason: "what samples have; it has no effect in either" },
   "http.trusted_headers": {

@@ -1,13 +1,14 @@
+import { crc32 } from "node:zlib";
 import { expect } from "chai";
 import fc from "fast-check";
 import { encodeFrame, FLAG, HEADER_BYTES, STREAM } from "../../../src/goridge/frame.ts";
-import { FrameReader, STRAY_BYTES_MAX, WHOLE_FRAME_BYTES } from "../../../src/goridge/frame-reader.ts";
+import { FrameReader, HEAD_BYTES_MAX, STRAY_BYTES_MAX, WHOLE_FRAME_BYTES } from "../../../src/goridge/frame-reader.ts";
 import { bytesOf, type DecodedFrame, vector, vectorsNamed } from "../../support/vectors.ts";
 
 type Seen =
   | { frame: { flags: number; streamBits: number; options: number[]; payload: string } }
   | { stray: string }
-  | { violation: number };
+  | { violation: number; problem: string };
 
 /** What a reader makes of chunks; frames that came in pieces are joined. */
 function read(chunks: Iterable<Uint8Array>, limitBytes = 1 << 24): Seen[] {
@@ -22,7 +23,7 @@ function read(chunks: Iterable<Uint8Array>, limitBytes = 1 << 24): Seen[] {
         last.frame.payload += data.toString("latin1");
       },
       stray: (bytes) => seen.push({ stray: bytes.toString("latin1") }),
-      violation: (bytes) => seen.push({ violation: bytes.length }),
+      violation: (bytes, problem) => seen.push({ violation: bytes.length, problem }),
     },
     limitBytes,
   );
@@ -211,10 +212,102 @@ describe("FrameReader", () => {
     });
   });
 
+  describe("quantities", () => {
+    /** Bytes that are copied while a reader takes chunks. */
+    function copiedBytes(run: () => void): number {
+      const { concat } = Buffer;
+      let bytes = 0;
+      Buffer.concat = (pieces, length) => {
+        const joined = concat(pieces, length);
+        bytes += joined.length;
+        return joined;
+      };
+      try {
+        run();
+      } finally {
+        Buffer.concat = concat;
+      }
+      return bytes;
+    }
+
+    for (const [what, frame] of [
+      ["a large head", encodeFrame(0, 0, [1 << 20], Buffer.alloc(1 << 20, "h"), Buffer.from("body"))],
+      ["a small frame", encodeFrame(0, 0, [0], Buffer.alloc(WHOLE_FRAME_BYTES, "b"))],
+    ] as const)
+      it(`joins ${what} once, however it was cut`, () => {
+        for (const pieceBytes of [7, 1000, 65_536]) {
+          const pieces = Array.from({ length: Math.ceil(frame.length / pieceBytes) }, (_, at) =>
+            frame.subarray(at * pieceBytes, (at + 1) * pieceBytes),
+          );
+          let seen: Seen[] = [];
+          const copied = copiedBytes(() => {
+            seen = read(pieces);
+          });
+          expect(seen).to.have.length(1);
+          expect(copied, `pieces of ${pieceBytes}`).to.be.lessThan(1.2 * frame.length + 1000);
+        }
+      });
+
+    it("refuses a head beyond the limit before it has come", () => {
+      const header = encodeFrame(FLAG.JSON, 0, [HEAD_BYTES_MAX + 1], Buffer.alloc(0)).subarray(0, 12);
+      const frame = encodeFrame(FLAG.JSON, 0, [HEAD_BYTES_MAX + 1], Buffer.alloc(HEAD_BYTES_MAX + 1));
+      const [seen] = read([frame.subarray(0, header.length + 4 + 100)]);
+      expect(seen).to.have.property(
+        "problem",
+        `a head of ${HEAD_BYTES_MAX + 1} bytes, where ${HEAD_BYTES_MAX} are allowed`,
+      );
+    });
+
+    it("takes a head up to the limit", () => {
+      const head = Buffer.alloc(HEAD_BYTES_MAX, "h");
+      expect(read([encodeFrame(0, 0, [head.length], head)])[0]).to.have.property("frame");
+    });
+
+    it("names the setting that a frame is too large for", () => {
+      const frame = encodeFrame(0, 0, [0], Buffer.alloc(2000));
+      const [stray, violation] = read([Buffer.from("a notice\n"), frame], 1999);
+      expect(stray).to.deep.equal({ stray: "a notice\n" });
+      expect(violation).to.have.property("problem", "a frame of 2000 bytes, where pool.max_frame_size allows 1999");
+    });
+
+    it("names flags that nobody knows", () => {
+      const header = Buffer.alloc(12);
+      header[0] = 0x13;
+      header[1] = 0x02;
+      header.writeUInt32LE(crc32(header.subarray(0, 6)), 6);
+      expect(read([header])[0])
+        .to.have.property("problem")
+        .that.contains("flags 0x2");
+    });
+  });
+
+  it("takes any bytes, cut anywhere, and ends in the same", () => {
+    const piece = fc.oneof(
+      fc.uint8Array({ maxLength: 80 }),
+      fc
+        .record({ flags: fc.nat(255), bits: fc.nat(15), options: fc.array(fc.nat(200), { maxLength: 3 }) })
+        .map(({ flags, bits, options }) => encodeFrame(flags, bits, options, Buffer.alloc(20, "p"))),
+      fc.tuple(fc.nat(30), fc.nat(255)).map(([at, value]) => {
+        const frame = encodeFrame(0, 0, [3], Buffer.from("ctxbody"));
+        frame[at % frame.length] = value;
+        return frame;
+      }),
+    );
+    fc.assert(
+      fc.property(fc.array(piece, { maxLength: 12 }), cuts, (pieces, at) => {
+        const bytes = Buffer.concat(pieces);
+        const joined = (seen: Seen[]) => seen.map((one) => ("violation" in one ? { problem: one.problem } : one));
+        expect(joined(read(cut(bytes, at), 5000))).to.deep.equal(joined(read([bytes], 5000)));
+      }),
+      { numRuns: 2_000 },
+    );
+  });
+
   describe("malformed vectors", () => {
-    it("takes a wrong CRC for text", () => {
-      const [seen] = read([bytesOf(vector("malformed.to-server.bad-crc"))]);
-      expect(seen).to.have.property("stray");
+    it("reads nothing after a wrong checksum: whoever waits for that frame must not wait for ever", () => {
+      const seen = read([bytesOf(vector("malformed.to-server.bad-crc")), encodeFrame(0, 0, [0], Buffer.from("next"))]);
+      expect(seen).to.have.length(1);
+      expect(seen[0]).to.have.property("problem", "a frame whose header has a wrong checksum");
     });
 
     it("says nothing of a frame that the end cut: the end explains it", () => {

@@ -110,6 +110,15 @@ describe("goridge3", () => {
     expect(messagesOf(...chunks)).to.deep.equal([{ error: text }]);
   });
 
+  it("keeps the beginning of an error text without an end", () => {
+    const frame = encodeFrame(FLAG.ERROR, 0, [], Buffer.alloc(3_000_000, "e"));
+    const chunks = Array.from({ length: 46 }, (_, at) => frame.subarray(at * 65_536, (at + 1) * 65_536));
+    const [message] = messagesOf(...chunks);
+    if (!message || !("error" in message)) throw new Error("expected an error");
+    expect(message.error).to.have.length.lessThan(300_000);
+    expect(message.error).to.contain("3000000 bytes in all");
+  });
+
   it("prefers protobuf, then JSON, when several codec bits are set", () => {
     const codecOf = (flags: number) => {
       const [message] = messagesOf(encodeFrame(flags, 0, [0]));

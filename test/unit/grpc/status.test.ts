@@ -63,7 +63,7 @@ for (const reason of REASONS)
     });
 
     it("survives the way over a dispatch stream", () => {
-      const detail = create(ErrorDetailSchema, toErrorDetail(sample(reason)));
+      const detail = create(ErrorDetailSchema, toErrorDetail(sample(reason), 1_000));
       expect(detail.reason).to.equal(wireReason(reason));
       const { reason: got, message, metadata, retryAfterMs } = fromErrorDetail(detail);
       expect({ got, message, metadata, retryAfterMs }).to.deep.equal({

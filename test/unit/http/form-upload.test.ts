@@ -1,11 +1,16 @@
 import { expect } from "chai";
+import type { UploadOptions } from "../../../src/config/options.ts";
 import type { RrError } from "../../../src/errors.ts";
+import { BodyMemory } from "../../../src/http/body-memory.ts";
 import { FormUpload } from "../../../src/http/form-upload.ts";
+import { eventually } from "../../support/eventually.ts";
+import { memoryLog } from "../../support/memory-log.ts";
 
-const OPTIONS = {
+const OPTIONS: UploadOptions = {
   forbid: [".php"],
   allow: [],
   fileBytesMax: 1_000_000,
+  oversizedFiles: "refuse",
   filesMax: 10,
   fieldsMax: 10,
   fieldBytesMax: 1_000,
@@ -23,6 +28,9 @@ class Upload {
   opened = 0;
   wentOn = 0;
   form: { fields: unknown; uploads: Record<string, unknown> } | undefined;
+  fileInputs: { files: Record<string, unknown>; texts: string[][] } | undefined;
+  lost = 0;
+  readonly memory = new BodyMemory({ spool: { directory: undefined, bytesMax: 0 }, log: memoryLog().log });
   failure: RrError | undefined;
   readonly upload: FormUpload;
   #changed: (() => void)[] = [];
@@ -38,7 +46,7 @@ class Upload {
       },
     };
     Object.defineProperty(call, "writable", { get: () => this.writable });
-    this.upload = new FormUpload("multipart/form-data; boundary=B", options, {
+    this.upload = new FormUpload("multipart/form-data; boundary=B", options, this.memory, {
       openCall: () => {
         this.opened++;
         return call;
@@ -47,9 +55,17 @@ class Upload {
         this.wentOn++;
         this.#change();
       },
-      complete: ({ fieldsJson, uploadsJson }) => {
-        this.form = { fields: JSON.parse(fieldsJson), uploads: JSON.parse(uploadsJson) };
+      complete: async ({ fields, uploadsJson, fileInputsJson }) => {
+        const pieces: Buffer[] = [];
+        if (Symbol.asyncIterator in fields) for await (const piece of fields) pieces.push(piece);
+        else pieces.push(fields);
+        this.form = { fields: JSON.parse(String(Buffer.concat(pieces))), uploads: JSON.parse(uploadsJson!) };
+        const inputs = fileInputsJson();
+        this.fileInputs = inputs === undefined ? undefined : JSON.parse(inputs);
         this.#change();
+      },
+      lost: ({ count }) => {
+        this.lost = count;
       },
       failed: (error) => {
         this.failure = error;
@@ -78,7 +94,7 @@ class Upload {
 
 describe("uploads of a form", () => {
   const ok = (fileId: number, name: string, size: number) => {
-    return { name, mime: "text/plain", size, error: 0, tmpName: `/spool/upload${fileId}` };
+    return { name, mime: "", size, error: 0, tmpName: `/spool/upload${fileId}` };
   };
   const none = { name: "", mime: "", size: 0, error: 4, tmpName: "" };
 
@@ -96,24 +112,107 @@ describe("uploads of a form", () => {
     expect(form.opened, "calls").to.equal(1);
   });
 
-  it("of no file need no call, and say that there is none", async () => {
+  it("of no file need no call, and are an empty text, and no file but for $_FILES", async () => {
     const form = new Upload();
     form.take(`${part('name="f"; filename=""', "", "application/octet-stream")}${part('name="t"', "")}--B--`);
     await form.until(() => form.form !== undefined);
-    expect(form.form).to.deep.equal({ fields: { t: "" }, uploads: { f: none } });
+    expect(form.form).to.deep.equal({ fields: { t: "", f: "" }, uploads: {} });
+    expect(form.fileInputs).to.deep.equal({ files: { f: none }, texts: [["f"]] });
     expect(form.opened).to.equal(0);
   });
 
-  it("take the first file of a name that is no list, and a file before none", async () => {
+  it("of no file take nobody's place", async () => {
     const form = new Upload();
-    const empty = part('name="f"; filename=""', "");
-    form.take(
-      `${empty}${part('name="f"; filename="a"', "one")}${part('name="f"; filename="b"', "two")}${part('name="l[]"; filename=""', "")}--B--`,
-    );
+    const empty = (name: string) => part(`name="${name}"; filename=""`, "");
+    const parts = [
+      empty("l[]"),
+      part('name="l[]"; filename="a"', "one"),
+      empty("l[]"),
+      empty("t"),
+      part('name="t"', "text"),
+      part('name="f"; filename="b"', "two"),
+      empty("f"),
+    ];
+    form.take(`${parts.join("")}--B--`);
     await form.until(() => form.sent.get(2)?.last === true);
     form.store(1);
     form.store(2);
-    expect(form.form!.uploads).to.deep.equal({ f: ok(1, "a", 3), l: [none] });
+    await form.until(() => form.form !== undefined);
+    expect(form.form).to.deep.equal({
+      fields: { t: "text", l: ["", ""], f: "" },
+      uploads: { l: [ok(1, "a", 3)], f: ok(2, "b", 3) },
+    });
+    expect(form.fileInputs).to.deep.equal({
+      files: { l: [none, ok(1, "a", 3), none], t: none, f: ok(2, "b", 3) },
+      texts: [["l", "0"], ["l", "1"], ["f"]],
+    });
+  });
+
+  it("take the last file of a name that is no list", async () => {
+    const form = new Upload();
+    form.take(`${part('name="f"; filename="a"', "one")}${part('name="f"; filename="b"', "two")}--B--`);
+    await form.until(() => form.sent.get(2)?.last === true);
+    form.store(1);
+    form.store(2);
+    await form.until(() => form.form !== undefined);
+    expect(form.form!.uploads).to.deep.equal({ f: ok(2, "b", 3) });
+    expect(form.fileInputs).to.equal(undefined);
+  });
+
+  it("have the names that PHP gives them", async () => {
+    const form = new Upload();
+    const files = ["a b[c][]", "a b[c][]", "x[y"].map((name) => part(`name="${name}"; filename="f"`, "1"));
+    const fields = [part('name="a.b[]x"', "1"), part('name="a.b[]"', "&=+%"), part('name="[x]"', "lost")];
+    form.take(`${[...files, ...fields].join("")}--B--`);
+    await form.until(() => form.sent.get(3)?.last === true);
+    for (const fileId of [1, 2, 3]) form.store(fileId);
+    await form.until(() => form.form !== undefined);
+    expect(form.form).to.deep.equal({
+      fields: { a_b: ["1", "&=+%"] },
+      uploads: { a_b: { c: [ok(1, "f", 1), ok(2, "f", 1)] }, x_y: ok(3, "f", 1) },
+    });
+    expect(form.lost).to.equal(1);
+  });
+
+  it("that are too large are refused with the form, or have error 1", async () => {
+    const body = `${part('name="f"; filename="a"', "x".repeat(50))}${part('name="t"', "text")}--B--`;
+    const refused = new Upload({ ...OPTIONS, fileBytesMax: 40 });
+    refused.take(body);
+    await refused.until(() => refused.failure !== undefined);
+    expect(refused.failure!.message).to.match(/file "a".*40 bytes.*max_file_size/);
+    const told = new Upload({ ...OPTIONS, fileBytesMax: 40, oversizedFiles: "error" });
+    told.take(body);
+    await told.until(() => told.sent.get(1)?.last === true);
+    told.store(1);
+    await told.until(() => told.form !== undefined);
+    expect(told.form).to.deep.equal({
+      fields: { t: "text" },
+      uploads: { f: { name: "a", mime: "", size: 0, error: 1, tmpName: "" } },
+    });
+  });
+
+  it("of many or large fields wait for their turn, and leave nothing in memory", async () => {
+    const form = new Upload({ ...OPTIONS, fieldsMax: 10_000, fieldBytesMax: 1_000_000 });
+    const value = "ä%&\r\n".repeat(50_000);
+    const fields = Array.from({ length: 10 }, (_, at) => part(`name="f${at}"`, value));
+    const body = Buffer.from(`${fields.join("")}--B--`);
+    for (let at = 0; at < body.length; at += 65_536) {
+      form.upload.take(body.subarray(at, at + 65_536), at + 65_536 >= body.length);
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    await form.until(() => form.form !== undefined);
+    expect(Object.keys(form.form!.fields as object)).to.have.length(10);
+    expect(Object.values(form.form!.fields as object).every((text) => text === value)).to.equal(true);
+    await eventually("all was given back", () => form.memory.heldBytes === 0 && form.memory.spool.files === 0);
+    await form.memory.close();
+  });
+
+  it("have texts in the charset that they name", async () => {
+    const form = new Upload();
+    const bytes = Buffer.from(`${part('name="t"', "Zo\xeb", "text/plain; charset=iso-8859-1")}--B--`, "latin1");
+    form.upload.take(bytes, true);
+    await form.until(() => form.form !== undefined);
+    expect(form.form!.fields).to.deep.equal({ t: "Zo\u00eb" });
   });
 
   it("of a forbidden extension do not travel", async () => {
@@ -121,7 +220,7 @@ describe("uploads of a form", () => {
     form.take(`${part('name="f"; filename="a\u0007.PhP. "', "<?php")}--B--`);
     await form.until(() => form.form !== undefined);
     expect(form.form!.uploads).to.deep.equal({
-      f: { name: "a.PhP. ", mime: "text/plain", size: 0, error: 8, tmpName: "" },
+      f: { name: "a.PhP. ", mime: "", size: 0, error: 8, tmpName: "" },
     });
     expect(form.opened).to.equal(0);
   });
@@ -135,7 +234,7 @@ describe("uploads of a form", () => {
     form.take(`${"y".repeat(100_000)}\r\n--B--`);
     await form.until(() => form.form !== undefined);
     expect(form.sent.get(1)!.text).to.have.length(before);
-    expect(form.form!.uploads).to.deep.equal({ f: { name: "a", mime: "text/plain", size: 0, error: 7, tmpName: "" } });
+    expect(form.form!.uploads).to.deep.equal({ f: { name: "a", mime: "", size: 0, error: 7, tmpName: "" } });
   });
 
   it("wait for a core that is slow", async () => {

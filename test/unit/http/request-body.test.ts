@@ -1,5 +1,5 @@
 import { expect } from "chai";
-import { type BodyPlan, formBody, planBody } from "../../../src/http/request-body.ts";
+import { type BodyPlan, EMPTY_TREE, fieldsBody, planBody } from "../../../src/http/request-body.ts";
 import { closeFrontends, RawConnection, send, testFrontend } from "./support.ts";
 
 describe("request body", () => {
@@ -28,10 +28,10 @@ describe("request body", () => {
       expect(planBody(method, contentType, rawBody)).to.equal(plan);
     });
 
-  it("is a tree as JSON, and {} or nothing when empty", () => {
-    expect(formBody(Buffer.from("a[]=ä"), "proto").toString("utf8")).to.equal('{"a":["ä"]}');
-    expect(formBody(Buffer.from(""), "json").toString("utf8")).to.equal("{}");
-    expect(formBody(Buffer.from(""), "proto")).to.have.length(0);
+  it("of a form without fields is {} or nothing", () => {
+    expect(fieldsBody(Buffer.from('{"a":"b"}'), "proto").toString()).to.equal('{"a":"b"}');
+    expect(fieldsBody(EMPTY_TREE, "json").toString()).to.equal("{}");
+    expect(fieldsBody(EMPTY_TREE, "proto")).to.have.length(0);
   });
 
   it("that nobody wants is not asked for, and the connection is not used again", async () => {
@@ -52,6 +52,17 @@ describe("request body", () => {
     connection.write("OPTIONS / HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabcGET / HTTP/1.1\r\nHost: h\r\n\r\n");
     await connection.until("GET");
     connection.socket.destroy();
+  });
+
+  it("ends its own request alone when something throws on its way", async () => {
+    const { dispatch, port } = await testFrontend();
+    dispatch.answerer = (call) => {
+      if (call.request.moreBody) throw new Error("a bug");
+      call.answer(200, {}, "fine");
+    };
+    const { status } = await send(port, { method: "POST", body: Buffer.alloc(200_000) });
+    expect(status).to.equal(500);
+    expect((await send(port)).body).to.equal("fine");
   });
 
   it("that is too large is refused so that a client that sends all of it first reads why", async () => {

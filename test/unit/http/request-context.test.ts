@@ -49,6 +49,7 @@ function fieldsOf({ fields, codec }: Vector): RequestFields {
     rawQuery: fields.rawQuery,
     parsed: fields.parsed,
     uploadsJson: fields.uploads === null ? undefined : JSON.stringify(fields.uploads),
+    fileInputsJson: undefined,
     attributes: attributes.length === 0 && codec === "json" ? undefined : Object.fromEntries(attributes),
   };
 }
@@ -64,6 +65,7 @@ function plainFields(overrides: Partial<RequestFields> = {}): RequestFields {
     rawQuery: "",
     parsed: false,
     uploadsJson: undefined,
+    fileInputsJson: undefined,
     attributes: undefined,
     ...overrides,
   };

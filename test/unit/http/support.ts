@@ -31,12 +31,23 @@ export class MemoryCall implements CallHandle {
   grantedBytes = 0;
   sentPieces = 0;
   writable = true;
+  released = false;
+  /** What was told of the reply. */
+  readonly statuses: number[] = [];
 
   constructor(request: CallRequest, sink: CallSink) {
     this.request = request;
     this.#sink = sink;
     this.#bodyParts = [Buffer.from(request.body)];
     this.complete = !request.moreBody;
+  }
+
+  responded(status: number): void {
+    this.statuses.push(status);
+  }
+
+  release(): void {
+    this.released = true;
   }
 
   get body(): Buffer {
@@ -193,6 +204,8 @@ export function httpOptions(overrides: Partial<HttpOptions> = {}): HttpOptions {
     tls: undefined,
     http2: { h2c: false, maxConcurrentStreams: 128 },
     fastCgi: undefined,
+    user: undefined,
+    group: undefined,
     pool: "http",
     routes: [],
     frontends: 1,
@@ -212,10 +225,12 @@ export function httpOptions(overrides: Partial<HttpOptions> = {}): HttpOptions {
       forbid: [".php"],
       allow: [],
       fileBytesMax: 512 * 1024,
+      oversizedFiles: "refuse",
       filesMax: 50,
       fieldsMax: 100,
       fieldBytesMax: 64 * 1024,
     },
+    spool: { directory: undefined, bytesMax: 0 },
     accessLogs: false,
     contextCodec: "json",
     debug: false,

@@ -28,9 +28,20 @@ describe("LineSplitter", () => {
     );
   });
 
-  it("bounds what a line may hold", () => {
-    const lines = split(Array.from({ length: 100 }, () => Buffer.alloc(10_000, "x")));
-    expect(Math.max(...lines.map((line) => line.length))).to.be.lessThan(32 * 1024);
-    expect(lines.length).to.be.greaterThan(10);
+  it("keeps the beginning of a line that is too long, and says how much it had", () => {
+    const chunks = [...Array.from({ length: 100 }, () => Buffer.alloc(10_000, "x")), Buffer.from("\nnext\n")];
+    const [long, next] = split(chunks);
+    expect(long).to.equal(`${"x".repeat(16 * 1024)}… (${1_000_000 - 16 * 1024} more characters)`);
+    expect(next).to.equal("next");
+  });
+
+  it("hands on a half line when it is asked to, and then the rest", () => {
+    const lines: string[] = [];
+    const splitter = new LineSplitter((line) => lines.push(line));
+    splitter.push(Buffer.from("one\nhal"));
+    expect(splitter.unended).to.equal(true);
+    splitter.flush();
+    splitter.push(Buffer.from("f\n"));
+    expect([lines, splitter.unended]).to.deep.equal([["one", "hal", "f"], false]);
   });
 });

@@ -84,6 +84,24 @@ describe("SocketListener", () => {
     await within(1_000, "the connection was closed", closed);
   });
 
+  it("believes no connection that is not that of the process it names", async () => {
+    listener.close();
+    address = { ...address, port: await freePort() };
+    listener = await SocketListener.open(address, { mode: 0o600 }, goridge3, silentLog, async (_ends, pid) =>
+      pid === 77 ? "proven" : "refuted",
+    );
+    const expected = listener.expect(77);
+    const other = listener.expect(88);
+    const stranger = await worker();
+    const closed = once(stranger, "close");
+    stranger.write(introduction(88));
+    await within(1_000, "the stranger was turned away", closed);
+    (await worker()).write(introduction(77));
+    (await within(1_000, "the worker was found", expected)).destroy();
+    listener.forget(88);
+    void other;
+  });
+
   it("closes one that nobody expects any more", async () => {
     const socket = await worker();
     socket.write(introduction(66));

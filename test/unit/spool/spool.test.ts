@@ -14,23 +14,28 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect } from "chai";
 import { birthOf, processWorld } from "../../../src/process/birth.ts";
-import { folderPrefix } from "../../../src/spool/leftovers.ts";
-import { Spool } from "../../../src/spool/spool.ts";
+import { ownedPrefix } from "../../../src/process/owned-folder.ts";
+import { FOLDER_PREFIX } from "../../../src/spool/leftovers.ts";
+import { Spool, type SpoolFailure } from "../../../src/spool/spool.ts";
 import { CANNOT_WRITE, NO_FOLDER, type SpoolFile, STORED } from "../../../src/spool/spool-file.ts";
 import { eventually } from "../../support/eventually.ts";
 import { memoryLog } from "../../support/memory-log.ts";
 import { ROOT, skip } from "../../support/php.ts";
 
+const prefixOf = (world: string, pid: number, birth: string) => ownedPrefix(FOLDER_PREFIX, { world, pid, birth });
+
 describe("spool", () => {
   let base: string;
   let spool: Spool;
+  let failures: SpoolFailure[];
   let lines: ReturnType<typeof memoryLog>["lines"];
 
   beforeEach(() => {
     base = mkdtempSync(join(tmpdir(), "rr-spool-test-"));
     const memory = memoryLog();
     lines = memory.lines;
-    spool = new Spool(base, memory.log);
+    failures = [];
+    spool = new Spool({ directory: base, bytesMax: 0 }, memory.log, (failure) => failures.push(failure));
   });
   afterEach(async () => {
     await spool.close();
@@ -63,7 +68,7 @@ describe("spool", () => {
     expect(statSync(join(file.path, "..")).mode & 0o777).to.equal(0o700);
     expect(statSync(join(file.path, "../..")).mode & 0o777).to.equal(0o711);
     const [folder] = readdirSync(base);
-    expect(folder!.startsWith(folderPrefix(processWorld(), process.pid, birthOf(process.pid)!))).to.equal(true);
+    expect(folder!.startsWith(prefixOf(processWorld(), process.pid, birthOf(process.pid)!))).to.equal(true);
   });
 
   it("stores empty files", async () => {
@@ -103,6 +108,23 @@ describe("spool", () => {
     expect(readFileSync(again.path, "utf8")).to.equal("b");
   });
 
+  it("tells of files that cannot be kept, once a second, and counts them all", async () => {
+    rmSync(base, { recursive: true });
+    for (let count = 0; count < 50; count++) await store(["abc"]);
+    expect(spool.failedFiles).to.equal(50);
+    expect(failures).to.have.length.of.at.most(2);
+    expect(failures[0]).to.deep.include({ folder: base, others: 0 });
+    expect(failures[0]!.problem).to.contain("ENOENT");
+    await eventually("all of them were told of", () => {
+      const told = failures.reduce((sum, { others }) => sum + 1 + others, 0);
+      return told === 50;
+    });
+    const told = lines.filter(({ fields }) => fields.event === "spool.failed");
+    expect(told).to.have.length(failures.length);
+    expect(told[0]!.level).to.equal("error");
+    expect(told[0]!.message).to.contain(base).and.to.contain("http.uploads.dir");
+  });
+
   it("tells a folder that is missing", async () => {
     rmSync(base, { recursive: true });
     const { file, wroteBytes } = await store(["abc"]);
@@ -117,7 +139,7 @@ describe("spool", () => {
     const script = `
       import { Spool } from ${JSON.stringify(join(ROOT, "src/spool/spool.ts"))};
       const log = { debug() {}, info() {}, warn() {}, error() {} };
-      const spool = new Spool(${JSON.stringify(base)}, log);
+      const spool = new Spool({ directory: ${JSON.stringify(base)}, bytesMax: 0 }, log);
       const file = spool.file({}, { wrote() {}, async stored({ error, sizeBytes, path, problem }) {
         console.log(JSON.stringify({ error, sizeBytes, path, problem }));
         await spool.close();
@@ -168,12 +190,12 @@ describe("spool", () => {
       return name;
     };
     // Process ids are below 2^22: this one has never been.
-    const dead = make(`${folderPrefix(processWorld(), 99_999_999, "1")}abc`, "own-own/upload1", "own-own/upload2");
-    const alive = make(`${folderPrefix(processWorld(), process.pid, birthOf(process.pid)!)}abc`, "own-own/upload1");
-    const elsewhere = make(`${folderPrefix("00000000", 99_999_999, "1")}abc`, "own-own/upload1");
+    const dead = make(`${prefixOf(processWorld(), 99_999_999, "1")}abc`, "own-own/upload1", "own-own/upload2");
+    const alive = make(`${prefixOf(processWorld(), process.pid, birthOf(process.pid)!)}abc`, "own-own/upload1");
+    const elsewhere = make(`${prefixOf("00000000", 99_999_999, "1")}abc`, "own-own/upload1");
     const foreign = make("php-uploads", "own-own/upload1");
-    const mixed = make(`${folderPrefix(processWorld(), 99_999_998, "1")}abc`, "own-own/upload1", "own-own/notes.txt");
-    const link = `${folderPrefix(processWorld(), 99_999_997, "1")}abc`;
+    const mixed = make(`${prefixOf(processWorld(), 99_999_998, "1")}abc`, "own-own/upload1", "own-own/notes.txt");
+    const link = `${prefixOf(processWorld(), 99_999_997, "1")}abc`;
     symlinkSync(join(base, foreign), join(base, link));
     await spool.clean();
     expect(readdirSync(base)).to.have.members([alive, elsewhere, foreign, mixed, link]);

@@ -5,6 +5,7 @@
 import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import { file_buf_validate_validate } from "@bufbuild/protovalidate/gen/buf/validate/validate_pb.js";
+import { file_roadrunner_auth_v1_role } from "../../auth/v1/role_pb.ts";
 import type { Configuration } from "./configuration_pb.ts";
 import { file_roadrunner_config_v1_configuration } from "./configuration_pb.ts";
 import type { Message, UnknownEnum } from "@bufbuild/protobuf";
@@ -13,14 +14,21 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file roadrunner/config/v1/config_service.proto.
  */
 export const file_roadrunner_config_v1_config_service: GenFile = /*@__PURE__*/
-  fileDesc("Cilyb2FkcnVubmVyL2NvbmZpZy92MS9jb25maWdfc2VydmljZS5wcm90bxIUcm9hZHJ1bm5lci5jb25maWcudjEiEgoQR2V0Q29uZmlnUmVxdWVzdCKTAQoRR2V0Q29uZmlnUmVzcG9uc2USOgoNY29uZmlndXJhdGlvbhgBIAEoCzIjLnJvYWRydW5uZXIuY29uZmlnLnYxLkNvbmZpZ3VyYXRpb24SDAoEeWFtbBgCIAEoCRI0Cgpwcm92ZW5hbmNlGAMgAygLMiAucm9hZHJ1bm5lci5jb25maWcudjEuUHJvdmVuYW5jZSJtCgpQcm92ZW5hbmNlEgwKBHBhdGgYASABKAkSDgoGb3JpZ2luGAIgASgJEg0KBXZhbHVlGAMgASgJEjIKBGtpbmQYBCABKA4yJC5yb2FkcnVubmVyLmNvbmZpZy52MS5Qcm92ZW5hbmNlS2luZCJMChVWYWxpZGF0ZUNvbmZpZ1JlcXVlc3QSFwoEdGV4dBgBIAEoCUIJukgGcgQYgIAQEhoKCGZpbGVuYW1lGAIgASgJQgi6SAVyAxiAICJJChZWYWxpZGF0ZUNvbmZpZ1Jlc3BvbnNlEi8KCHByb2JsZW1zGAEgAygLMh0ucm9hZHJ1bm5lci5jb25maWcudjEuUHJvYmxlbSKNAQoHUHJvYmxlbRIMCgRmaWxlGAEgASgJEgwKBGxpbmUYAiABKA0SDgoGY29sdW1uGAMgASgNEgwKBHBhdGgYBCABKAkSDwoHbWVzc2FnZRgFIAEoCRI3CghzZXZlcml0eRgGIAEoDjIlLnJvYWRydW5uZXIuY29uZmlnLnYxLlByb2JsZW1TZXZlcml0eSrEAQoOUHJvdmVuYW5jZUtpbmQSHwobUFJPVkVOQU5DRV9LSU5EX1VOU1BFQ0lGSUVEEAASGwoXUFJPVkVOQU5DRV9LSU5EX0RFRkFVTFQQARIYChRQUk9WRU5BTkNFX0tJTkRfRklMRRACEh8KG1BST1ZFTkFOQ0VfS0lORF9FTlZJUk9OTUVOVBADEhwKGFBST1ZFTkFOQ0VfS0lORF9PVkVSUklERRAEEhsKF1BST1ZFTkFOQ0VfS0lORF9JTkNMVURFEAUqbQoPUHJvYmxlbVNldmVyaXR5EiAKHFBST0JMRU1fU0VWRVJJVFlfVU5TUEVDSUZJRUQQABIcChhQUk9CTEVNX1NFVkVSSVRZX1dBUk5JTkcQARIaChZQUk9CTEVNX1NFVkVSSVRZX0VSUk9SEAIy5AEKDUNvbmZpZ1NlcnZpY2USYQoJR2V0Q29uZmlnEiYucm9hZHJ1bm5lci5jb25maWcudjEuR2V0Q29uZmlnUmVxdWVzdBonLnJvYWRydW5uZXIuY29uZmlnLnYxLkdldENvbmZpZ1Jlc3BvbnNlIgOQAgEScAoOVmFsaWRhdGVDb25maWcSKy5yb2FkcnVubmVyLmNvbmZpZy52MS5WYWxpZGF0ZUNvbmZpZ1JlcXVlc3QaLC5yb2FkcnVubmVyLmNvbmZpZy52MS5WYWxpZGF0ZUNvbmZpZ1Jlc3BvbnNlIgOQAgFiBnByb3RvMw", [file_buf_validate_validate, file_roadrunner_config_v1_configuration]);
+  fileDesc("Cilyb2FkcnVubmVyL2NvbmZpZy92MS9jb25maWdfc2VydmljZS5wcm90bxIUcm9hZHJ1bm5lci5jb25maWcudjEiKAoQR2V0Q29uZmlnUmVxdWVzdBIUCgxzaG93X3NlY3JldHMYASABKAgikwEKEUdldENvbmZpZ1Jlc3BvbnNlEjoKDWNvbmZpZ3VyYXRpb24YASABKAsyIy5yb2FkcnVubmVyLmNvbmZpZy52MS5Db25maWd1cmF0aW9uEgwKBHlhbWwYAiABKAkSNAoKcHJvdmVuYW5jZRgDIAMoCzIgLnJvYWRydW5uZXIuY29uZmlnLnYxLlByb3ZlbmFuY2UibQoKUHJvdmVuYW5jZRIMCgRwYXRoGAEgASgJEg4KBm9yaWdpbhgCIAEoCRINCgV2YWx1ZRgDIAEoCRIyCgRraW5kGAQgASgOMiQucm9hZHJ1bm5lci5jb25maWcudjEuUHJvdmVuYW5jZUtpbmQiTAoVVmFsaWRhdGVDb25maWdSZXF1ZXN0EhcKBHRleHQYASABKAlCCbpIBnIEGICAEBIaCghmaWxlbmFtZRgCIAEoCUIIukgFcgMYgCAiSQoWVmFsaWRhdGVDb25maWdSZXNwb25zZRIvCghwcm9ibGVtcxgBIAMoCzIdLnJvYWRydW5uZXIuY29uZmlnLnYxLlByb2JsZW0ijQEKB1Byb2JsZW0SDAoEZmlsZRgBIAEoCRIMCgRsaW5lGAIgASgNEg4KBmNvbHVtbhgDIAEoDRIMCgRwYXRoGAQgASgJEg8KB21lc3NhZ2UYBSABKAkSNwoIc2V2ZXJpdHkYBiABKA4yJS5yb2FkcnVubmVyLmNvbmZpZy52MS5Qcm9ibGVtU2V2ZXJpdHkqxAEKDlByb3ZlbmFuY2VLaW5kEh8KG1BST1ZFTkFOQ0VfS0lORF9VTlNQRUNJRklFRBAAEhsKF1BST1ZFTkFOQ0VfS0lORF9ERUZBVUxUEAESGAoUUFJPVkVOQU5DRV9LSU5EX0ZJTEUQAhIfChtQUk9WRU5BTkNFX0tJTkRfRU5WSVJPTk1FTlQQAxIcChhQUk9WRU5BTkNFX0tJTkRfT1ZFUlJJREUQBBIbChdQUk9WRU5BTkNFX0tJTkRfSU5DTFVERRAFKm0KD1Byb2JsZW1TZXZlcml0eRIgChxQUk9CTEVNX1NFVkVSSVRZX1VOU1BFQ0lGSUVEEAASHAoYUFJPQkxFTV9TRVZFUklUWV9XQVJOSU5HEAESGgoWUFJPQkxFTV9TRVZFUklUWV9FUlJPUhACMuwBCg1Db25maWdTZXJ2aWNlEmUKCUdldENvbmZpZxImLnJvYWRydW5uZXIuY29uZmlnLnYxLkdldENvbmZpZ1JlcXVlc3QaJy5yb2FkcnVubmVyLmNvbmZpZy52MS5HZXRDb25maWdSZXNwb25zZSIHkAIBiLUYARJ0Cg5WYWxpZGF0ZUNvbmZpZxIrLnJvYWRydW5uZXIuY29uZmlnLnYxLlZhbGlkYXRlQ29uZmlnUmVxdWVzdBosLnJvYWRydW5uZXIuY29uZmlnLnYxLlZhbGlkYXRlQ29uZmlnUmVzcG9uc2UiB5ACAYi1GAJiBnByb3RvMw", [file_buf_validate_validate, file_roadrunner_auth_v1_role, file_roadrunner_config_v1_configuration]);
 
 /**
- * No choice to make.
+ * How much to show.
  *
  * @generated from message roadrunner.config.v1.GetConfigRequest
  */
 export type GetConfigRequest = Message<"roadrunner.config.v1.GetConfigRequest"> & {
+  /**
+   * Secrets as they are. Needs ROLE_ADMIN. Otherwise "***" stands for values of keys that look like secrets and for
+   * passwords in URLs, and a text with variables is shown as it was written, with their names.
+   *
+   * @generated from field: bool show_secrets = 1;
+   */
+  showSecrets: boolean;
 };
 
 /**
@@ -44,7 +52,7 @@ export type GetConfigResponse = Message<"roadrunner.config.v1.GetConfigResponse"
   configuration?: Configuration | undefined;
 
   /**
-   * The same as the text of a file, which the server would load to the same configuration.
+   * The same as the text of a file. With its secrets, the server would load it to the same configuration.
    *
    * @generated from field: string yaml = 2;
    */
@@ -86,7 +94,7 @@ export type Provenance = Message<"roadrunner.config.v1.Provenance"> & {
   origin: string;
 
   /**
-   * The value in force, as it would be written.
+   * The value in force, as it would be written; without secrets, unless they were asked for.
    *
    * @generated from field: string value = 3;
    */

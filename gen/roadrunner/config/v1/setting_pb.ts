@@ -12,7 +12,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file roadrunner/config/v1/setting.proto.
  */
 export const file_roadrunner_config_v1_setting: GenFile = /*@__PURE__*/
-  fileDesc("CiJyb2FkcnVubmVyL2NvbmZpZy92MS9zZXR0aW5nLnByb3RvEhRyb2FkcnVubmVyLmNvbmZpZy52MSLvAQoHU2V0dGluZxIPCgdkZWZhdWx0GAEgASgJEjAKCG5vdGF0aW9uGAIgASgOMh4ucm9hZHJ1bm5lci5jb25maWcudjEuTm90YXRpb24SDwoHZXhhbXBsZRgDIAEoCRITCgtkZWZhdWx0X2tleRgEIAEoCRIWCg5kZWZhdWx0X2ZpZ3VyZRgFIAEoCRIUCgxkZWZhdWx0X25vdGUYBiABKAkSFwoPemVyb19pc19kZWZhdWx0GAcgASgIEg8KB2ltcGxpZWQYCCABKAgSFgoOd2l0aG91dF9lZmZlY3QYCSABKAkSCwoDb3duGAogASgIIhoKB1NlY3Rpb24SDwoHbm90X3lldBgBIAMoCSrVAQoITm90YXRpb24SGAoUTk9UQVRJT05fVU5TUEVDSUZJRUQQABIVChFOT1RBVElPTl9EVVJBVElPThABEhYKEk5PVEFUSU9OX01FR0FCWVRFUxACEhIKDk5PVEFUSU9OX0JZVEVTEAMSFAoQTk9UQVRJT05fQ09NTUFORBAEEhEKDU5PVEFUSU9OX1BBVEgQBRIUChBOT1RBVElPTl9BRERSRVNTEAYSGQoVTk9UQVRJT05fSFRUUF9BRERSRVNTEAcSEgoOTk9UQVRJT05fUkVMQVkQCDpYCgdzZXR0aW5nEh0uZ29vZ2xlLnByb3RvYnVmLkZpZWxkT3B0aW9ucxjQhgMgASgLMh0ucm9hZHJ1bm5lci5jb25maWcudjEuU2V0dGluZ1IHc2V0dGluZzpaCgdzZWN0aW9uEh8uZ29vZ2xlLnByb3RvYnVmLk1lc3NhZ2VPcHRpb25zGNCGAyABKAsyHS5yb2FkcnVubmVyLmNvbmZpZy52MS5TZWN0aW9uUgdzZWN0aW9uYgZwcm90bzM", [file_google_protobuf_descriptor]);
+  fileDesc("CiJyb2FkcnVubmVyL2NvbmZpZy92MS9zZXR0aW5nLnByb3RvEhRyb2FkcnVubmVyLmNvbmZpZy52MSKnAgoHU2V0dGluZxIPCgdkZWZhdWx0GAEgASgJEjAKCG5vdGF0aW9uGAIgASgOMh4ucm9hZHJ1bm5lci5jb25maWcudjEuTm90YXRpb24SDwoHZXhhbXBsZRgDIAEoCRITCgtkZWZhdWx0X2tleRgEIAEoCRIWCg5kZWZhdWx0X2ZpZ3VyZRgFIAEoCRIUCgxkZWZhdWx0X25vdGUYBiABKAkSFwoPemVyb19pc19kZWZhdWx0GAcgASgIEg8KB2ltcGxpZWQYCCABKAgSFgoOd2l0aG91dF9lZmZlY3QYCSABKAkSCwoDb3duGAogASgIEjYKC3NlbnNpdGl2aXR5GAsgASgOMiEucm9hZHJ1bm5lci5jb25maWcudjEuU2Vuc2l0aXZpdHkiGgoHU2VjdGlvbhIPCgdub3RfeWV0GAEgAygJKtUBCghOb3RhdGlvbhIYChROT1RBVElPTl9VTlNQRUNJRklFRBAAEhUKEU5PVEFUSU9OX0RVUkFUSU9OEAESFgoSTk9UQVRJT05fTUVHQUJZVEVTEAISEgoOTk9UQVRJT05fQllURVMQAxIUChBOT1RBVElPTl9DT01NQU5EEAQSEQoNTk9UQVRJT05fUEFUSBAFEhQKEE5PVEFUSU9OX0FERFJFU1MQBhIZChVOT1RBVElPTl9IVFRQX0FERFJFU1MQBxISCg5OT1RBVElPTl9SRUxBWRAIKlsKC1NlbnNpdGl2aXR5EhsKF1NFTlNJVElWSVRZX1VOU1BFQ0lGSUVEEAASFwoTU0VOU0lUSVZJVFlfQllfTkFNRRABEhYKElNFTlNJVElWSVRZX1NFQ1JFVBACOlgKB3NldHRpbmcSHS5nb29nbGUucHJvdG9idWYuRmllbGRPcHRpb25zGNCGAyABKAsyHS5yb2FkcnVubmVyLmNvbmZpZy52MS5TZXR0aW5nUgdzZXR0aW5nOloKB3NlY3Rpb24SHy5nb29nbGUucHJvdG9idWYuTWVzc2FnZU9wdGlvbnMY0IYDIAEoCzIdLnJvYWRydW5uZXIuY29uZmlnLnYxLlNlY3Rpb25SB3NlY3Rpb25iBnByb3RvMw", [file_google_protobuf_descriptor]);
 
 /**
  * What the loader and the reference page know of a key beyond its type and bounds.
@@ -90,6 +90,13 @@ export type Setting = Message<"roadrunner.config.v1.Setting"> & {
    * @generated from field: bool own = 10;
    */
   own: boolean;
+
+  /**
+   * Whose values are for nobody's eyes.
+   *
+   * @generated from field: roadrunner.config.v1.Sensitivity sensitivity = 11;
+   */
+  sensitivity: Sensitivity;
 };
 
 /**
@@ -204,6 +211,47 @@ export type Notation = (typeof Notation)[keyof typeof Notation] | UnknownEnum;
  */
 export const NotationSchema: GenEnum<Notation> = /*@__PURE__*/
   enumDesc(file_roadrunner_config_v1_setting, 0);
+
+/**
+ * Whether values are shown. Besides what is said here, passwords in URLs never are.
+ *
+ * @generated from enum roadrunner.config.v1.Sensitivity
+ */
+export const Sensitivity = {
+  /**
+   * To everybody.
+   *
+   * @generated from enum value: SENSITIVITY_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * Of a map: those whose names look like secrets ("DB_PASSWORD", "API_KEY", "Authorization") are not.
+   *
+   * @generated from enum value: SENSITIVITY_BY_NAME = 1;
+   */
+  BY_NAME: 1,
+
+  /**
+   * To nobody.
+   *
+   * @generated from enum value: SENSITIVITY_SECRET = 2;
+   */
+  SECRET: 2,
+} as const;
+
+/**
+ * Whether values are shown. Besides what is said here, passwords in URLs never are.
+ *
+ * @generated from enum roadrunner.config.v1.Sensitivity
+ */
+export type Sensitivity = (typeof Sensitivity)[keyof typeof Sensitivity] | UnknownEnum;
+
+/**
+ * Describes the enum roadrunner.config.v1.Sensitivity.
+ */
+export const SensitivitySchema: GenEnum<Sensitivity> = /*@__PURE__*/
+  enumDesc(file_roadrunner_config_v1_setting, 1);
 
 /**
  * On every key of the configuration that has something to say here.

@@ -7,6 +7,7 @@ import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2
 import { file_buf_validate_validate } from "@bufbuild/protovalidate/gen/buf/validate/validate_pb.js";
 import type { Duration } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_duration } from "@bufbuild/protobuf/wkt";
+import { file_roadrunner_auth_v1_role } from "../../auth/v1/role_pb.ts";
 import type { Codec, Payload } from "./payload_pb.ts";
 import { file_roadrunner_dispatch_v1_payload } from "./payload_pb.ts";
 import type { ErrorDetail } from "../../errors/v1/error_detail_pb.ts";
@@ -17,7 +18,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file roadrunner/dispatch/v1/dispatch_service.proto.
  */
 export const file_roadrunner_dispatch_v1_dispatch_service: GenFile = /*@__PURE__*/
-  fileDesc("Ci1yb2FkcnVubmVyL2Rpc3BhdGNoL3YxL2Rpc3BhdGNoX3NlcnZpY2UucHJvdG8SFnJvYWRydW5uZXIuZGlzcGF0Y2gudjEilQEKD0Rpc3BhdGNoUmVxdWVzdBIWCgRwb29sGAEgASgJQgi6SAVyAxiAARI4CgdwYXlsb2FkGAIgASgLMh8ucm9hZHJ1bm5lci5kaXNwYXRjaC52MS5QYXlsb2FkQga6SAPIAQESEgoKaWRlbXBvdGVudBgDIAEoCBIcCgpyZXF1ZXN0X2lkGAQgASgJQgi6SAVyAxiAASKuAQoQRGlzcGF0Y2hSZXNwb25zZRIwCgdwYXlsb2FkGAEgASgLMh8ucm9hZHJ1bm5lci5kaXNwYXRjaC52MS5QYXlsb2FkEgsKA3BpZBgCIAEoDRItCgpxdWV1ZV90aW1lGAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEiwKCWV4ZWNfdGltZRgEIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiJOChVEaXNwYXRjaFN0cmVhbVJlcXVlc3QSNQoIY29tbWFuZHMYASADKAsyIy5yb2FkcnVubmVyLmRpc3BhdGNoLnYxLkNhbGxDb21tYW5kIksKFkRpc3BhdGNoU3RyZWFtUmVzcG9uc2USMQoGZXZlbnRzGAEgAygLMiEucm9hZHJ1bm5lci5kaXNwYXRjaC52MS5DYWxsRXZlbnQi7AIKC0NhbGxDb21tYW5kEg8KB2NhbGxfaWQYASABKA0SMAoEb3BlbhgCIAEoCzIgLnJvYWRydW5uZXIuZGlzcGF0Y2gudjEuT3BlbkNhbGxIABIxCgRib2R5GAMgASgLMiEucm9hZHJ1bm5lci5kaXNwYXRjaC52MS5Cb2R5Q2h1bmtIABI0CgVncmFudBgEIAEoCzIjLnJvYWRydW5uZXIuZGlzcGF0Y2gudjEuR3JhbnRXaW5kb3dIABI0CgZjYW5jZWwYBSABKAsyIi5yb2FkcnVubmVyLmRpc3BhdGNoLnYxLkNhbmNlbENhbGxIABIxCgRmaWxlGAYgASgLMiEucm9hZHJ1bm5lci5kaXNwYXRjaC52MS5GaWxlQ2h1bmtIABI9Cg1zdHJlYW1fd2luZG93GAcgASgLMiQucm9hZHJ1bm5lci5kaXNwYXRjaC52MS5TdHJlYW1XaW5kb3dIAEIJCgdjb21tYW5kIvsBCghPcGVuQ2FsbBIMCgRwb29sGAEgASgJEg8KB2NvbnRleHQYAiABKAwSDAoEYm9keRgDIAEoDBIsCgVjb2RlYxgEIAEoDjIdLnJvYWRydW5uZXIuZGlzcGF0Y2gudjEuQ29kZWMSEQoJbW9yZV9ib2R5GAUgASgIEhIKCmlkZW1wb3RlbnQYBiABKAgSEgoKcmVxdWVzdF9pZBgHIAEoCRIUCgx3aW5kb3dfYnl0ZXMYCCABKA0SEgoKdGltZW91dF9tcxgJIAEoDRIVCg1hdHRlbXB0c19sZWZ0GAogASgNEhgKEHVubGltaXRlZF93aW5kb3cYCyABKAgiOAoJQm9keUNodW5rEgwKBGRhdGEYASABKAwSDAoEbGFzdBgCIAEoCBIPCgdjb250ZXh0GAMgASgMIjgKCUZpbGVDaHVuaxIPCgdmaWxlX2lkGAEgASgNEgwKBGRhdGEYAiABKAwSDAoEbGFzdBgDIAEoCCIcCgtHcmFudFdpbmRvdxINCgVieXRlcxgBIAEoDSIdCgxTdHJlYW1XaW5kb3cSDQoFYnl0ZXMYASABKA0iDAoKQ2FuY2VsQ2FsbCKsAgoJQ2FsbEV2ZW50Eg8KB2NhbGxfaWQYASABKA0SLgoFcmVwbHkYAiABKAsyHS5yb2FkcnVubmVyLmRpc3BhdGNoLnYxLlJlcGx5SAASMgoFZXJyb3IYAyABKAsyIS5yb2FkcnVubmVyLmVycm9ycy52MS5FcnJvckRldGFpbEgAEjQKBnN0b3JlZBgEIAEoCzIiLnJvYWRydW5uZXIuZGlzcGF0Y2gudjEuRmlsZVN0b3JlZEgAEjMKBXRha2VuGAUgASgLMiIucm9hZHJ1bm5lci5kaXNwYXRjaC52MS5CeXRlc1Rha2VuSAASNgoHcmV0cmllZBgGIAEoCzIjLnJvYWRydW5uZXIuZGlzcGF0Y2gudjEuQ2FsbFJldHJpZWRIAEIHCgVldmVudCIfCgtDYWxsUmV0cmllZBIQCghhdHRlbXB0cxgBIAEoDSJOCgpGaWxlU3RvcmVkEg8KB2ZpbGVfaWQYASABKA0SDAoEcGF0aBgCIAEoCRISCgpzaXplX2J5dGVzGAMgASgEEg0KBWVycm9yGAQgASgNIhsKCkJ5dGVzVGFrZW4SDQoFYnl0ZXMYASABKA0ibwoFUmVwbHkSDwoHY29udGV4dBgBIAEoDBIMCgRib2R5GAIgASgMEiwKBWNvZGVjGAMgASgOMh0ucm9hZHJ1bm5lci5kaXNwYXRjaC52MS5Db2RlYxIMCgRtb3JlGAQgASgIEgsKA3BpZBgFIAEoDTLlAQoPRGlzcGF0Y2hTZXJ2aWNlEl0KCERpc3BhdGNoEicucm9hZHJ1bm5lci5kaXNwYXRjaC52MS5EaXNwYXRjaFJlcXVlc3QaKC5yb2FkcnVubmVyLmRpc3BhdGNoLnYxLkRpc3BhdGNoUmVzcG9uc2UScwoORGlzcGF0Y2hTdHJlYW0SLS5yb2FkcnVubmVyLmRpc3BhdGNoLnYxLkRpc3BhdGNoU3RyZWFtUmVxdWVzdBouLnJvYWRydW5uZXIuZGlzcGF0Y2gudjEuRGlzcGF0Y2hTdHJlYW1SZXNwb25zZSgBMAFiBnByb3RvMw", [file_buf_validate_validate, file_google_protobuf_duration, file_roadrunner_dispatch_v1_payload, file_roadrunner_errors_v1_error_detail]);
+  fileDesc("Ci1yb2FkcnVubmVyL2Rpc3BhdGNoL3YxL2Rpc3BhdGNoX3NlcnZpY2UucHJvdG8SFnJvYWRydW5uZXIuZGlzcGF0Y2gudjEilQEKD0Rpc3BhdGNoUmVxdWVzdBIWCgRwb29sGAEgASgJQgi6SAVyAxiAARI4CgdwYXlsb2FkGAIgASgLMh8ucm9hZHJ1bm5lci5kaXNwYXRjaC52MS5QYXlsb2FkQga6SAPIAQESEgoKaWRlbXBvdGVudBgDIAEoCBIcCgpyZXF1ZXN0X2lkGAQgASgJQgi6SAVyAxiAASKuAQoQRGlzcGF0Y2hSZXNwb25zZRIwCgdwYXlsb2FkGAEgASgLMh8ucm9hZHJ1bm5lci5kaXNwYXRjaC52MS5QYXlsb2FkEgsKA3BpZBgCIAEoDRItCgpxdWV1ZV90aW1lGAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEiwKCWV4ZWNfdGltZRgEIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiJOChVEaXNwYXRjaFN0cmVhbVJlcXVlc3QSNQoIY29tbWFuZHMYASADKAsyIy5yb2FkcnVubmVyLmRpc3BhdGNoLnYxLkNhbGxDb21tYW5kIksKFkRpc3BhdGNoU3RyZWFtUmVzcG9uc2USMQoGZXZlbnRzGAEgAygLMiEucm9hZHJ1bm5lci5kaXNwYXRjaC52MS5DYWxsRXZlbnQiqQMKC0NhbGxDb21tYW5kEg8KB2NhbGxfaWQYASABKA0SMAoEb3BlbhgCIAEoCzIgLnJvYWRydW5uZXIuZGlzcGF0Y2gudjEuT3BlbkNhbGxIABIxCgRib2R5GAMgASgLMiEucm9hZHJ1bm5lci5kaXNwYXRjaC52MS5Cb2R5Q2h1bmtIABI0CgVncmFudBgEIAEoCzIjLnJvYWRydW5uZXIuZGlzcGF0Y2gudjEuR3JhbnRXaW5kb3dIABI0CgZjYW5jZWwYBSABKAsyIi5yb2FkcnVubmVyLmRpc3BhdGNoLnYxLkNhbmNlbENhbGxIABIxCgRmaWxlGAYgASgLMiEucm9hZHJ1bm5lci5kaXNwYXRjaC52MS5GaWxlQ2h1bmtIABI9Cg1zdHJlYW1fd2luZG93GAcgASgLMiQucm9hZHJ1bm5lci5kaXNwYXRjaC52MS5TdHJlYW1XaW5kb3dIABI7CglyZXNwb25zZXMYCCABKAsyJi5yb2FkcnVubmVyLmRpc3BhdGNoLnYxLlJlc3BvbnNlQ291bnRzSABCCQoHY29tbWFuZCKRAQoOUmVzcG9uc2VDb3VudHMSDAoEcG9vbBgBIAEoCRIVCg1yZXNwb25zZXNfMXh4GAIgASgNEhUKDXJlc3BvbnNlc18yeHgYAyABKA0SFQoNcmVzcG9uc2VzXzN4eBgEIAEoDRIVCg1yZXNwb25zZXNfNHh4GAUgASgNEhUKDXJlc3BvbnNlc181eHgYBiABKA0i+wEKCE9wZW5DYWxsEgwKBHBvb2wYASABKAkSDwoHY29udGV4dBgCIAEoDBIMCgRib2R5GAMgASgMEiwKBWNvZGVjGAQgASgOMh0ucm9hZHJ1bm5lci5kaXNwYXRjaC52MS5Db2RlYxIRCgltb3JlX2JvZHkYBSABKAgSEgoKaWRlbXBvdGVudBgGIAEoCBISCgpyZXF1ZXN0X2lkGAcgASgJEhQKDHdpbmRvd19ieXRlcxgIIAEoDRISCgp0aW1lb3V0X21zGAkgASgNEhUKDWF0dGVtcHRzX2xlZnQYCiABKA0SGAoQdW5saW1pdGVkX3dpbmRvdxgLIAEoCCI4CglCb2R5Q2h1bmsSDAoEZGF0YRgBIAEoDBIMCgRsYXN0GAIgASgIEg8KB2NvbnRleHQYAyABKAwiOAoJRmlsZUNodW5rEg8KB2ZpbGVfaWQYASABKA0SDAoEZGF0YRgCIAEoDBIMCgRsYXN0GAMgASgIIhwKC0dyYW50V2luZG93Eg0KBWJ5dGVzGAEgASgNIh0KDFN0cmVhbVdpbmRvdxINCgVieXRlcxgBIAEoDSIMCgpDYW5jZWxDYWxsIqwCCglDYWxsRXZlbnQSDwoHY2FsbF9pZBgBIAEoDRIuCgVyZXBseRgCIAEoCzIdLnJvYWRydW5uZXIuZGlzcGF0Y2gudjEuUmVwbHlIABIyCgVlcnJvchgDIAEoCzIhLnJvYWRydW5uZXIuZXJyb3JzLnYxLkVycm9yRGV0YWlsSAASNAoGc3RvcmVkGAQgASgLMiIucm9hZHJ1bm5lci5kaXNwYXRjaC52MS5GaWxlU3RvcmVkSAASMwoFdGFrZW4YBSABKAsyIi5yb2FkcnVubmVyLmRpc3BhdGNoLnYxLkJ5dGVzVGFrZW5IABI2CgdyZXRyaWVkGAYgASgLMiMucm9hZHJ1bm5lci5kaXNwYXRjaC52MS5DYWxsUmV0cmllZEgAQgcKBWV2ZW50Ih8KC0NhbGxSZXRyaWVkEhAKCGF0dGVtcHRzGAEgASgNIk4KCkZpbGVTdG9yZWQSDwoHZmlsZV9pZBgBIAEoDRIMCgRwYXRoGAIgASgJEhIKCnNpemVfYnl0ZXMYAyABKAQSDQoFZXJyb3IYBCABKA0iGwoKQnl0ZXNUYWtlbhINCgVieXRlcxgBIAEoDSJvCgVSZXBseRIPCgdjb250ZXh0GAEgASgMEgwKBGJvZHkYAiABKAwSLAoFY29kZWMYAyABKA4yHS5yb2FkcnVubmVyLmRpc3BhdGNoLnYxLkNvZGVjEgwKBG1vcmUYBCABKAgSCwoDcGlkGAUgASgNMvEBCg9EaXNwYXRjaFNlcnZpY2USYwoIRGlzcGF0Y2gSJy5yb2FkcnVubmVyLmRpc3BhdGNoLnYxLkRpc3BhdGNoUmVxdWVzdBooLnJvYWRydW5uZXIuZGlzcGF0Y2gudjEuRGlzcGF0Y2hSZXNwb25zZSIEiLUYBBJ5Cg5EaXNwYXRjaFN0cmVhbRItLnJvYWRydW5uZXIuZGlzcGF0Y2gudjEuRGlzcGF0Y2hTdHJlYW1SZXF1ZXN0Gi4ucm9hZHJ1bm5lci5kaXNwYXRjaC52MS5EaXNwYXRjaFN0cmVhbVJlc3BvbnNlIgSItRgEKAEwAWIGcHJvdG8z", [file_buf_validate_validate, file_google_protobuf_duration, file_roadrunner_auth_v1_role, file_roadrunner_dispatch_v1_payload, file_roadrunner_errors_v1_error_detail]);
 
 /**
  * One payload for one pool.
@@ -214,6 +215,15 @@ export type CallCommand = Message<"roadrunner.dispatch.v1.CallCommand"> & {
      */
     value: StreamWindow;
     case: "streamWindow";
+  } | {
+    /**
+     * What responses were like, for figures and events, with `call_id` 0: about once a second, and only by callers whose
+     * replies are responses that have a status. The core does not look into replies.
+     *
+     * @generated from field: roadrunner.dispatch.v1.ResponseCounts responses = 8;
+     */
+    value: ResponseCounts;
+    case: "responses";
   } | { case: undefined; value?: undefined };
 };
 
@@ -223,6 +233,62 @@ export type CallCommand = Message<"roadrunner.dispatch.v1.CallCommand"> & {
  */
 export const CallCommandSchema: GenMessage<CallCommand> = /*@__PURE__*/
   messageDesc(file_roadrunner_dispatch_v1_dispatch_service, 4);
+
+/**
+ * How many responses of a pool had which class of status, since the caller's last report.
+ *
+ * @generated from message roadrunner.dispatch.v1.ResponseCounts
+ */
+export type ResponseCounts = Message<"roadrunner.dispatch.v1.ResponseCounts"> & {
+  /**
+   * Name of the pool. One that is not there is no error.
+   *
+   * @generated from field: string pool = 1;
+   */
+  pool: string;
+
+  /**
+   * 100 to 199.
+   *
+   * @generated from field: uint32 responses_1xx = 2;
+   */
+  responses1xx: number;
+
+  /**
+   * 200 to 299.
+   *
+   * @generated from field: uint32 responses_2xx = 3;
+   */
+  responses2xx: number;
+
+  /**
+   * 300 to 399.
+   *
+   * @generated from field: uint32 responses_3xx = 4;
+   */
+  responses3xx: number;
+
+  /**
+   * 400 to 499.
+   *
+   * @generated from field: uint32 responses_4xx = 5;
+   */
+  responses4xx: number;
+
+  /**
+   * 500 to 599.
+   *
+   * @generated from field: uint32 responses_5xx = 6;
+   */
+  responses5xx: number;
+};
+
+/**
+ * Describes the message roadrunner.dispatch.v1.ResponseCounts.
+ * Use `create(ResponseCountsSchema)` to create a new message.
+ */
+export const ResponseCountsSchema: GenMessage<ResponseCounts> = /*@__PURE__*/
+  messageDesc(file_roadrunner_dispatch_v1_dispatch_service, 5);
 
 /**
  * Starts a call.
@@ -280,7 +346,8 @@ export type OpenCall = Message<"roadrunner.dispatch.v1.OpenCall"> & {
   requestId: string;
 
   /**
-   * How many bytes of reply the core may send before it must wait for `grant`. 0: 256 KiB.
+   * How many bytes of reply the core may send before it must wait for `grant`; a piece that has begun, of 64 KiB at most,
+   * may end. 0: 256 KiB.
    *
    * @generated from field: uint32 window_bytes = 8;
    */
@@ -315,7 +382,7 @@ export type OpenCall = Message<"roadrunner.dispatch.v1.OpenCall"> & {
  * Use `create(OpenCallSchema)` to create a new message.
  */
 export const OpenCallSchema: GenMessage<OpenCall> = /*@__PURE__*/
-  messageDesc(file_roadrunner_dispatch_v1_dispatch_service, 5);
+  messageDesc(file_roadrunner_dispatch_v1_dispatch_service, 6);
 
 /**
  * A piece of a request's body.
@@ -351,7 +418,7 @@ export type BodyChunk = Message<"roadrunner.dispatch.v1.BodyChunk"> & {
  * Use `create(BodyChunkSchema)` to create a new message.
  */
 export const BodyChunkSchema: GenMessage<BodyChunk> = /*@__PURE__*/
-  messageDesc(file_roadrunner_dispatch_v1_dispatch_service, 6);
+  messageDesc(file_roadrunner_dispatch_v1_dispatch_service, 7);
 
 /**
  * A piece of a file. The core writes it to a temporary file that the workers can read, and removes that when the call is
@@ -387,7 +454,7 @@ export type FileChunk = Message<"roadrunner.dispatch.v1.FileChunk"> & {
  * Use `create(FileChunkSchema)` to create a new message.
  */
 export const FileChunkSchema: GenMessage<FileChunk> = /*@__PURE__*/
-  messageDesc(file_roadrunner_dispatch_v1_dispatch_service, 7);
+  messageDesc(file_roadrunner_dispatch_v1_dispatch_service, 8);
 
 /**
  * Adds to the number of bytes of reply that the core may send.
@@ -408,7 +475,7 @@ export type GrantWindow = Message<"roadrunner.dispatch.v1.GrantWindow"> & {
  * Use `create(GrantWindowSchema)` to create a new message.
  */
 export const GrantWindowSchema: GenMessage<GrantWindow> = /*@__PURE__*/
-  messageDesc(file_roadrunner_dispatch_v1_dispatch_service, 8);
+  messageDesc(file_roadrunner_dispatch_v1_dispatch_service, 9);
 
 /**
  * Bytes of reply that the caller is ready to hold for all calls of the stream together. The first one opens this window
@@ -433,7 +500,7 @@ export type StreamWindow = Message<"roadrunner.dispatch.v1.StreamWindow"> & {
  * Use `create(StreamWindowSchema)` to create a new message.
  */
 export const StreamWindowSchema: GenMessage<StreamWindow> = /*@__PURE__*/
-  messageDesc(file_roadrunner_dispatch_v1_dispatch_service, 9);
+  messageDesc(file_roadrunner_dispatch_v1_dispatch_service, 10);
 
 /**
  * Gives a call up.
@@ -448,7 +515,7 @@ export type CancelCall = Message<"roadrunner.dispatch.v1.CancelCall"> & {
  * Use `create(CancelCallSchema)` to create a new message.
  */
 export const CancelCallSchema: GenMessage<CancelCall> = /*@__PURE__*/
-  messageDesc(file_roadrunner_dispatch_v1_dispatch_service, 10);
+  messageDesc(file_roadrunner_dispatch_v1_dispatch_service, 11);
 
 /**
  * What the core says about one call.
@@ -516,7 +583,7 @@ export type CallEvent = Message<"roadrunner.dispatch.v1.CallEvent"> & {
  * Use `create(CallEventSchema)` to create a new message.
  */
 export const CallEventSchema: GenMessage<CallEvent> = /*@__PURE__*/
-  messageDesc(file_roadrunner_dispatch_v1_dispatch_service, 11);
+  messageDesc(file_roadrunner_dispatch_v1_dispatch_service, 12);
 
 /**
  * A call runs again, on another worker.
@@ -537,7 +604,7 @@ export type CallRetried = Message<"roadrunner.dispatch.v1.CallRetried"> & {
  * Use `create(CallRetriedSchema)` to create a new message.
  */
 export const CallRetriedSchema: GenMessage<CallRetried> = /*@__PURE__*/
-  messageDesc(file_roadrunner_dispatch_v1_dispatch_service, 12);
+  messageDesc(file_roadrunner_dispatch_v1_dispatch_service, 13);
 
 /**
  * What became of a file.
@@ -580,7 +647,7 @@ export type FileStored = Message<"roadrunner.dispatch.v1.FileStored"> & {
  * Use `create(FileStoredSchema)` to create a new message.
  */
 export const FileStoredSchema: GenMessage<FileStored> = /*@__PURE__*/
-  messageDesc(file_roadrunner_dispatch_v1_dispatch_service, 13);
+  messageDesc(file_roadrunner_dispatch_v1_dispatch_service, 14);
 
 /**
  * How many bytes of body and files the core has put away since the last such event of the call, counted over `body` and
@@ -603,7 +670,7 @@ export type BytesTaken = Message<"roadrunner.dispatch.v1.BytesTaken"> & {
  * Use `create(BytesTakenSchema)` to create a new message.
  */
 export const BytesTakenSchema: GenMessage<BytesTaken> = /*@__PURE__*/
-  messageDesc(file_roadrunner_dispatch_v1_dispatch_service, 14);
+  messageDesc(file_roadrunner_dispatch_v1_dispatch_service, 15);
 
 /**
  * A reply, or a piece of it.
@@ -652,7 +719,7 @@ export type Reply = Message<"roadrunner.dispatch.v1.Reply"> & {
  * Use `create(ReplySchema)` to create a new message.
  */
 export const ReplySchema: GenMessage<Reply> = /*@__PURE__*/
-  messageDesc(file_roadrunner_dispatch_v1_dispatch_service, 15);
+  messageDesc(file_roadrunner_dispatch_v1_dispatch_service, 16);
 
 /**
  * Runs payloads on pools of workers.
@@ -681,7 +748,7 @@ export const DispatchService: GenService<{
    * metadata `rr-message-bytes-max` tells what the core takes in one message. What cannot be cut into pieces (the context
    * of a request or reply) and does not fit fails its call with PAYLOAD_TOO_LARGE. A message may have 100,000 fields in
    * all. A stream may have 65,536 open calls; more are refused one by one with QUEUE_FULL. A caller that does not read is
-   * sent no more than fits in 4 MiB and the windows of HTTP/2, whatever the windows of its calls.
+   * sent no more than fits in 8 MiB and the windows of HTTP/2, whatever the windows of its calls.
    *
    * @generated from rpc roadrunner.dispatch.v1.DispatchService.DispatchStream
    */

@@ -7,13 +7,14 @@ import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf
 import { file_buf_validate_validate } from "@bufbuild/protovalidate/gen/buf/validate/validate_pb.js";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
+import { file_roadrunner_auth_v1_role } from "../../auth/v1/role_pb.ts";
 import type { Message, UnknownEnum } from "@bufbuild/protobuf";
 
 /**
  * Describes the file roadrunner/event/v1/event_service.proto.
  */
 export const file_roadrunner_event_v1_event_service: GenFile = /*@__PURE__*/
-  fileDesc("Cidyb2FkcnVubmVyL2V2ZW50L3YxL2V2ZW50X3NlcnZpY2UucHJvdG8SE3JvYWRydW5uZXIuZXZlbnQudjEisQIKBUV2ZW50EhAKCHJldmlzaW9uGAEgASgEEigKBHRpbWUYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEgwKBHR5cGUYAyABKAkSLwoIc2V2ZXJpdHkYBCABKA4yHS5yb2FkcnVubmVyLmV2ZW50LnYxLlNldmVyaXR5EgwKBHBvb2wYBSABKAkSCwoDcGlkGAYgASgNEg4KBnJlYXNvbhgHIAEoCRIPCgdtZXNzYWdlGAggASgJEj4KCmF0dHJpYnV0ZXMYCSADKAsyKi5yb2FkcnVubmVyLmV2ZW50LnYxLkV2ZW50LkF0dHJpYnV0ZXNFbnRyeRoxCg9BdHRyaWJ1dGVzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASJqCgtFdmVudEZpbHRlchINCgVwb29scxgBIAMoCRINCgV0eXBlcxgCIAMoCRI9CgxtaW5fc2V2ZXJpdHkYAyABKA4yHS5yb2FkcnVubmVyLmV2ZW50LnYxLlNldmVyaXR5Qgi6SAWCAQIQASJ3ChFMaXN0RXZlbnRzUmVxdWVzdBIwCgZmaWx0ZXIYASABKAsyIC5yb2FkcnVubmVyLmV2ZW50LnYxLkV2ZW50RmlsdGVyEhYKDmFmdGVyX3JldmlzaW9uGAIgASgEEhgKBWxpbWl0GAMgASgNQgm6SAYqBBigjQYiUgoSTGlzdEV2ZW50c1Jlc3BvbnNlEioKBmV2ZW50cxgBIAMoCzIaLnJvYWRydW5uZXIuZXZlbnQudjEuRXZlbnQSEAoIcmV2aXNpb24YAiABKAQidgoSV2F0Y2hFdmVudHNSZXF1ZXN0EjAKBmZpbHRlchgBIAEoCzIgLnJvYWRydW5uZXIuZXZlbnQudjEuRXZlbnRGaWx0ZXISGwoOYWZ0ZXJfcmV2aXNpb24YAiABKARIAIgBAUIRCg9fYWZ0ZXJfcmV2aXNpb24irwEKE1dhdGNoRXZlbnRzUmVzcG9uc2USKwoFZXZlbnQYASABKAsyGi5yb2FkcnVubmVyLmV2ZW50LnYxLkV2ZW50SAASLQoGbGFnZ2VkGAIgASgLMhsucm9hZHJ1bm5lci5ldmVudC52MS5MYWdnZWRIABI0CgdzdGFydGVkGAMgASgLMiEucm9hZHJ1bm5lci5ldmVudC52MS5XYXRjaFN0YXJ0ZWRIAEIGCgRpdGVtIh8KBkxhZ2dlZBIVCg1ldmVudHNfbWlzc2VkGAEgASgEIiAKDFdhdGNoU3RhcnRlZBIQCghyZXZpc2lvbhgBIAEoBCphCghTZXZlcml0eRIYChRTRVZFUklUWV9VTlNQRUNJRklFRBAAEhEKDVNFVkVSSVRZX0lORk8QARIUChBTRVZFUklUWV9XQVJOSU5HEAISEgoOU0VWRVJJVFlfRVJST1IQAzLWAQoMRXZlbnRTZXJ2aWNlEmIKCkxpc3RFdmVudHMSJi5yb2FkcnVubmVyLmV2ZW50LnYxLkxpc3RFdmVudHNSZXF1ZXN0Gicucm9hZHJ1bm5lci5ldmVudC52MS5MaXN0RXZlbnRzUmVzcG9uc2UiA5ACARJiCgtXYXRjaEV2ZW50cxInLnJvYWRydW5uZXIuZXZlbnQudjEuV2F0Y2hFdmVudHNSZXF1ZXN0Gigucm9hZHJ1bm5lci5ldmVudC52MS5XYXRjaEV2ZW50c1Jlc3BvbnNlMAFiBnByb3RvMw", [file_buf_validate_validate, file_google_protobuf_timestamp]);
+  fileDesc("Cidyb2FkcnVubmVyL2V2ZW50L3YxL2V2ZW50X3NlcnZpY2UucHJvdG8SE3JvYWRydW5uZXIuZXZlbnQudjEiwAIKBUV2ZW50EhAKCHJldmlzaW9uGAEgASgEEigKBHRpbWUYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEgwKBHR5cGUYAyABKAkSLwoIc2V2ZXJpdHkYBCABKA4yHS5yb2FkcnVubmVyLmV2ZW50LnYxLlNldmVyaXR5EgwKBHBvb2wYBSABKAkSCwoDcGlkGAYgASgNEg4KBnJlYXNvbhgHIAEoCRIPCgdtZXNzYWdlGAggASgJEj4KCmF0dHJpYnV0ZXMYCSADKAsyKi5yb2FkcnVubmVyLmV2ZW50LnYxLkV2ZW50LkF0dHJpYnV0ZXNFbnRyeRINCgVhY3RvchgKIAEoCRoxCg9BdHRyaWJ1dGVzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASJqCgtFdmVudEZpbHRlchINCgVwb29scxgBIAMoCRINCgV0eXBlcxgCIAMoCRI9CgxtaW5fc2V2ZXJpdHkYAyABKA4yHS5yb2FkcnVubmVyLmV2ZW50LnYxLlNldmVyaXR5Qgi6SAWCAQIQASJ3ChFMaXN0RXZlbnRzUmVxdWVzdBIwCgZmaWx0ZXIYASABKAsyIC5yb2FkcnVubmVyLmV2ZW50LnYxLkV2ZW50RmlsdGVyEhYKDmFmdGVyX3JldmlzaW9uGAIgASgEEhgKBWxpbWl0GAMgASgNQgm6SAYqBBigjQYiUgoSTGlzdEV2ZW50c1Jlc3BvbnNlEioKBmV2ZW50cxgBIAMoCzIaLnJvYWRydW5uZXIuZXZlbnQudjEuRXZlbnQSEAoIcmV2aXNpb24YAiABKAQidgoSV2F0Y2hFdmVudHNSZXF1ZXN0EjAKBmZpbHRlchgBIAEoCzIgLnJvYWRydW5uZXIuZXZlbnQudjEuRXZlbnRGaWx0ZXISGwoOYWZ0ZXJfcmV2aXNpb24YAiABKARIAIgBAUIRCg9fYWZ0ZXJfcmV2aXNpb24irwEKE1dhdGNoRXZlbnRzUmVzcG9uc2USKwoFZXZlbnQYASABKAsyGi5yb2FkcnVubmVyLmV2ZW50LnYxLkV2ZW50SAASLQoGbGFnZ2VkGAIgASgLMhsucm9hZHJ1bm5lci5ldmVudC52MS5MYWdnZWRIABI0CgdzdGFydGVkGAMgASgLMiEucm9hZHJ1bm5lci5ldmVudC52MS5XYXRjaFN0YXJ0ZWRIAEIGCgRpdGVtIh8KBkxhZ2dlZBIVCg1ldmVudHNfbWlzc2VkGAEgASgEIiAKDFdhdGNoU3RhcnRlZBIQCghyZXZpc2lvbhgBIAEoBCphCghTZXZlcml0eRIYChRTRVZFUklUWV9VTlNQRUNJRklFRBAAEhEKDVNFVkVSSVRZX0lORk8QARIUChBTRVZFUklUWV9XQVJOSU5HEAISEgoOU0VWRVJJVFlfRVJST1IQAzLoAQoMRXZlbnRTZXJ2aWNlEmoKCkxpc3RFdmVudHMSJi5yb2FkcnVubmVyLmV2ZW50LnYxLkxpc3RFdmVudHNSZXF1ZXN0Gicucm9hZHJ1bm5lci5ldmVudC52MS5MaXN0RXZlbnRzUmVzcG9uc2UiC5ACAYi1GAGQtRgBEmwKC1dhdGNoRXZlbnRzEicucm9hZHJ1bm5lci5ldmVudC52MS5XYXRjaEV2ZW50c1JlcXVlc3QaKC5yb2FkcnVubmVyLmV2ZW50LnYxLldhdGNoRXZlbnRzUmVzcG9uc2UiCIi1GAGQtRgBMAFiBnByb3RvMw", [file_buf_validate_validate, file_google_protobuf_timestamp, file_roadrunner_auth_v1_role]);
 
 /**
  * Something that happened.
@@ -83,6 +84,14 @@ export type Event = Message<"roadrunner.event.v1.Event"> & {
    * @generated from field: map<string, string> attributes = 9;
    */
   attributes: { [key: string]: string };
+
+  /**
+   * Who asked for it: the name of a token or certificate, or what is known of a caller of this machine, and its address.
+   * Empty: nobody did, the server acted by itself.
+   *
+   * @generated from field: string actor = 10;
+   */
+  actor: string;
 };
 
 /**
@@ -361,7 +370,7 @@ export const SeveritySchema: GenEnum<Severity> = /*@__PURE__*/
  */
 export const EventService: GenService<{
   /**
-   * Events that are kept, oldest first.
+   * Events that are kept, oldest first. Frontends see those of reloads only.
    *
    * @generated from rpc roadrunner.event.v1.EventService.ListEvents
    */
@@ -372,6 +381,7 @@ export const EventService: GenService<{
   },
   /**
    * Events as they happen. Nothing is left out in silence: a reader that is too slow is told how many it missed.
+   * Frontends see those of reloads only.
    *
    * @generated from rpc roadrunner.event.v1.EventService.WatchEvents
    */

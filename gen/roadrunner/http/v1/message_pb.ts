@@ -10,7 +10,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file roadrunner/http/v1/message.proto.
  */
 export const file_roadrunner_http_v1_message: GenFile = /*@__PURE__*/
-  fileDesc("CiByb2FkcnVubmVyL2h0dHAvdjEvbWVzc2FnZS5wcm90bxIScm9hZHJ1bm5lci5odHRwLnYxIqsECgdSZXF1ZXN0EhMKC3JlbW90ZV9hZGRyGAEgASgJEhAKCHByb3RvY29sGAIgASgJEg4KBm1ldGhvZBgDIAEoCRILCgN1cmkYBCABKAkSNwoGaGVhZGVyGAUgAygLMicucm9hZHJ1bm5lci5odHRwLnYxLlJlcXVlc3QuSGVhZGVyRW50cnkSOQoHY29va2llcxgGIAMoCzIoLnJvYWRydW5uZXIuaHR0cC52MS5SZXF1ZXN0LkNvb2tpZXNFbnRyeRIRCglyYXdfcXVlcnkYByABKAkSDgoGcGFyc2VkGAggASgIEg8KB3VwbG9hZHMYCSABKAwSPwoKYXR0cmlidXRlcxgKIAMoCzIrLnJvYWRydW5uZXIuaHR0cC52MS5SZXF1ZXN0LkF0dHJpYnV0ZXNFbnRyeRpOCgtIZWFkZXJFbnRyeRILCgNrZXkYASABKAkSLgoFdmFsdWUYAiABKAsyHy5yb2FkcnVubmVyLmh0dHAudjEuSGVhZGVyVmFsdWU6AjgBGk8KDENvb2tpZXNFbnRyeRILCgNrZXkYASABKAkSLgoFdmFsdWUYAiABKAsyHy5yb2FkcnVubmVyLmh0dHAudjEuSGVhZGVyVmFsdWU6AjgBGlIKD0F0dHJpYnV0ZXNFbnRyeRILCgNrZXkYASABKAkSLgoFdmFsdWUYAiABKAsyHy5yb2FkcnVubmVyLmh0dHAudjEuSGVhZGVyVmFsdWU6AjgBIqcBCghSZXNwb25zZRIOCgZzdGF0dXMYASABKAMSOgoHaGVhZGVycxgCIAMoCzIpLnJvYWRydW5uZXIuaHR0cC52MS5SZXNwb25zZS5IZWFkZXJzRW50cnkaTwoMSGVhZGVyc0VudHJ5EgsKA2tleRgBIAEoCRIuCgV2YWx1ZRgCIAEoCzIfLnJvYWRydW5uZXIuaHR0cC52MS5IZWFkZXJWYWx1ZToCOAEiHAoLSGVhZGVyVmFsdWUSDQoFdmFsdWUYASADKAxiBnByb3RvMw");
+  fileDesc("CiByb2FkcnVubmVyL2h0dHAvdjEvbWVzc2FnZS5wcm90bxIScm9hZHJ1bm5lci5odHRwLnYxIsAECgdSZXF1ZXN0EhMKC3JlbW90ZV9hZGRyGAEgASgJEhAKCHByb3RvY29sGAIgASgJEg4KBm1ldGhvZBgDIAEoCRILCgN1cmkYBCABKAkSNwoGaGVhZGVyGAUgAygLMicucm9hZHJ1bm5lci5odHRwLnYxLlJlcXVlc3QuSGVhZGVyRW50cnkSOQoHY29va2llcxgGIAMoCzIoLnJvYWRydW5uZXIuaHR0cC52MS5SZXF1ZXN0LkNvb2tpZXNFbnRyeRIRCglyYXdfcXVlcnkYByABKAkSDgoGcGFyc2VkGAggASgIEg8KB3VwbG9hZHMYCSABKAwSPwoKYXR0cmlidXRlcxgKIAMoCzIrLnJvYWRydW5uZXIuaHR0cC52MS5SZXF1ZXN0LkF0dHJpYnV0ZXNFbnRyeRITCgtmaWxlX2lucHV0cxhkIAEoDBpOCgtIZWFkZXJFbnRyeRILCgNrZXkYASABKAkSLgoFdmFsdWUYAiABKAsyHy5yb2FkcnVubmVyLmh0dHAudjEuSGVhZGVyVmFsdWU6AjgBGk8KDENvb2tpZXNFbnRyeRILCgNrZXkYASABKAkSLgoFdmFsdWUYAiABKAsyHy5yb2FkcnVubmVyLmh0dHAudjEuSGVhZGVyVmFsdWU6AjgBGlIKD0F0dHJpYnV0ZXNFbnRyeRILCgNrZXkYASABKAkSLgoFdmFsdWUYAiABKAsyHy5yb2FkcnVubmVyLmh0dHAudjEuSGVhZGVyVmFsdWU6AjgBIqcBCghSZXNwb25zZRIOCgZzdGF0dXMYASABKAMSOgoHaGVhZGVycxgCIAMoCzIpLnJvYWRydW5uZXIuaHR0cC52MS5SZXNwb25zZS5IZWFkZXJzRW50cnkaTwoMSGVhZGVyc0VudHJ5EgsKA2tleRgBIAEoCRIuCgV2YWx1ZRgCIAEoCzIfLnJvYWRydW5uZXIuaHR0cC52MS5IZWFkZXJWYWx1ZToCOAEiHAoLSGVhZGVyVmFsdWUSDQoFdmFsdWUYASADKAxiBnByb3RvMw");
 
 /**
  * Head of a request.
@@ -87,6 +87,15 @@ export type Request = Message<"roadrunner.http.v1.Request"> & {
    * @generated from field: map<string, roadrunner.http.v1.HeaderValue> attributes = 10;
    */
   attributes: { [key: string]: HeaderValue };
+
+  /**
+   * For PHP's $_FILES, as JSON; only if inputs for files were left empty, which uploads does not have. "files": the tree of
+   * uploads with those inputs in it, error 4; "texts": paths of the empty texts that stand for them in the body's tree, as
+   * RoadRunner's libraries expect it. Those do not know this field.
+   *
+   * @generated from field: bytes file_inputs = 100;
+   */
+  fileInputs: Uint8Array;
 };
 
 /**

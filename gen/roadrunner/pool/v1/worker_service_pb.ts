@@ -5,6 +5,7 @@
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import { file_buf_validate_validate } from "@bufbuild/protovalidate/gen/buf/validate/validate_pb.js";
+import { file_roadrunner_auth_v1_role } from "../../auth/v1/role_pb.ts";
 import type { Pool, Worker } from "./pool_pb.ts";
 import { file_roadrunner_pool_v1_pool } from "./pool_pb.ts";
 import type { Message } from "@bufbuild/protobuf";
@@ -13,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file roadrunner/pool/v1/worker_service.proto.
  */
 export const file_roadrunner_pool_v1_worker_service: GenFile = /*@__PURE__*/
-  fileDesc("Cidyb2FkcnVubmVyL3Bvb2wvdjEvd29ya2VyX3NlcnZpY2UucHJvdG8SEnJvYWRydW5uZXIucG9vbC52MSIsChJMaXN0V29ya2Vyc1JlcXVlc3QSFgoEcG9vbBgBIAEoCUIIukgFcgMYgAEiQgoTTGlzdFdvcmtlcnNSZXNwb25zZRIrCgd3b3JrZXJzGAEgAygLMhoucm9hZHJ1bm5lci5wb29sLnYxLldvcmtlciIoChBHZXRXb3JrZXJSZXF1ZXN0EhQKA3BpZBgBIAEoDUIHukgEKgIoASI/ChFHZXRXb3JrZXJSZXNwb25zZRIqCgZ3b3JrZXIYASABKAsyGi5yb2FkcnVubmVyLnBvb2wudjEuV29ya2VyIioKEEFkZFdvcmtlclJlcXVlc3QSFgoEcG9vbBgBIAEoCUIIukgFcgMYgAEiOwoRQWRkV29ya2VyUmVzcG9uc2USJgoEcG9vbBgBIAEoCzIYLnJvYWRydW5uZXIucG9vbC52MS5Qb29sIjoKE1JlbW92ZVdvcmtlclJlcXVlc3QSFgoEcG9vbBgBIAEoCUIIukgFcgMYgAESCwoDcGlkGAIgASgNIj4KFFJlbW92ZVdvcmtlclJlc3BvbnNlEiYKBHBvb2wYASABKAsyGC5yb2FkcnVubmVyLnBvb2wudjEuUG9vbCIsChRSZXN0YXJ0V29ya2VyUmVxdWVzdBIUCgNwaWQYASABKA1CB7pIBCoCKAEiQwoVUmVzdGFydFdvcmtlclJlc3BvbnNlEioKBndvcmtlchgBIAEoCzIaLnJvYWRydW5uZXIucG9vbC52MS5Xb3JrZXIiKQoRS2lsbFdvcmtlclJlcXVlc3QSFAoDcGlkGAEgASgNQge6SAQqAigBIkAKEktpbGxXb3JrZXJSZXNwb25zZRIqCgZ3b3JrZXIYASABKAsyGi5yb2FkcnVubmVyLnBvb2wudjEuV29ya2VyMtMECg1Xb3JrZXJTZXJ2aWNlEmMKC0xpc3RXb3JrZXJzEiYucm9hZHJ1bm5lci5wb29sLnYxLkxpc3RXb3JrZXJzUmVxdWVzdBonLnJvYWRydW5uZXIucG9vbC52MS5MaXN0V29ya2Vyc1Jlc3BvbnNlIgOQAgESXQoJR2V0V29ya2VyEiQucm9hZHJ1bm5lci5wb29sLnYxLkdldFdvcmtlclJlcXVlc3QaJS5yb2FkcnVubmVyLnBvb2wudjEuR2V0V29ya2VyUmVzcG9uc2UiA5ACARJYCglBZGRXb3JrZXISJC5yb2FkcnVubmVyLnBvb2wudjEuQWRkV29ya2VyUmVxdWVzdBolLnJvYWRydW5uZXIucG9vbC52MS5BZGRXb3JrZXJSZXNwb25zZRJhCgxSZW1vdmVXb3JrZXISJy5yb2FkcnVubmVyLnBvb2wudjEuUmVtb3ZlV29ya2VyUmVxdWVzdBooLnJvYWRydW5uZXIucG9vbC52MS5SZW1vdmVXb3JrZXJSZXNwb25zZRJkCg1SZXN0YXJ0V29ya2VyEigucm9hZHJ1bm5lci5wb29sLnYxLlJlc3RhcnRXb3JrZXJSZXF1ZXN0Gikucm9hZHJ1bm5lci5wb29sLnYxLlJlc3RhcnRXb3JrZXJSZXNwb25zZRJbCgpLaWxsV29ya2VyEiUucm9hZHJ1bm5lci5wb29sLnYxLktpbGxXb3JrZXJSZXF1ZXN0GiYucm9hZHJ1bm5lci5wb29sLnYxLktpbGxXb3JrZXJSZXNwb25zZWIGcHJvdG8z", [file_buf_validate_validate, file_roadrunner_pool_v1_pool]);
+  fileDesc("Cidyb2FkcnVubmVyL3Bvb2wvdjEvd29ya2VyX3NlcnZpY2UucHJvdG8SEnJvYWRydW5uZXIucG9vbC52MSIsChJMaXN0V29ya2Vyc1JlcXVlc3QSFgoEcG9vbBgBIAEoCUIIukgFcgMYgAEiQgoTTGlzdFdvcmtlcnNSZXNwb25zZRIrCgd3b3JrZXJzGAEgAygLMhoucm9hZHJ1bm5lci5wb29sLnYxLldvcmtlciIoChBHZXRXb3JrZXJSZXF1ZXN0EhQKA3BpZBgBIAEoDUIHukgEKgIoASI/ChFHZXRXb3JrZXJSZXNwb25zZRIqCgZ3b3JrZXIYASABKAsyGi5yb2FkcnVubmVyLnBvb2wudjEuV29ya2VyIioKEEFkZFdvcmtlclJlcXVlc3QSFgoEcG9vbBgBIAEoCUIIukgFcgMYgAEiOwoRQWRkV29ya2VyUmVzcG9uc2USJgoEcG9vbBgBIAEoCzIYLnJvYWRydW5uZXIucG9vbC52MS5Qb29sIlAKE1JlbW92ZVdvcmtlclJlcXVlc3QSFgoEcG9vbBgBIAEoCUIIukgFcgMYgAESCwoDcGlkGAIgASgNEhQKA3VpZBgDIAEoCUIHukgEcgIYQCI+ChRSZW1vdmVXb3JrZXJSZXNwb25zZRImCgRwb29sGAEgASgLMhgucm9hZHJ1bm5lci5wb29sLnYxLlBvb2wiQgoUUmVzdGFydFdvcmtlclJlcXVlc3QSFAoDcGlkGAEgASgNQge6SAQqAigBEhQKA3VpZBgCIAEoCUIHukgEcgIYQCJDChVSZXN0YXJ0V29ya2VyUmVzcG9uc2USKgoGd29ya2VyGAEgASgLMhoucm9hZHJ1bm5lci5wb29sLnYxLldvcmtlciI/ChFLaWxsV29ya2VyUmVxdWVzdBIUCgNwaWQYASABKA1CB7pIBCoCKAESFAoDdWlkGAIgASgJQge6SARyAhhAIkAKEktpbGxXb3JrZXJSZXNwb25zZRIqCgZ3b3JrZXIYASABKAsyGi5yb2FkcnVubmVyLnBvb2wudjEuV29ya2VyMvMECg1Xb3JrZXJTZXJ2aWNlEmcKC0xpc3RXb3JrZXJzEiYucm9hZHJ1bm5lci5wb29sLnYxLkxpc3RXb3JrZXJzUmVxdWVzdBonLnJvYWRydW5uZXIucG9vbC52MS5MaXN0V29ya2Vyc1Jlc3BvbnNlIgeQAgGItRgBEmEKCUdldFdvcmtlchIkLnJvYWRydW5uZXIucG9vbC52MS5HZXRXb3JrZXJSZXF1ZXN0GiUucm9hZHJ1bm5lci5wb29sLnYxLkdldFdvcmtlclJlc3BvbnNlIgeQAgGItRgBEl4KCUFkZFdvcmtlchIkLnJvYWRydW5uZXIucG9vbC52MS5BZGRXb3JrZXJSZXF1ZXN0GiUucm9hZHJ1bm5lci5wb29sLnYxLkFkZFdvcmtlclJlc3BvbnNlIgSItRgCEmcKDFJlbW92ZVdvcmtlchInLnJvYWRydW5uZXIucG9vbC52MS5SZW1vdmVXb3JrZXJSZXF1ZXN0Gigucm9hZHJ1bm5lci5wb29sLnYxLlJlbW92ZVdvcmtlclJlc3BvbnNlIgSItRgCEmoKDVJlc3RhcnRXb3JrZXISKC5yb2FkcnVubmVyLnBvb2wudjEuUmVzdGFydFdvcmtlclJlcXVlc3QaKS5yb2FkcnVubmVyLnBvb2wudjEuUmVzdGFydFdvcmtlclJlc3BvbnNlIgSItRgCEmEKCktpbGxXb3JrZXISJS5yb2FkcnVubmVyLnBvb2wudjEuS2lsbFdvcmtlclJlcXVlc3QaJi5yb2FkcnVubmVyLnBvb2wudjEuS2lsbFdvcmtlclJlc3BvbnNlIgSItRgCYgZwcm90bzM", [file_buf_validate_validate, file_roadrunner_auth_v1_role, file_roadrunner_pool_v1_pool]);
 
 /**
  * Which workers.
@@ -160,6 +161,14 @@ export type RemoveWorkerRequest = Message<"roadrunner.pool.v1.RemoveWorkerReques
    * @generated from field: uint32 pid = 2;
    */
   pid: number;
+
+  /**
+   * As Worker.uid has it. If the worker of this process id is another one the answer is NOT_FOUND. Empty: whichever has
+   * the id.
+   *
+   * @generated from field: string uid = 3;
+   */
+  uid: string;
 };
 
 /**
@@ -202,6 +211,14 @@ export type RestartWorkerRequest = Message<"roadrunner.pool.v1.RestartWorkerRequ
    * @generated from field: uint32 pid = 1;
    */
   pid: number;
+
+  /**
+   * As Worker.uid has it: the system gives ids of ended processes to new ones. If the worker of this process id is
+   * another one the answer is NOT_FOUND. Empty: whichever has the id.
+   *
+   * @generated from field: string uid = 2;
+   */
+  uid: string;
 };
 
 /**
@@ -244,6 +261,14 @@ export type KillWorkerRequest = Message<"roadrunner.pool.v1.KillWorkerRequest"> 
    * @generated from field: uint32 pid = 1;
    */
   pid: number;
+
+  /**
+   * As Worker.uid has it: the system gives ids of ended processes to new ones. If the worker of this process id is
+   * another one the answer is NOT_FOUND. Empty: whichever has the id.
+   *
+   * @generated from field: string uid = 2;
+   */
+  uid: string;
 };
 
 /**

@@ -7,13 +7,14 @@ import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf
 import { file_buf_validate_validate } from "@bufbuild/protovalidate/gen/buf/validate/validate_pb.js";
 import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_duration, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
+import { file_roadrunner_auth_v1_role } from "../../auth/v1/role_pb.ts";
 import type { Message, UnknownEnum } from "@bufbuild/protobuf";
 
 /**
  * Describes the file roadrunner/server/v1/server_service.proto.
  */
 export const file_roadrunner_server_v1_server_service: GenFile = /*@__PURE__*/
-  fileDesc("Cilyb2FkcnVubmVyL3NlcnZlci92MS9zZXJ2ZXJfc2VydmljZS5wcm90bxIUcm9hZHJ1bm5lci5zZXJ2ZXIudjEipQEKDVNlcnZlclByb2Nlc3MSCwoDcGlkGAEgASgNEi8KBHJvbGUYAiABKA4yIS5yb2FkcnVubmVyLnNlcnZlci52MS5Qcm9jZXNzUm9sZRIuCgpzdGFydF90aW1lGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIUCgxtZW1vcnlfYnl0ZXMYBCABKAQSEAoIcmVzdGFydHMYBSABKA0iFgoUR2V0U2VydmVySW5mb1JlcXVlc3QiygIKFUdldFNlcnZlckluZm9SZXNwb25zZRIPCgd2ZXJzaW9uGAEgASgJEjAKBXN0YXRlGAIgASgOMiEucm9hZHJ1bm5lci5zZXJ2ZXIudjEuU2VydmVyU3RhdGUSLgoKc3RhcnRfdGltZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEwoLY29uZmlnX2ZpbGUYBCABKAkSGQoRd29ya2luZ19kaXJlY3RvcnkYBSABKAkSGQoRY29udHJvbF9hZGRyZXNzZXMYBiADKAkSFgoOaHR0cF9hZGRyZXNzZXMYByADKAkSNgoJcHJvY2Vzc2VzGAggAygLMiMucm9hZHJ1bm5lci5zZXJ2ZXIudjEuU2VydmVyUHJvY2VzcxINCgVwb29scxgJIAMoCRIUCgxub2RlX3ZlcnNpb24YCiABKAkiSgoMRHJhaW5SZXF1ZXN0EjoKB3RpbWVvdXQYASABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25CDrpIC6oBCCIECICjBTIAIiYKDURyYWluUmVzcG9uc2USFQoNY2FsbHNfcnVubmluZxgBIAEoDSJNCg9TaHV0ZG93blJlcXVlc3QSOgoHdGltZW91dBgBIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkIOukgLqgEIIgQIgKMFMgAiHwoQU2h1dGRvd25SZXNwb25zZRILCgNwaWQYASABKA0qlgEKC1NlcnZlclN0YXRlEhwKGFNFUlZFUl9TVEFURV9VTlNQRUNJRklFRBAAEhkKFVNFUlZFUl9TVEFURV9TVEFSVElORxABEhgKFFNFUlZFUl9TVEFURV9TRVJWSU5HEAISGQoVU0VSVkVSX1NUQVRFX0RSQUlOSU5HEAMSGQoVU0VSVkVSX1NUQVRFX1NUT1BQSU5HEAQqYgoLUHJvY2Vzc1JvbGUSHAoYUFJPQ0VTU19ST0xFX1VOU1BFQ0lGSUVEEAASFQoRUFJPQ0VTU19ST0xFX0NPUkUQARIeChpQUk9DRVNTX1JPTEVfSFRUUF9GUk9OVEVORBACMrUCCg1TZXJ2ZXJTZXJ2aWNlEm0KDUdldFNlcnZlckluZm8SKi5yb2FkcnVubmVyLnNlcnZlci52MS5HZXRTZXJ2ZXJJbmZvUmVxdWVzdBorLnJvYWRydW5uZXIuc2VydmVyLnYxLkdldFNlcnZlckluZm9SZXNwb25zZSIDkAIBElUKBURyYWluEiIucm9hZHJ1bm5lci5zZXJ2ZXIudjEuRHJhaW5SZXF1ZXN0GiMucm9hZHJ1bm5lci5zZXJ2ZXIudjEuRHJhaW5SZXNwb25zZSIDkAICEl4KCFNodXRkb3duEiUucm9hZHJ1bm5lci5zZXJ2ZXIudjEuU2h1dGRvd25SZXF1ZXN0GiYucm9hZHJ1bm5lci5zZXJ2ZXIudjEuU2h1dGRvd25SZXNwb25zZSIDkAICYgZwcm90bzM", [file_buf_validate_validate, file_google_protobuf_duration, file_google_protobuf_timestamp]);
+  fileDesc("Cilyb2FkcnVubmVyL3NlcnZlci92MS9zZXJ2ZXJfc2VydmljZS5wcm90bxIUcm9hZHJ1bm5lci5zZXJ2ZXIudjEipQEKDVNlcnZlclByb2Nlc3MSCwoDcGlkGAEgASgNEi8KBHJvbGUYAiABKA4yIS5yb2FkcnVubmVyLnNlcnZlci52MS5Qcm9jZXNzUm9sZRIuCgpzdGFydF90aW1lGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIUCgxtZW1vcnlfYnl0ZXMYBCABKAQSEAoIcmVzdGFydHMYBSABKA0iFgoUR2V0U2VydmVySW5mb1JlcXVlc3QiwwMKFUdldFNlcnZlckluZm9SZXNwb25zZRIPCgd2ZXJzaW9uGAEgASgJEjAKBXN0YXRlGAIgASgOMiEucm9hZHJ1bm5lci5zZXJ2ZXIudjEuU2VydmVyU3RhdGUSLgoKc3RhcnRfdGltZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEwoLY29uZmlnX2ZpbGUYBCABKAkSGQoRd29ya2luZ19kaXJlY3RvcnkYBSABKAkSGQoRY29udHJvbF9hZGRyZXNzZXMYBiADKAkSFgoOaHR0cF9hZGRyZXNzZXMYByADKAkSNgoJcHJvY2Vzc2VzGAggAygLMiMucm9hZHJ1bm5lci5zZXJ2ZXIudjEuU2VydmVyUHJvY2VzcxINCgVwb29scxgJIAMoCRIUCgxub2RlX3ZlcnNpb24YCiABKAkSMQoJZnJvbnRlbmRzGAsgAygLMh4ucm9hZHJ1bm5lci5zZXJ2ZXIudjEuRnJvbnRlbmQSMgoGaGVhbHRoGAwgASgLMiIucm9hZHJ1bm5lci5zZXJ2ZXIudjEuU2VydmVySGVhbHRoEhAKCHdhcm5pbmdzGA0gAygJIm4KCEZyb250ZW5kEjIKBXN0YXRlGAEgASgOMiMucm9hZHJ1bm5lci5zZXJ2ZXIudjEuRnJvbnRlbmRTdGF0ZRILCgNwaWQYAiABKA0SEAoIcmVzdGFydHMYAyABKA0SDwoHcHJvYmxlbRgEIAEoCSI+CgxIZWFsdGhSZXBvcnQSDwoHaGVhbHRoeRgBIAEoCBINCgVyZWFkeRgCIAEoCBIOCgZyZWFzb24YAyABKAkilQIKDFNlcnZlckhlYWx0aBIwCgVzdGF0ZRgBIAEoDjIhLnJvYWRydW5uZXIuc2VydmVyLnYxLlNlcnZlclN0YXRlEg8KB3N0YXJ0ZWQYAiABKAgSMgoGc2VydmVyGAMgASgLMiIucm9hZHJ1bm5lci5zZXJ2ZXIudjEuSGVhbHRoUmVwb3J0EjwKBXBvb2xzGAQgAygLMi0ucm9hZHJ1bm5lci5zZXJ2ZXIudjEuU2VydmVySGVhbHRoLlBvb2xzRW50cnkaUAoKUG9vbHNFbnRyeRILCgNrZXkYASABKAkSMQoFdmFsdWUYAiABKAsyIi5yb2FkcnVubmVyLnNlcnZlci52MS5IZWFsdGhSZXBvcnQ6AjgBIhIKEEdldEhlYWx0aFJlcXVlc3QiRwoRR2V0SGVhbHRoUmVzcG9uc2USMgoGaGVhbHRoGAEgASgLMiIucm9hZHJ1bm5lci5zZXJ2ZXIudjEuU2VydmVySGVhbHRoIhAKDlVuZHJhaW5SZXF1ZXN0IkMKD1VuZHJhaW5SZXNwb25zZRIwCgVzdGF0ZRgBIAEoDjIhLnJvYWRydW5uZXIuc2VydmVyLnYxLlNlcnZlclN0YXRlIkoKDERyYWluUmVxdWVzdBI6Cgd0aW1lb3V0GAEgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQg66SAuqAQgiBAiAowUyACImCg1EcmFpblJlc3BvbnNlEhUKDWNhbGxzX3J1bm5pbmcYASABKA0iTQoPU2h1dGRvd25SZXF1ZXN0EjoKB3RpbWVvdXQYASABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25CDrpIC6oBCCIECICjBTIAIh8KEFNodXRkb3duUmVzcG9uc2USCwoDcGlkGAEgASgNKpYBCgtTZXJ2ZXJTdGF0ZRIcChhTRVJWRVJfU1RBVEVfVU5TUEVDSUZJRUQQABIZChVTRVJWRVJfU1RBVEVfU1RBUlRJTkcQARIYChRTRVJWRVJfU1RBVEVfU0VSVklORxACEhkKFVNFUlZFUl9TVEFURV9EUkFJTklORxADEhkKFVNFUlZFUl9TVEFURV9TVE9QUElORxAEKnsKC1Byb2Nlc3NSb2xlEhwKGFBST0NFU1NfUk9MRV9VTlNQRUNJRklFRBAAEhUKEVBST0NFU1NfUk9MRV9DT1JFEAESHgoaUFJPQ0VTU19ST0xFX0hUVFBfRlJPTlRFTkQQAhIXChNQUk9DRVNTX1JPTEVfU1RBVFVTEAMqvQEKDUZyb250ZW5kU3RhdGUSHgoaRlJPTlRFTkRfU1RBVEVfVU5TUEVDSUZJRUQQABIaChZGUk9OVEVORF9TVEFURV9XQUlUSU5HEAESGwoXRlJPTlRFTkRfU1RBVEVfU1RBUlRJTkcQAhIcChhGUk9OVEVORF9TVEFURV9MSVNURU5JTkcQAxIaChZGUk9OVEVORF9TVEFURV9DTE9TSU5HEAQSGQoVRlJPTlRFTkRfU1RBVEVfQ0xPU0VEEAUykQQKDVNlcnZlclNlcnZpY2USdQoNR2V0U2VydmVySW5mbxIqLnJvYWRydW5uZXIuc2VydmVyLnYxLkdldFNlcnZlckluZm9SZXF1ZXN0Gisucm9hZHJ1bm5lci5zZXJ2ZXIudjEuR2V0U2VydmVySW5mb1Jlc3BvbnNlIguQAgGItRgBkLUYARJpCglHZXRIZWFsdGgSJi5yb2FkcnVubmVyLnNlcnZlci52MS5HZXRIZWFsdGhSZXF1ZXN0Gicucm9hZHJ1bm5lci5zZXJ2ZXIudjEuR2V0SGVhbHRoUmVzcG9uc2UiC5ACAYi1GAGQtRgBElkKBURyYWluEiIucm9hZHJ1bm5lci5zZXJ2ZXIudjEuRHJhaW5SZXF1ZXN0GiMucm9hZHJ1bm5lci5zZXJ2ZXIudjEuRHJhaW5SZXNwb25zZSIHkAICiLUYAhJfCgdVbmRyYWluEiQucm9hZHJ1bm5lci5zZXJ2ZXIudjEuVW5kcmFpblJlcXVlc3QaJS5yb2FkcnVubmVyLnNlcnZlci52MS5VbmRyYWluUmVzcG9uc2UiB5ACAoi1GAISYgoIU2h1dGRvd24SJS5yb2FkcnVubmVyLnNlcnZlci52MS5TaHV0ZG93blJlcXVlc3QaJi5yb2FkcnVubmVyLnNlcnZlci52MS5TaHV0ZG93blJlc3BvbnNlIgeQAgKItRgDYgZwcm90bzM", [file_buf_validate_validate, file_google_protobuf_duration, file_google_protobuf_timestamp, file_roadrunner_auth_v1_role]);
 
 /**
  * A process of the server other than the workers.
@@ -154,6 +155,27 @@ export type GetServerInfoResponse = Message<"roadrunner.server.v1.GetServerInfoR
    * @generated from field: string node_version = 10;
    */
   nodeVersion: string;
+
+  /**
+   * Places for HTTP frontends, those without a process as well.
+   *
+   * @generated from field: repeated roadrunner.server.v1.Frontend frontends = 11;
+   */
+  frontends: Frontend[];
+
+  /**
+   * Whether it works and takes calls, and why not.
+   *
+   * @generated from field: roadrunner.server.v1.ServerHealth health = 12;
+   */
+  health?: ServerHealth | undefined;
+
+  /**
+   * What works, but should be changed, in words.
+   *
+   * @generated from field: repeated string warnings = 13;
+   */
+  warnings: string[];
 };
 
 /**
@@ -162,6 +184,197 @@ export type GetServerInfoResponse = Message<"roadrunner.server.v1.GetServerInfoR
  */
 export const GetServerInfoResponseSchema: GenMessage<GetServerInfoResponse> = /*@__PURE__*/
   messageDesc(file_roadrunner_server_v1_server_service, 2);
+
+/**
+ * A place for an HTTP frontend. It outlives its processes: when one ends another one is started.
+ *
+ * @generated from message roadrunner.server.v1.Frontend
+ */
+export type Frontend = Message<"roadrunner.server.v1.Frontend"> & {
+  /**
+   * What it is doing.
+   *
+   * @generated from field: roadrunner.server.v1.FrontendState state = 1;
+   */
+  state: FrontendState;
+
+  /**
+   * Process id. 0: there is no process now.
+   *
+   * @generated from field: uint32 pid = 2;
+   */
+  pid: number;
+
+  /**
+   * How often a process was started after the first one.
+   *
+   * @generated from field: uint32 restarts = 3;
+   */
+  restarts: number;
+
+  /**
+   * Why it takes no connections, or cannot reach the core. Empty: all is well.
+   *
+   * @generated from field: string problem = 4;
+   */
+  problem: string;
+};
+
+/**
+ * Describes the message roadrunner.server.v1.Frontend.
+ * Use `create(FrontendSchema)` to create a new message.
+ */
+export const FrontendSchema: GenMessage<Frontend> = /*@__PURE__*/
+  messageDesc(file_roadrunner_server_v1_server_service, 3);
+
+/**
+ * How the server or one of its pools is.
+ *
+ * @generated from message roadrunner.server.v1.HealthReport
+ */
+export type HealthReport = Message<"roadrunner.server.v1.HealthReport"> & {
+  /**
+   * A pool has workers; the server has started and does not end.
+   *
+   * @generated from field: bool healthy = 1;
+   */
+  healthy: boolean;
+
+  /**
+   * It takes calls now. A pool whose workers are all busy does: calls wait for them.
+   *
+   * @generated from field: bool ready = 2;
+   */
+  ready: boolean;
+
+  /**
+   * Why it is not, or what is wrong although it is. Empty: nothing.
+   *
+   * @generated from field: string reason = 3;
+   */
+  reason: string;
+};
+
+/**
+ * Describes the message roadrunner.server.v1.HealthReport.
+ * Use `create(HealthReportSchema)` to create a new message.
+ */
+export const HealthReportSchema: GenMessage<HealthReport> = /*@__PURE__*/
+  messageDesc(file_roadrunner_server_v1_server_service, 4);
+
+/**
+ * How the server is, and each of its pools.
+ *
+ * @generated from message roadrunner.server.v1.ServerHealth
+ */
+export type ServerHealth = Message<"roadrunner.server.v1.ServerHealth"> & {
+  /**
+   * What the server is doing.
+   *
+   * @generated from field: roadrunner.server.v1.ServerState state = 1;
+   */
+  state: ServerState;
+
+  /**
+   * It has come to its end of the start once: all pools served and the addresses were open.
+   *
+   * @generated from field: bool started = 2;
+   */
+  started: boolean;
+
+  /**
+   * The server apart from its pools: what it is doing, and its frontends.
+   *
+   * @generated from field: roadrunner.server.v1.HealthReport server = 3;
+   */
+  server?: HealthReport | undefined;
+
+  /**
+   * Pools by name. None is ready in a server that starts, is drained or ends.
+   *
+   * @generated from field: map<string, roadrunner.server.v1.HealthReport> pools = 4;
+   */
+  pools: { [key: string]: HealthReport };
+};
+
+/**
+ * Describes the message roadrunner.server.v1.ServerHealth.
+ * Use `create(ServerHealthSchema)` to create a new message.
+ */
+export const ServerHealthSchema: GenMessage<ServerHealth> = /*@__PURE__*/
+  messageDesc(file_roadrunner_server_v1_server_service, 5);
+
+/**
+ * No choice to make.
+ *
+ * @generated from message roadrunner.server.v1.GetHealthRequest
+ */
+export type GetHealthRequest = Message<"roadrunner.server.v1.GetHealthRequest"> & {
+};
+
+/**
+ * Describes the message roadrunner.server.v1.GetHealthRequest.
+ * Use `create(GetHealthRequestSchema)` to create a new message.
+ */
+export const GetHealthRequestSchema: GenMessage<GetHealthRequest> = /*@__PURE__*/
+  messageDesc(file_roadrunner_server_v1_server_service, 6);
+
+/**
+ * How the server is.
+ *
+ * @generated from message roadrunner.server.v1.GetHealthResponse
+ */
+export type GetHealthResponse = Message<"roadrunner.server.v1.GetHealthResponse"> & {
+  /**
+   * The server and its pools.
+   *
+   * @generated from field: roadrunner.server.v1.ServerHealth health = 1;
+   */
+  health?: ServerHealth | undefined;
+};
+
+/**
+ * Describes the message roadrunner.server.v1.GetHealthResponse.
+ * Use `create(GetHealthResponseSchema)` to create a new message.
+ */
+export const GetHealthResponseSchema: GenMessage<GetHealthResponse> = /*@__PURE__*/
+  messageDesc(file_roadrunner_server_v1_server_service, 7);
+
+/**
+ * No choice to make.
+ *
+ * @generated from message roadrunner.server.v1.UndrainRequest
+ */
+export type UndrainRequest = Message<"roadrunner.server.v1.UndrainRequest"> & {
+};
+
+/**
+ * Describes the message roadrunner.server.v1.UndrainRequest.
+ * Use `create(UndrainRequestSchema)` to create a new message.
+ */
+export const UndrainRequestSchema: GenMessage<UndrainRequest> = /*@__PURE__*/
+  messageDesc(file_roadrunner_server_v1_server_service, 8);
+
+/**
+ * What came of it.
+ *
+ * @generated from message roadrunner.server.v1.UndrainResponse
+ */
+export type UndrainResponse = Message<"roadrunner.server.v1.UndrainResponse"> & {
+  /**
+   * What the server is doing.
+   *
+   * @generated from field: roadrunner.server.v1.ServerState state = 1;
+   */
+  state: ServerState;
+};
+
+/**
+ * Describes the message roadrunner.server.v1.UndrainResponse.
+ * Use `create(UndrainResponseSchema)` to create a new message.
+ */
+export const UndrainResponseSchema: GenMessage<UndrainResponse> = /*@__PURE__*/
+  messageDesc(file_roadrunner_server_v1_server_service, 9);
 
 /**
  * How long to wait.
@@ -182,7 +395,7 @@ export type DrainRequest = Message<"roadrunner.server.v1.DrainRequest"> & {
  * Use `create(DrainRequestSchema)` to create a new message.
  */
 export const DrainRequestSchema: GenMessage<DrainRequest> = /*@__PURE__*/
-  messageDesc(file_roadrunner_server_v1_server_service, 3);
+  messageDesc(file_roadrunner_server_v1_server_service, 10);
 
 /**
  * What was reached.
@@ -203,7 +416,7 @@ export type DrainResponse = Message<"roadrunner.server.v1.DrainResponse"> & {
  * Use `create(DrainResponseSchema)` to create a new message.
  */
 export const DrainResponseSchema: GenMessage<DrainResponse> = /*@__PURE__*/
-  messageDesc(file_roadrunner_server_v1_server_service, 4);
+  messageDesc(file_roadrunner_server_v1_server_service, 11);
 
 /**
  * How long to wait.
@@ -224,7 +437,7 @@ export type ShutdownRequest = Message<"roadrunner.server.v1.ShutdownRequest"> & 
  * Use `create(ShutdownRequestSchema)` to create a new message.
  */
 export const ShutdownRequestSchema: GenMessage<ShutdownRequest> = /*@__PURE__*/
-  messageDesc(file_roadrunner_server_v1_server_service, 5);
+  messageDesc(file_roadrunner_server_v1_server_service, 12);
 
 /**
  * Who will end.
@@ -245,7 +458,7 @@ export type ShutdownResponse = Message<"roadrunner.server.v1.ShutdownResponse"> 
  * Use `create(ShutdownResponseSchema)` to create a new message.
  */
 export const ShutdownResponseSchema: GenMessage<ShutdownResponse> = /*@__PURE__*/
-  messageDesc(file_roadrunner_server_v1_server_service, 6);
+  messageDesc(file_roadrunner_server_v1_server_service, 13);
 
 /**
  * What a server is doing.
@@ -328,6 +541,13 @@ export const ProcessRole = {
    * @generated from enum value: PROCESS_ROLE_HTTP_FRONTEND = 2;
    */
   HTTP_FRONTEND: 2,
+
+  /**
+   * It answers checks at the status address.
+   *
+   * @generated from enum value: PROCESS_ROLE_STATUS = 3;
+   */
+  STATUS: 3,
 } as const;
 
 /**
@@ -342,6 +562,68 @@ export type ProcessRole = (typeof ProcessRole)[keyof typeof ProcessRole] | Unkno
  */
 export const ProcessRoleSchema: GenEnum<ProcessRole> = /*@__PURE__*/
   enumDesc(file_roadrunner_server_v1_server_service, 1);
+
+/**
+ * What a place for an HTTP frontend is doing.
+ *
+ * @generated from enum roadrunner.server.v1.FrontendState
+ */
+export const FrontendState = {
+  /**
+   * Not set.
+   *
+   * @generated from enum value: FRONTEND_STATE_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * The last process ended or could not be started: the next attempt comes after a pause.
+   *
+   * @generated from enum value: FRONTEND_STATE_WAITING = 1;
+   */
+  WAITING: 1,
+
+  /**
+   * A process is being started and takes no connections yet.
+   *
+   * @generated from enum value: FRONTEND_STATE_STARTING = 2;
+   */
+  STARTING: 2,
+
+  /**
+   * It takes connections.
+   *
+   * @generated from enum value: FRONTEND_STATE_LISTENING = 3;
+   */
+  LISTENING: 3,
+
+  /**
+   * It finishes what runs and ends.
+   *
+   * @generated from enum value: FRONTEND_STATE_CLOSING = 4;
+   */
+  CLOSING: 4,
+
+  /**
+   * It has ended for good.
+   *
+   * @generated from enum value: FRONTEND_STATE_CLOSED = 5;
+   */
+  CLOSED: 5,
+} as const;
+
+/**
+ * What a place for an HTTP frontend is doing.
+ *
+ * @generated from enum roadrunner.server.v1.FrontendState
+ */
+export type FrontendState = (typeof FrontendState)[keyof typeof FrontendState] | UnknownEnum;
+
+/**
+ * Describes the enum roadrunner.server.v1.FrontendState.
+ */
+export const FrontendStateSchema: GenEnum<FrontendState> = /*@__PURE__*/
+  enumDesc(file_roadrunner_server_v1_server_service, 2);
 
 /**
  * The server as a whole.
@@ -360,7 +642,18 @@ export const ServerService: GenService<{
     output: typeof GetServerInfoResponseSchema;
   },
   /**
-   * Takes no new calls and lets running ones finish. Answers when none runs or the time is up. The server stays up.
+   * Whether it works and takes calls, and why not. Cheap: for checks that come often.
+   *
+   * @generated from rpc roadrunner.server.v1.ServerService.GetHealth
+   */
+  getHealth: {
+    methodKind: "unary";
+    input: typeof GetHealthRequestSchema;
+    output: typeof GetHealthResponseSchema;
+  },
+  /**
+   * Takes no new calls and lets running ones finish. Answers when none runs or the time is up. The server stays up. While
+   * it starts, it is drained as soon as it has started.
    *
    * @generated from rpc roadrunner.server.v1.ServerService.Drain
    */
@@ -368,6 +661,16 @@ export const ServerService: GenService<{
     methodKind: "unary";
     input: typeof DrainRequestSchema;
     output: typeof DrainResponseSchema;
+  },
+  /**
+   * Takes calls again after a drain.
+   *
+   * @generated from rpc roadrunner.server.v1.ServerService.Undrain
+   */
+  undrain: {
+    methodKind: "unary";
+    input: typeof UndrainRequestSchema;
+    output: typeof UndrainResponseSchema;
   },
   /**
    * Drains, then ends all processes of the server. Answers before it ends.

@@ -7,6 +7,7 @@ import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2
 import { file_buf_validate_validate } from "@bufbuild/protovalidate/gen/buf/validate/validate_pb.js";
 import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_duration, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
+import { file_roadrunner_auth_v1_role } from "../../auth/v1/role_pb.ts";
 import type { Pool } from "../../pool/v1/pool_pb.ts";
 import { file_roadrunner_pool_v1_pool } from "../../pool/v1/pool_pb.ts";
 import type { Message } from "@bufbuild/protobuf";
@@ -15,7 +16,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file roadrunner/stats/v1/stats_service.proto.
  */
 export const file_roadrunner_stats_v1_stats_service: GenFile = /*@__PURE__*/
-  fileDesc("Cidyb2FkcnVubmVyL3N0YXRzL3YxL3N0YXRzX3NlcnZpY2UucHJvdG8SE3JvYWRydW5uZXIuc3RhdHMudjEi5gEKDERpc3RyaWJ1dGlvbhINCgVjb3VudBgBIAEoBBInCgRtZWFuGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEiYKA3A1MBgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhImCgNwOTAYBCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SJgoDcDk5GAUgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEiYKA21heBgGIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiLWAQoJUG9vbFN0YXRzEiYKBHBvb2wYASABKAsyGC5yb2FkcnVubmVyLnBvb2wudjEuUG9vbBI1CgpxdWV1ZV90aW1lGAIgASgLMiEucm9hZHJ1bm5lci5zdGF0cy52MS5EaXN0cmlidXRpb24SNAoJZXhlY190aW1lGAMgASgLMiEucm9hZHJ1bm5lci5zdGF0cy52MS5EaXN0cmlidXRpb24SNAoJYm9vdF90aW1lGAQgASgLMiEucm9hZHJ1bm5lci5zdGF0cy52MS5EaXN0cmlidXRpb24i3gIKBVN0YXRzEigKBHRpbWUYASABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEikKBnVwdGltZRgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIZChFjb3JlX21lbW9yeV9ieXRlcxgDIAEoBBIwCg1jb3JlX2NwdV90aW1lGAQgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEjcKFGV2ZW50X2xvb3BfZGVsYXlfcDk5GAUgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhIKCmNhbGxzX29wZW4YBiABKA0SGAoQZGlzcGF0Y2hfc3RyZWFtcxgHIAEoDRIdChVmcm9udGVuZF9tZW1vcnlfYnl0ZXMYCCABKAQSLQoFcG9vbHMYCSADKAsyHi5yb2FkcnVubmVyLnN0YXRzLnYxLlBvb2xTdGF0cyIRCg9HZXRTdGF0c1JlcXVlc3QiPQoQR2V0U3RhdHNSZXNwb25zZRIpCgVzdGF0cxgBIAEoCzIaLnJvYWRydW5uZXIuc3RhdHMudjEuU3RhdHMiVAoRV2F0Y2hTdGF0c1JlcXVlc3QSPwoIaW50ZXJ2YWwYASABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25CErpID6oBDCIDCJAcMgUQgMLXLyI/ChJXYXRjaFN0YXRzUmVzcG9uc2USKQoFc3RhdHMYASABKAsyGi5yb2FkcnVubmVyLnN0YXRzLnYxLlN0YXRzMs0BCgxTdGF0c1NlcnZpY2USXAoIR2V0U3RhdHMSJC5yb2FkcnVubmVyLnN0YXRzLnYxLkdldFN0YXRzUmVxdWVzdBolLnJvYWRydW5uZXIuc3RhdHMudjEuR2V0U3RhdHNSZXNwb25zZSIDkAIBEl8KCldhdGNoU3RhdHMSJi5yb2FkcnVubmVyLnN0YXRzLnYxLldhdGNoU3RhdHNSZXF1ZXN0Gicucm9hZHJ1bm5lci5zdGF0cy52MS5XYXRjaFN0YXRzUmVzcG9uc2UwAWIGcHJvdG8z", [file_buf_validate_validate, file_google_protobuf_duration, file_google_protobuf_timestamp, file_roadrunner_pool_v1_pool]);
+  fileDesc("Cidyb2FkcnVubmVyL3N0YXRzL3YxL3N0YXRzX3NlcnZpY2UucHJvdG8SE3JvYWRydW5uZXIuc3RhdHMudjEi5gEKDERpc3RyaWJ1dGlvbhINCgVjb3VudBgBIAEoBBInCgRtZWFuGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEiYKA3A1MBgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhImCgNwOTAYBCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SJgoDcDk5GAUgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEiYKA21heBgGIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiLKAgoJUG9vbFN0YXRzEiYKBHBvb2wYASABKAsyGC5yb2FkcnVubmVyLnBvb2wudjEuUG9vbBI1CgpxdWV1ZV90aW1lGAIgASgLMiEucm9hZHJ1bm5lci5zdGF0cy52MS5EaXN0cmlidXRpb24SNAoJZXhlY190aW1lGAMgASgLMiEucm9hZHJ1bm5lci5zdGF0cy52MS5EaXN0cmlidXRpb24SNAoJYm9vdF90aW1lGAQgASgLMiEucm9hZHJ1bm5lci5zdGF0cy52MS5EaXN0cmlidXRpb24SQAoJcmVzcG9uc2VzGAUgAygLMi0ucm9hZHJ1bm5lci5zdGF0cy52MS5Qb29sU3RhdHMuUmVzcG9uc2VzRW50cnkaMAoOUmVzcG9uc2VzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgEOgI4ASL2AgoFU3RhdHMSKAoEdGltZRgBIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASKQoGdXB0aW1lGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhkKEWNvcmVfbWVtb3J5X2J5dGVzGAMgASgEEjAKDWNvcmVfY3B1X3RpbWUYBCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SNwoUZXZlbnRfbG9vcF9kZWxheV9wOTkYBSABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SEgoKY2FsbHNfb3BlbhgGIAEoDRIYChBkaXNwYXRjaF9zdHJlYW1zGAcgASgNEh0KFWZyb250ZW5kX21lbW9yeV9ieXRlcxgIIAEoBBItCgVwb29scxgJIAMoCzIeLnJvYWRydW5uZXIuc3RhdHMudjEuUG9vbFN0YXRzEhYKDnNwb29sX2ZhaWx1cmVzGAogASgEIhEKD0dldFN0YXRzUmVxdWVzdCI9ChBHZXRTdGF0c1Jlc3BvbnNlEikKBXN0YXRzGAEgASgLMhoucm9hZHJ1bm5lci5zdGF0cy52MS5TdGF0cyJUChFXYXRjaFN0YXRzUmVxdWVzdBI/CghpbnRlcnZhbBgBIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkISukgPqgEMIgMIkBwyBRCAwtcvIj8KEldhdGNoU3RhdHNSZXNwb25zZRIpCgVzdGF0cxgBIAEoCzIaLnJvYWRydW5uZXIuc3RhdHMudjEuU3RhdHMy1wEKDFN0YXRzU2VydmljZRJgCghHZXRTdGF0cxIkLnJvYWRydW5uZXIuc3RhdHMudjEuR2V0U3RhdHNSZXF1ZXN0GiUucm9hZHJ1bm5lci5zdGF0cy52MS5HZXRTdGF0c1Jlc3BvbnNlIgeQAgGItRgBEmUKCldhdGNoU3RhdHMSJi5yb2FkcnVubmVyLnN0YXRzLnYxLldhdGNoU3RhdHNSZXF1ZXN0Gicucm9hZHJ1bm5lci5zdGF0cy52MS5XYXRjaFN0YXRzUmVzcG9uc2UiBIi1GAEwAWIGcHJvdG8z", [file_buf_validate_validate, file_google_protobuf_duration, file_google_protobuf_timestamp, file_roadrunner_auth_v1_role, file_roadrunner_pool_v1_pool]);
 
 /**
  * How values are spread, over about the last minute.
@@ -106,6 +107,14 @@ export type PoolStats = Message<"roadrunner.stats.v1.PoolStats"> & {
    * @generated from field: roadrunner.stats.v1.Distribution boot_time = 4;
    */
   bootTime?: Distribution | undefined;
+
+  /**
+   * Responses of the application by the class of their status, "1xx" to "5xx", as callers report them: HTTP frontends do,
+   * about once a second. Calls that failed have no response; they are in `pool.failures`.
+   *
+   * @generated from field: map<string, uint64> responses = 5;
+   */
+  responses: { [key: string]: bigint };
 };
 
 /**
@@ -183,6 +192,13 @@ export type Stats = Message<"roadrunner.stats.v1.Stats"> & {
    * @generated from field: repeated roadrunner.stats.v1.PoolStats pools = 9;
    */
   pools: PoolStats[];
+
+  /**
+   * Uploads and bodies that could not be kept on the disk since the server started.
+   *
+   * @generated from field: uint64 spool_failures = 10;
+   */
+  spoolFailures: bigint;
 };
 
 /**

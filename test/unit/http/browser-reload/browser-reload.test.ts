@@ -10,6 +10,7 @@ import {
   ListEventsRequestSchema,
   WatchEventsRequestSchema,
 } from "../../../../gen/roadrunner/event/v1/event_service_pb.ts";
+import { setCaller } from "../../../../src/api/caller.ts";
 import { eventService } from "../../../../src/api/event-service.ts";
 import type { HttpOptions } from "../../../../src/config/options.ts";
 import { EventLog } from "../../../../src/events/event-log.ts";
@@ -26,11 +27,15 @@ async function started(overrides: Partial<HttpOptions> = {}) {
   const events = new EventLog(100);
   const stopping = new AbortController();
   const service = eventService(events, stopping.signal);
+  const fromFrontend = (context: CallContext): CallContext => {
+    setCaller(context, { role: "frontend", actor: "a frontend" });
+    return context;
+  };
   const reloadEvents = {
-    listEvents: (request: MessageInitShape<typeof ListEventsRequestSchema>) =>
-      service.listEvents(create(ListEventsRequestSchema, request)),
+    listEvents: (request: MessageInitShape<typeof ListEventsRequestSchema>, context: CallContext) =>
+      service.listEvents(create(ListEventsRequestSchema, request), fromFrontend(context)),
     watchEvents: (request: MessageInitShape<typeof WatchEventsRequestSchema>, context: CallContext) =>
-      service.watchEvents(create(WatchEventsRequestSchema, request), context),
+      service.watchEvents(create(WatchEventsRequestSchema, request), fromFrontend(context)),
   } as unknown as ReloadEvents;
   events.record("reload.watching", { message: "" });
   const dispatch = new MemoryDispatch();

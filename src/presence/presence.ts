@@ -1,0 +1,106 @@
+import { existsSync } from "node:fs";
+import { every } from "../async/every.ts";
+import { RrError } from "../errors.ts";
+import type { Log } from "../log.ts";
+import { isLive, notePath, type RunNote, readNote, removeNote, SLOTS, socketPath, writeNote } from "./run-file.ts";
+import { claimRunFolder, type RunSettings } from "./run-folders.ts";
+import { runKeys } from "./run-keys.ts";
+
+export interface PresenceOptions {
+  readonly configFile: string;
+  readonly workingDirectory: string;
+  readonly shownDirectory: string | undefined;
+  readonly settings: RunSettings;
+  /** Others than this user are to get to the socket. */
+  readonly isShared: boolean;
+  readonly log: Log;
+}
+
+/** Programs that tidy up take what has lain there for long. */
+const LOOK_EVERY_MS = 30_000;
+
+/** How `rrctl` finds this server by its configuration: a socket, and notes of where it is, in a folder of this user's own. */
+export class Presence {
+  readonly #options: PresenceOptions;
+  readonly #keys: readonly string[][];
+  readonly #closed = new AbortController();
+  readonly #removeNotes = () => this.#remove();
+  #folder: string;
+  #notes: string[] = [];
+  #note: RunNote | undefined;
+
+  private constructor(options: PresenceOptions, folder: string) {
+    this.#options = options;
+    this.#folder = folder;
+    this.#keys = runKeys(options.configFile, options.workingDirectory, options.shownDirectory);
+  }
+
+  /** Rejects with FAILED_PRECONDITION: there is no folder for it. */
+  static claim(options: PresenceOptions): Presence {
+    const claimed = claimRunFolder(options.settings, options.isShared);
+    if ("path" in claimed) return new Presence(options, claimed.path);
+    throw new RrError(
+      "FAILED_PRECONDITION",
+      `there is no folder for the control socket: ${claimed.problems.join("; ")}; write control.listen, such as unix:///path`,
+    );
+  }
+
+  /** Opens the first socket that no other server of this configuration has. */
+  async openSocket(open: (path: string) => Promise<unknown>): Promise<string> {
+    const [[key]] = this.#keys as [[string]];
+    for (let slot = 0; ; slot++) {
+      const path = socketPath(this.#folder, key, slot);
+      const note = readNote(notePath(this.#folder, key, slot));
+      if (slot < SLOTS - 1 && note && (await isLive(note))) continue;
+      try {
+        await open(path);
+        return `unix://${path}`;
+      } catch (thrown) {
+        // Another one was quicker.
+        if (slot >= SLOTS - 1 || !existsSync(path)) throw thrown;
+      }
+    }
+  }
+
+  /** Tells where the server is. */
+  async announce(address: string): Promise<void> {
+    this.#note = { pid: process.pid, address, configFile: this.#options.configFile };
+    for (const key of this.#keys.flat()) this.#notes.push(await this.#write(key, this.#note));
+    process.once("exit", this.#removeNotes);
+    every(
+      LOOK_EVERY_MS,
+      this.#closed.signal,
+      () => this.#restore(),
+      (thrown) =>
+        this.#options.log.warn({ event: "control.run_file" }, `rrctl may not find this server: ${String(thrown)}`),
+    );
+  }
+
+  close(): void {
+    this.#closed.abort();
+    process.off("exit", this.#removeNotes);
+    this.#remove();
+  }
+
+  /** In the first place that belongs to nobody who lives. */
+  async #write(key: string, note: RunNote): Promise<string> {
+    for (let slot = 0; ; slot++) {
+      const path = notePath(this.#folder, key, slot);
+      const other = readNote(path);
+      if (slot < SLOTS - 1 && other && other.address !== note.address && (await isLive(other))) continue;
+      writeNote(path, note);
+      return path;
+    }
+  }
+
+  #restore(): void {
+    const { settings, isShared } = this.#options;
+    if (this.#note === undefined || this.#notes.every((path) => existsSync(path))) return;
+    claimRunFolder(settings, isShared);
+    for (const path of this.#notes) if (!existsSync(path)) writeNote(path, this.#note);
+  }
+
+  #remove(): void {
+    for (const path of this.#notes) removeNote(path, process.pid);
+  }
+}
