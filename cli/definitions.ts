@@ -243,10 +243,13 @@ export const COMMANDS: readonly CommandDefinition[] = [
     path: "config show",
     group: "Server",
     summary: "show the configuration in effect and where each value comes from",
-    description: "That of the running server; with --file what the file would give.",
+    description:
+      "That of the running server; with --file what the file would give. Secrets are shown as ***, texts with variables " +
+      "as they were written.",
     options: [
       { flags: "--file", description: "read the file and its overrides instead of asking the server" },
       { flags: "--all", description: "defaults too" },
+      { flags: "--show-secrets", description: "secrets as they are, and values of variables; for admins" },
     ],
     examples: [
       ["rrctl config show", "values that differ from the defaults"],
@@ -505,7 +508,7 @@ export const COMMANDS: readonly CommandDefinition[] = [
     ],
     examples: [
       ["rrctl init", "then `rrctl serve`"],
-      ["rrctl init --dry-run -w /app", "what it would do in another directory"],
+      ["rrctl init --dry-run --force -w /app", "what it would write in another directory, whatever is there"],
     ],
     uses: "directory",
     load: async () => (await import("./commands/init.ts")).run,

@@ -69,9 +69,9 @@ export class Core {
 
   constructor(options: CoreOptions) {
     this.#options = options;
-    const { configuration } = options.loaded;
+    const { configuration, redact } = options.loaded;
     const { log, baseEnv } = options;
-    this.#events = new EventLog(configuration.control.eventsKept);
+    this.#events = new EventLog(configuration.control.eventsKept, systemClock, redact);
     this.#runFolder = new RunFolder(runBases(baseEnv), usesOtherUsers(configuration));
     options.logOutput?.listen({
       failing: ({ place, problem }) =>
@@ -85,7 +85,7 @@ export class Core {
           attributes: { place, lost },
         }),
     });
-    const surroundings = { clock: systemClock, log, events: this.#events, baseEnv, pipePlace: this.#runFolder };
+    const surroundings = { clock: systemClock, log, events: this.#events, baseEnv, redact, pipePlace: this.#runFolder };
     this.#pools = configuration.pools.map((pool) => new Pool(pool, surroundings));
     this.#dispatcher = new Dispatcher(this.#pools);
     this.#spool = new Spool(configuration.spool, log.child({ channel: "server" }), ({ problem, folder, others }) =>
@@ -248,7 +248,7 @@ export class Core {
       return;
     }
     this.#resetting = true;
-    const results = await Promise.allSettled(this.#pools.map((pool) => pool.reset()));
+    const results = await Promise.allSettled(this.#pools.map((pool) => pool.reset(undefined, `signal ${signal}`)));
     this.#resetting = false;
     for (const result of results) {
       if (result.status === "rejected") log.error({ signal }, RrError.from(result.reason).message);
@@ -320,7 +320,7 @@ export class Core {
     const [pool] = loaded.configuration.pools;
     const rights = socketRightsFor({ user: pool?.user, group: pool?.group });
     const channel = floodLimited(log.child({ channel: "rpc" }), systemClock);
-    const json = () => JSON.stringify(plainConfiguration(loaded.message));
+    const json = () => JSON.stringify(plainConfiguration(loaded.masked.message));
     this.#rpc = await RpcServer.open(rpc.listen, rights, rpcMethods(this.#dispatcher, json, channel), channel);
   }
 

@@ -74,6 +74,18 @@ export class RrError extends Error {
   }
 }
 
+/** The same error with other texts: what `change` makes of all that it says. */
+export function withTexts(error: RrError, change: (text: string) => string): RrError {
+  const changed = new RrError(error.reason, change(error.message), {
+    cause: error.cause,
+    metadata: Object.fromEntries(Object.entries(error.metadata).map(([key, value]) => [key, change(value)])),
+    ...(error.retryAfterMs !== undefined && { retryAfterMs: error.retryAfterMs }),
+    violations: error.violations.map(({ field, description }) => ({ field, description: change(description) })),
+  });
+  if (error.stack !== undefined) changed.stack = change(error.stack);
+  return changed;
+}
+
 export function isErrorReason(name: string): name is ErrorReason {
   return Object.hasOwn(ERROR_TABLE, name);
 }

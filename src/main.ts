@@ -3,6 +3,7 @@ import { fileURLToPath } from "node:url";
 import { setFlagsFromString } from "node:v8";
 import { loadConfiguration } from "./config/load.ts";
 import { Core } from "./core.ts";
+import { RrError, withTexts } from "./errors.ts";
 import { FrontendHost } from "./frontend-host.ts";
 import type { FrontendGroup } from "./frontends/frontend-group.ts";
 import type { ServerKind } from "./frontends/frontend-messages.ts";
@@ -70,6 +71,8 @@ export async function serve({ withFrontends, ...options }: ServeOptions & { with
       output.print(banner(configFile, [...frontendAddresses(core.frontends), ...control]));
     }
     return await stop.end((plan) => core.stop(plan));
+  } catch (thrown) {
+    throw withTexts(RrError.from(thrown), loaded.redact);
   } finally {
     await output.flush(LOG_FLUSH_MS);
   }
@@ -120,7 +123,7 @@ function prepare(options: ServeOptions) {
   });
   const { logs } = loaded.configuration;
   outliveReaders();
-  const output = new LogOutput(logs, { colours: terminalColours(options.env) });
+  const output = new LogOutput(logs, { colours: terminalColours(options.env), redact: loaded.redact });
   process.on("exit", () => output.end());
   const { log } = output;
   for (const warning of loaded.warnings) log.warn({ channel: "config" }, warning.text);

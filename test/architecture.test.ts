@@ -35,7 +35,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   acme: ["config", "version", "events", ...BASE],
   reload: ["config", "pool", "events", ...BASE],
   // The door for PHP opens onto the same functions as the gRPC services.
-  rpc: ["api", "gen", "grpc", "version", ...CORE_PARTS, ...BASE],
+  rpc: ["health", "api", "gen", "grpc", "version", ...CORE_PARTS, ...BASE],
   frontends: ["acme", "config", "events", "process", ...BASE],
   client: ["gen", "grpc", "id-map", ...BASE],
   // The frontend process. It is told what to do in the supervisor's message, whose type it needs.

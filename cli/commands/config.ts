@@ -6,9 +6,9 @@ import {
   ProblemSeverity,
   ValidateConfigResponseSchema,
 } from "../../gen/roadrunner/config/v1/config_service_pb.ts";
+import { toGetConfigResponse } from "../../src/config/contract.ts";
 import { checkConfiguration, loadConfiguration } from "../../src/config/load.ts";
 import { type Problem, problemText } from "../../src/config/problem.ts";
-import { writeYaml } from "../../src/config/write.ts";
 import { RrError } from "../../src/errors.ts";
 import { configurationSource } from "../address.ts";
 import { explainFailure } from "../failure.ts";
@@ -18,11 +18,20 @@ import { counted, printable } from "../output/format.ts";
 import type { Document, Page } from "../output/output.ts";
 import { renderTable } from "../output/table.ts";
 
+interface ShowOptions {
+  file?: boolean;
+  all?: boolean;
+  showSecrets?: boolean;
+}
+
 /** The configuration of the running server, or what the file would give. */
-export const show: Command<{ file?: boolean; all?: boolean }> = async ({ core, globals, env, options }) => {
+export const show: Command<ShowOptions> = async ({ core, globals, env, options }) => {
+  const { showSecrets = false } = options;
   const response = options.file
-    ? ofFile(globals, env)
-    : await core.ask("reading the configuration", (client, signal) => client.config.getConfig({}, { signal }));
+    ? ofFile(globals, env, showSecrets)
+    : await core.ask("reading the configuration", (client, signal) =>
+        client.config.getConfig({ showSecrets }, { signal }),
+      );
   const values = response.provenance.filter(({ origin }) => options.all || origin !== "default");
   const plain: unknown = parse(response.yaml);
   return {
@@ -39,15 +48,8 @@ export const show: Command<{ file?: boolean; all?: boolean }> = async ({ core, g
 };
 
 /** As the service answers, without asking it. */
-function ofFile(globals: Invocation["globals"], env: Invocation["env"]): GetConfigResponse {
-  const { message, origins } = loadConfiguration(configurationSource(globals, env));
-  return create(GetConfigResponseSchema, {
-    configuration: message,
-    yaml: writeYaml(message),
-    provenance: [...origins]
-      .map(([path, origin]) => ({ path, origin }))
-      .sort((one, other) => (one.path < other.path ? -1 : 1)),
-  });
+function ofFile(globals: Invocation["globals"], env: Invocation["env"], showSecrets: boolean): GetConfigResponse {
+  return toGetConfigResponse(loadConfiguration(configurationSource(globals, env)), showSecrets);
 }
 
 const VALUE_COLUMNS = 60;

@@ -18,6 +18,7 @@ export function eventLine(event: Event, page: Page): string {
   const subject = [event.pool, event.pid === 0 ? "" : `pid ${event.pid}`].filter((part) => part !== "").join(" ");
   const attributes = Object.entries(event.attributes).map(([name, value]) => `${name}=${quoted(value)}`);
   if (event.reason !== "") attributes.unshift(`reason=${quoted(event.reason)}`);
+  if (event.actor !== "") attributes.unshift(`by=${quoted(event.actor)}`);
   return `${[
     paint("dim", time === undefined ? "-" : formatTime(time, page.nowMs)),
     paint(SEVERITY_COLOURS[event.severity] ?? "dim", printable(event.type).padEnd(16)),

@@ -1,3 +1,4 @@
+import type { CallContext } from "nice-grpc-common";
 import type {
   ConfigService,
   GetConfigRequest,
@@ -5,13 +6,25 @@ import type {
 } from "../../gen/roadrunner/config/v1/config_service_pb.ts";
 import { toGetConfigResponse, toValidateConfigResponse } from "../config/contract.ts";
 import { checkConfiguration, type LoadedConfiguration } from "../config/load.ts";
+import { RrError } from "../errors.ts";
+import type { EventLog } from "../events/event-log.ts";
 import type { Implementation } from "../grpc/service-definition.ts";
+import { type Caller, callerOf } from "./caller.ts";
 
-export function configService(loaded: LoadedConfiguration) {
+function admitToSecrets({ role, actor }: Caller, events: EventLog): void {
+  if (role !== "admin")
+    throw new RrError("PERMISSION_DENIED", `secrets are shown to admins, and ${actor} has the role ${role}`, {
+      metadata: { role, role_needed: "admin" },
+    });
+  events.record("control.secrets_shown", { message: "the configuration was shown with its secrets", actor });
+}
+
+export function configService(loaded: LoadedConfiguration, events: EventLog) {
   const { configuration } = loaded;
   return {
-    async getConfig(_request: GetConfigRequest) {
-      return toGetConfigResponse(loaded);
+    async getConfig({ showSecrets }: GetConfigRequest, context: CallContext) {
+      if (showSecrets) admitToSecrets(callerOf(context), events);
+      return toGetConfigResponse(loaded, showSecrets);
     },
     async validateConfig({ text, filename }: ValidateConfigRequest) {
       const { workingDirectory } = configuration;

@@ -67,7 +67,7 @@ export function toPool(pool: Pool): MessageInitShape<typeof PoolSchema> {
     queueLength: pool.queueLength,
     queueLengthMax: options.maxQueueLength,
     queueWaitMax: durationFromMs(options.queueWaitMs),
-    command: options.command.join(" "),
+    command: (options.shownCommand ?? options.command).join(" "),
     relay: relayText(options.relay),
     debug: options.debug,
     executions: BigInt(figures.executions),
@@ -99,7 +99,7 @@ export function toWorker(pool: Pool, worker: Worker, cpuPercent: number): Messag
     executionsMax: BigInt(worker.executionsMax),
     memoryBytes: BigInt(readMemoryBytes(worker.pid)),
     cpuPercent,
-    command: pool.options.command.join(" "),
+    command: (pool.options.shownCommand ?? pool.options.command).join(" "),
     requestId: worker.requestId,
     ...(worker.state === "working" && { requestStartTime: wallTime(worker.executionStartedAtMs) }),
   };

@@ -5,6 +5,7 @@ import type {
   DispatchStreamRequest,
 } from "../../gen/roadrunner/dispatch/v1/dispatch_service_pb.ts";
 import type { Codec } from "../../gen/roadrunner/dispatch/v1/payload_pb.ts";
+import type { Redact } from "../config/secret-text.ts";
 import type { Dispatcher } from "../dispatch/dispatcher.ts";
 import { RrError } from "../errors.ts";
 import { DEFAULT_MAX_MESSAGE_BYTES, MESSAGE_BYTES_KEY, pieceLimits } from "../grpc/dispatch-sizes.ts";
@@ -30,11 +31,12 @@ export interface DispatchParts {
   readonly intake: SessionServices["intake"];
   readonly streams: OpenStreams;
   readonly stopping: AbortSignal;
+  readonly redact: Redact;
   readonly log: Log;
 }
 
 export function dispatchService(
-  { dispatcher, messageBytesMax, intake, streams, stopping, log }: DispatchParts,
+  { dispatcher, messageBytesMax, intake, streams, stopping, redact, log }: DispatchParts,
   gate: CallGate,
 ) {
   const services: SessionServices = {
@@ -43,6 +45,7 @@ export function dispatchService(
     intake,
     // Clients take 64 MiB in a message, unless they were told otherwise.
     limits: pieceLimits(Math.min(messageBytesMax, DEFAULT_MAX_MESSAGE_BYTES)),
+    redact,
     log,
     fileOwner: (pool) => {
       const { user, group } = dispatcher.pool(pool).options;

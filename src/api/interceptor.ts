@@ -1,6 +1,7 @@
 import type { DescMessage, Message } from "@bufbuild/protobuf";
 import { type CallContext, ServerError, type ServerMiddlewareCall } from "nice-grpc-common";
-import { RrError } from "../errors.ts";
+import type { Redact } from "../config/secret-text.ts";
+import { RrError, withTexts } from "../errors.ts";
 import { toServerError } from "../grpc/status.ts";
 import type { Log } from "../log.ts";
 
@@ -12,10 +13,10 @@ export type Admission = (path: string, context: CallContext) => void;
 
 /**
  * One interceptor for all calls: callers are asked who they are, single requests are checked against the rules of the
- * contract, and whatever a service throws leaves as a status with details. One, because every layer costs the dispatch
+ * contract, and whatever a service throws leaves as a status with details, without secrets. One, because every layer costs the dispatch
  * stream a few microseconds a message.
  */
-export function apiInterceptor(admit: Admission, validate: RequestValidator, log: Log) {
+export function apiInterceptor(admit: Admission, validate: RequestValidator, redact: Redact, log: Log) {
   return async function* intercept<Request, Response>(
     call: ServerMiddlewareCall<Request, Response>,
     context: CallContext,
@@ -29,7 +30,7 @@ export function apiInterceptor(admit: Admission, validate: RequestValidator, log
       return yield* call.next(call.request, context);
     } catch (thrown) {
       if (thrown instanceof ServerError || isAbort(thrown)) throw thrown;
-      const error = RrError.from(thrown);
+      const error = withTexts(RrError.from(thrown), redact);
       if (error.reason === "INTERNAL")
         log.error(
           { method: call.method.path, stack: (error.cause as Error | undefined)?.stack ?? error.stack },

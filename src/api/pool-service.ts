@@ -12,6 +12,7 @@ import type {
 } from "../../gen/roadrunner/pool/v1/pool_service_pb.ts";
 import type { Dispatcher } from "../dispatch/dispatcher.ts";
 import type { Implementation } from "../grpc/service-definition.ts";
+import { callerOf } from "./caller.ts";
 import { preciseDuration, toPool } from "./convert.ts";
 import { whenGone } from "./gone-workers.ts";
 import { atIntervals } from "./intervals.ts";
@@ -26,24 +27,25 @@ export function poolService(dispatcher: Dispatcher, stopping: AbortSignal) {
     async getPool({ pool }: GetPoolRequest) {
       return { pool: toPool(dispatcher.pool(pool)) };
     },
-    async scalePool({ pool: name, workers }: ScalePoolRequest, { signal }: CallContext) {
+    async scalePool({ pool: name, workers }: ScalePoolRequest, context: CallContext) {
+      const { signal } = context;
       const pool = dispatcher.pool(name);
-      await whenGone(await pool.scale(workers, signal), signal);
+      await whenGone(await pool.scale(workers, signal, callerOf(context).actor), signal);
       return { pool: toPool(pool) };
     },
-    async resetPool({ pool: name }: ResetPoolRequest, { signal }: CallContext) {
+    async resetPool({ pool: name }: ResetPoolRequest, context: CallContext) {
       const pool = dispatcher.pool(name);
-      const { bootTimeMs } = await pool.reset(signal);
+      const { bootTimeMs } = await pool.reset(context.signal, callerOf(context).actor);
       return { pool: toPool(pool), bootTime: preciseDuration(bootTimeMs) };
     },
-    async pausePool({ pool: name }: PausePoolRequest) {
+    async pausePool({ pool: name }: PausePoolRequest, context: CallContext) {
       const pool = dispatcher.pool(name);
-      pool.pause();
+      pool.pause(callerOf(context).actor);
       return { pool: toPool(pool) };
     },
-    async resumePool({ pool: name }: ResumePoolRequest, { signal }: CallContext) {
+    async resumePool({ pool: name }: ResumePoolRequest, context: CallContext) {
       const pool = dispatcher.pool(name);
-      await pool.resume(signal);
+      await pool.resume(context.signal, callerOf(context).actor);
       return { pool: toPool(pool) };
     },
     async *watchPools({ interval }: WatchPoolsRequest, context: CallContext) {

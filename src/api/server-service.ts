@@ -1,4 +1,5 @@
 import { durationMs, timestampFromMs } from "@bufbuild/protobuf/wkt";
+import type { CallContext } from "nice-grpc-common";
 import {
   type DrainRequest,
   FrontendState,
@@ -11,10 +12,12 @@ import {
   type UndrainRequest,
 } from "../../gen/roadrunner/server/v1/server_service_pb.ts";
 import type { Dispatcher } from "../dispatch/dispatcher.ts";
+import type { EventLog, EventType } from "../events/event-log.ts";
 import type { Implementation } from "../grpc/service-definition.ts";
 import type { ServerHealth } from "../health/server-health.ts";
 import type { ServerStateName } from "../health/server-state.ts";
 import { readMemoryBytes } from "../process/resources.ts";
+import { callerOf } from "./caller.ts";
 
 const SERVER_STATE: Record<ServerStateName, ServerState> = {
   starting: ServerState.STARTING,
@@ -69,7 +72,9 @@ export interface ServerControl {
   shutdown(timeoutMs: number | undefined): void;
 }
 
-export function serverService(control: ServerControl, dispatcher: Dispatcher) {
+export function serverService(control: ServerControl, dispatcher: Dispatcher, events: EventLog) {
+  const record = (type: EventType, message: string, context: CallContext) =>
+    events.record(type, { message, actor: callerOf(context).actor });
   return {
     async getServerInfo(_request: GetServerInfoRequest) {
       const core = { pid: process.pid, role: ProcessRole.CORE, startedAtMs: control.startedAtMs, restarts: 0 };
@@ -107,15 +112,18 @@ export function serverService(control: ServerControl, dispatcher: Dispatcher) {
     async getHealth(_request: GetHealthRequest) {
       return { health: toHealth(control.health) };
     },
-    async undrain(_request: UndrainRequest) {
+    async undrain(_request: UndrainRequest, context: CallContext) {
       control.undrain();
+      record("server.undrained", "the server takes calls again", context);
       return { state: SERVER_STATE[control.state] };
     },
-    async drain({ timeout }: DrainRequest) {
+    async drain({ timeout }: DrainRequest, context: CallContext) {
+      record("server.drained", "the server is drained: it takes no new calls", context);
       await control.drain(timeout && durationMs(timeout));
       return { callsRunning: dispatcher.callsOpen };
     },
-    async shutdown({ timeout }: ShutdownRequest) {
+    async shutdown({ timeout }: ShutdownRequest, context: CallContext) {
+      record("server.stop_asked", "the server was asked to end", context);
       control.shutdown(timeout && durationMs(timeout));
       return { pid: process.pid };
     },

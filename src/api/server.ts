@@ -71,7 +71,15 @@ export function createApiServer(dependencies: ApiDependencies): ApiServer {
   const stopping = new AbortController();
   const streams: OpenStreams = { dispatchStreams: 0 };
   const intake = { payloadBytesMax, spool: dependencies.spool, heldBytes: 0 };
-  const dispatchParts = { dispatcher, messageBytesMax, intake, streams, stopping: stopping.signal, log };
+  const dispatchParts = {
+    dispatcher,
+    messageBytesMax,
+    intake,
+    streams,
+    stopping: stopping.signal,
+    redact: loaded.redact,
+    log,
+  };
   const gates = { public: new CallGate(), own: new CallGate() };
   const dispatch = {
     public: dispatchService(dispatchParts, gates.public),
@@ -81,13 +89,13 @@ export function createApiServer(dependencies: ApiDependencies): ApiServer {
     [DispatchService, dispatch.public],
     [PoolService, poolService(dispatcher, stopping.signal)],
     [WorkerService, workerService(dispatcher)],
-    [ServerService, serverService(control, dispatcher)],
+    [ServerService, serverService(control, dispatcher, events)],
     [
       StatsService,
       statsService(dispatcher, streams, dependencies.frontendMemoryBytes, dependencies.spool, stopping.signal),
     ],
     [EventService, eventService(events, stopping.signal)],
-    [ConfigService, configService(loaded)],
+    [ConfigService, configService(loaded, events)],
     [Health, healthService(() => control.health, stopping.signal)],
   ] as never;
   const described = implementations.map(([service]) => service as unknown as DescService);
@@ -104,7 +112,7 @@ export function createApiServer(dependencies: ApiDependencies): ApiServer {
     const gate = door.kind === "frontends" ? "own" : "public";
     const admit: Admission = (path, context) => gatekeeper.admit(door, path, context);
     const options = { ...channelOptions(messageBytesMax), interceptors: interceptors as never };
-    const server = createServer(options).use(apiInterceptor(admit, validate, log));
+    const server = createServer(options).use(apiInterceptor(admit, validate, loaded.redact, log));
     for (const [service, implementation] of implementations) {
       const behindGate = implementation === dispatch.public ? dispatch[gate] : implementation;
       server.add(serviceDefinition(service) as never, behindGate as never);

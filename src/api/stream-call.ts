@@ -6,8 +6,9 @@ import type {
   OpenCall,
 } from "../../gen/roadrunner/dispatch/v1/dispatch_service_pb.ts";
 import type { Codec } from "../../gen/roadrunner/dispatch/v1/payload_pb.ts";
+import type { Redact } from "../config/secret-text.ts";
 import type { DispatchedCall, Dispatcher } from "../dispatch/dispatcher.ts";
-import { RrError } from "../errors.ts";
+import { RrError, withTexts } from "../errors.ts";
 import type { WorkerRequest } from "../goridge/worker-protocol.ts";
 import type { PieceLimits } from "../grpc/dispatch-sizes.ts";
 import { toErrorDetail } from "../grpc/status.ts";
@@ -25,6 +26,8 @@ export interface SessionServices {
   readonly gate: CallGate;
   readonly intake: IntakeSettings;
   readonly limits: PieceLimits;
+  /** Takes secrets out of texts of errors. */
+  readonly redact: Redact;
   readonly log: Log;
   /** Who reads the files of a pool's calls. Throws an RrError for a pool that is not there. */
   readonly fileOwner: (pool: string) => FileOwner;
@@ -119,7 +122,7 @@ export class StreamCall implements CallSink, IntakeListener, ReplyFlowOwner {
   failed(error: RrError): void {
     this.#flow.end();
     this.#stream.ended(this.#id);
-    this.#stream.send(errorEvent(this.#id, error, this.#stream.limits));
+    this.#stream.send(errorEvent(this.#id, withTexts(error, this.#services.redact), this.#stream.limits));
   }
 
   retried(attempts: number): void {

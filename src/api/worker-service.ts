@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import type { CallContext } from "nice-grpc-common";
 import type {
   AddWorkerRequest,
@@ -13,17 +14,45 @@ import { RrError } from "../errors.ts";
 import type { Implementation } from "../grpc/service-definition.ts";
 import type { Pool } from "../pool/pool.ts";
 import type { Worker } from "../worker/worker.ts";
+import { callerOf } from "./caller.ts";
 import { toPool, toWorker } from "./convert.ts";
 import { CpuMeter } from "./cpu-meter.ts";
 import { whenGone } from "./gone-workers.ts";
 
+/** Names of workers that no other worker ever has, given when they are first asked for. */
+class WorkerUids {
+  readonly #server = randomBytes(4).toString("hex");
+  readonly #names = new WeakMap<Worker, string>();
+  #given = 0;
+
+  of(worker: Worker): string {
+    const name = this.#names.get(worker) ?? `${this.#server}-${++this.#given}`;
+    this.#names.set(worker, name);
+    return name;
+  }
+}
+
+function anotherWorker(pid: number, wanted: string, uid: string): RrError {
+  return new RrError(
+    "WORKER_NOT_FOUND",
+    `worker ${wanted} has ended, and its process id ${pid} belongs to another worker now (${uid})`,
+    { metadata: { pid, uid } },
+  );
+}
+
 export function workerService(dispatcher: Dispatcher) {
   const cpu = new CpuMeter();
-  const describe = (pool: Pool, worker: Worker) => toWorker(pool, worker, cpu.percent(worker.pid));
+  const uids = new WorkerUids();
+  const describe = (pool: Pool, worker: Worker) => ({
+    ...toWorker(pool, worker, cpu.percent(worker.pid)),
+    uid: uids.of(worker),
+  });
 
-  const find = (pid: number): { pool: Pool; worker: Worker } => {
+  /** @param uid of the worker that is meant; "": whichever has the process id */
+  const find = (pid: number, uid = ""): { pool: Pool; worker: Worker } => {
     for (const pool of dispatcher.pools) {
       const worker = pool.worker(pid);
+      if (worker && uid !== "" && uids.of(worker) !== uid) throw anotherWorker(pid, uid, uids.of(worker));
       if (worker) return { pool, worker };
     }
     const known = dispatcher.pools.flatMap((pool) => pool.workers.map((worker) => worker.pid));
@@ -44,30 +73,31 @@ export function workerService(dispatcher: Dispatcher) {
       const { pool, worker } = find(pid);
       return { worker: describe(pool, worker) };
     },
-    async addWorker({ pool: name }: AddWorkerRequest, { signal }: CallContext) {
+    async addWorker({ pool: name }: AddWorkerRequest, context: CallContext) {
       const pool = dispatcher.pool(name);
-      await pool.addWorker(signal);
+      await pool.addWorker(context.signal, callerOf(context).actor);
       return { pool: toPool(pool) };
     },
-    async removeWorker({ pool: name, pid }: RemoveWorkerRequest, { signal }: CallContext) {
-      const found = pid === 0 ? undefined : find(pid);
+    async removeWorker({ pool: name, pid, uid }: RemoveWorkerRequest, context: CallContext) {
+      const { signal } = context;
+      const found = pid === 0 ? undefined : find(pid, uid);
       const pool = found?.pool ?? dispatcher.pool(name);
       if (found && name !== "" && found.pool !== dispatcher.pool(name))
         throw new RrError("INVALID_REQUEST", `worker ${pid} belongs to pool "${found.pool.name}", not to "${name}"`, {
           violations: [{ field: "pool", description: `worker ${pid} belongs to "${found.pool.name}"` }],
         });
-      await whenGone(await pool.removeWorker(found?.worker, signal), signal);
+      await whenGone(await pool.removeWorker(found?.worker, signal, callerOf(context).actor), signal);
       return { pool: toPool(pool) };
     },
-    async restartWorker({ pid }: RestartWorkerRequest, { signal }: CallContext) {
-      const { pool, worker } = find(pid);
-      const successor = await pool.restartWorker(worker, signal);
+    async restartWorker({ pid, uid }: RestartWorkerRequest, context: CallContext) {
+      const { pool, worker } = find(pid, uid);
+      const successor = await pool.restartWorker(worker, context.signal, callerOf(context).actor);
       return { worker: describe(pool, successor) };
     },
-    async killWorker({ pid }: KillWorkerRequest) {
-      const { pool, worker } = find(pid);
+    async killWorker({ pid, uid }: KillWorkerRequest, context: CallContext) {
+      const { pool, worker } = find(pid, uid);
       const last = describe(pool, worker);
-      pool.killWorker(worker);
+      pool.killWorker(worker, callerOf(context).actor);
       return { worker: last };
     },
   } satisfies Implementation<typeof WorkerService>;

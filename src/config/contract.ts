@@ -24,11 +24,17 @@ const KIND: Readonly<Record<Provenance["kind"], ProvenanceKind>> = {
 
 const SEVERITY = { error: ProblemSeverity.ERROR, warning: ProblemSeverity.WARNING } as const;
 
-export function toGetConfigResponse({ message, provenance }: LoadedConfiguration): GetConfigResponse {
+/** @param showSecrets as they are; otherwise "***" stands in their place, and names of variables for their values */
+export function toGetConfigResponse(
+  { message, provenance, masked }: LoadedConfiguration,
+  showSecrets: boolean,
+): GetConfigResponse {
+  const shown = showSecrets ? message : masked.message;
+  const entries = showSecrets ? provenance : masked.provenance;
   return create(GetConfigResponseSchema, {
-    configuration: message,
-    yaml: writeYaml(message),
-    provenance: provenance.map((entry) => ({ ...entry, kind: KIND[entry.kind] })),
+    configuration: shown,
+    yaml: showSecrets ? writeYaml(message) : writeYaml(masked.file, (text) => text),
+    provenance: entries.map((entry) => ({ ...entry, kind: KIND[entry.kind] })),
   });
 }
 

@@ -5,7 +5,7 @@ import { RrError } from "../errors.ts";
 import { applyDefaults } from "./defaults.ts";
 import { extendedEnvironment } from "./environment.ts";
 import { includeFiles } from "./include.ts";
-import { type Environment, interpolateTree, UNKNOWN_ENVIRONMENT } from "./interpolation.ts";
+import { type Environment, escapeDollars, interpolateTree, UNKNOWN_ENVIRONMENT } from "./interpolation.ts";
 import type { ServerConfiguration } from "./options.ts";
 import { applyOverrides } from "./overrides.ts";
 import { byPosition, type Problem, problemText } from "./problem.ts";
@@ -14,6 +14,8 @@ import { type FileReader, readNothing, readTextFile } from "./read-file.ts";
 import { Reader } from "./reader.ts";
 import { resolveConfiguration } from "./resolve.ts";
 import { CONFIGURATION } from "./schema.ts";
+import { createRedact, maskText, type Redact } from "./secret-text.ts";
+import { environmentSecrets, maskConfiguration } from "./secrets.ts";
 import { parseSource } from "./source.ts";
 import { entryOf, type MapNode } from "./source-node.ts";
 import { checkVersion } from "./version.ts";
@@ -50,6 +52,15 @@ export interface LoadedConfiguration {
   readonly warnings: readonly (Problem & { text: string })[];
   /** The environment for workers: that of the server and what env files added. */
   readonly env: Environment;
+  /** The same for everybody's eyes. */
+  readonly masked: {
+    readonly message: Configuration;
+    /** As texts of a file: a dollar sign that is no variable is doubled. */
+    readonly file: Configuration;
+    readonly provenance: readonly Provenance[];
+  };
+  /** Takes the secrets of the configuration and of the environment out of any text. */
+  readonly redact: Redact;
 }
 
 /**
@@ -107,11 +118,19 @@ export function checkConfiguration(source: ConfigurationSource): { loaded?: Load
     report: (path, text, severity) => reader.reportAt(path, text, severity),
     reportMissing: (path, text) => reader.reportMissing(path, text),
   });
-  const found = firstOf([...problems, ...reader.problems]);
+  const masked = maskConfiguration(message, reader.sources);
+  const redact = createRedact([...masked.secrets, ...environmentSecrets(env)]);
+  const found = firstOf([...problems, ...reader.problems].map((problem) => withoutSecrets(problem, reader, redact)));
   const provenance = provenanceOf(message, reader.sources);
   const loaded: LoadedConfiguration = {
-    configuration,
+    configuration: withShownCommands(configuration, masked.message),
     message,
+    masked: {
+      message: masked.message,
+      file: maskConfiguration(message, reader.sources, escapeDollars).message,
+      provenance: provenanceOf(masked.message, reader.sources),
+    },
+    redact,
     provenance,
     origins: new Map(provenance.map(({ path, origin }) => [path, origin])),
     warnings: found
@@ -120,6 +139,26 @@ export function checkConfiguration(source: ConfigurationSource): { loaded?: Load
     env,
   };
   return { loaded, problems: found };
+}
+
+/** Values of variables by their names, secrets by "***". */
+function withoutSecrets(problem: Problem, { sources }: Reader, redact: Redact): Problem {
+  let { message } = problem;
+  for (const [path, { text = "", template }] of sources)
+    if (typeof template === "string" && text.length >= (path === problem.path ? 3 : 6))
+      message = message.replaceAll(JSON.stringify(text), JSON.stringify(template)).replaceAll(text, template);
+  return { ...problem, message: redact(maskText(message)) };
+}
+
+/** Commands as they may be shown. */
+function withShownCommands(configuration: ServerConfiguration, masked: Configuration): ServerConfiguration {
+  const ofServer = masked.server?.command ?? [];
+  const pools = configuration.pools.map((pool) => {
+    const own = (pool.name === "http" && masked.http ? masked.http.pool : masked.pools[pool.name])?.command ?? [];
+    const shownCommand = own.length > 0 ? own : ofServer;
+    return shownCommand.join(" ") === pool.command.join(" ") ? pool : { ...pool, shownCommand };
+  });
+  return { ...configuration, pools };
 }
 
 /** In order. Errors stay whatever is left out, so that a file with one is not taken for right. */

@@ -97,6 +97,8 @@ export type RelayOptions = { readonly kind: "pipes" } | Address;
 export interface PoolOptions {
   readonly name: string;
   readonly command: readonly string[];
+  /** The command without the secrets in it. Absent: it has none. */
+  readonly shownCommand?: readonly string[];
   /** What is added to the environment of the server, RR_* variables included. */
   readonly env: Readonly<Record<string, string>>;
   readonly workingDirectory: string;

@@ -1,5 +1,6 @@
 import { type Environment, interpolate } from "./interpolation.ts";
 import type { Problem } from "./problem.ts";
+import { looksSecret, MASK, maskText } from "./secret-text.ts";
 import { parseSource } from "./source.ts";
 import {
   type Entry,
@@ -48,8 +49,8 @@ export function applyOverrides(
 ): MapNode {
   let result = root;
   for (const text of texts) {
-    const place: Place = { kind: "override", file: `-o ${text}`, line: 0, column: 0 };
     const parsed = parseOverride(text);
+    const place: Place = { kind: "override", file: `-o ${shownOverride(text, parsed)}`, line: 0, column: 0 };
     const report = (path: string, message: string) => problems.push(problemAt(place, path, message));
     if ("error" in parsed) report("", parsed.error);
     else result = put(result, parsed.path, overrideNode(parsed.value, env, place), report);
@@ -57,12 +58,21 @@ export function applyOverrides(
   return result;
 }
 
+/** What was typed, without the secrets in it. */
+function shownOverride(text: string, parsed: Override | { error: string }): string {
+  if ("error" in parsed) return maskText(text);
+  const key = parsed.path.join(".");
+  // Keys of ours by these names hold paths.
+  if (!/^(key|tokens)$/i.test(parsed.path.at(-1)!) && looksSecret(parsed.path.at(-1)!)) return `${key}=${MASK}`;
+  return text.endsWith(parsed.value) ? text.slice(0, -parsed.value.length) + maskText(parsed.value) : maskText(text);
+}
+
 /** Lists and maps are written as YAML has them in one line; everything else is text, whose key says what it means. */
 function overrideNode(value: string, env: Environment, place: Place): SourceNode {
   const { text, variables } = interpolate(value, env);
   const parsed = /^[[{]/.test(text) ? parseSource(`value: ${text}`, place.file, "file") : undefined;
   const node = parsed?.problems.length === 0 ? parsed.root?.entries[0]?.node : undefined;
-  return node ? placedAt(node, place) : scalar(text, place, variables);
+  return node ? placedAt(node, place) : scalar(text, place, variables, value);
 }
 
 function placedAt(node: SourceNode, place: Place): SourceNode {

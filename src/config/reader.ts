@@ -23,6 +23,10 @@ type Init = Record<string, unknown>;
 export interface ValueSource {
   readonly place: Place;
   readonly variables: readonly string[];
+  /** As it was written, with its variables: a text, or the texts of a list. */
+  readonly template?: string | readonly string[] | undefined;
+  /** What the variables made of it. */
+  readonly text?: string | undefined;
 }
 
 /**
@@ -163,7 +167,7 @@ export class Reader {
     if (setting?.zeroIsDefault && isZero(field, read.value)) return undefined;
     if (setting && setting.withoutEffect !== "" && !isDefault(field, setting.default, read.value))
       this.report(node.place, path, `it has no effect: ${setting.withoutEffect}`, "warning");
-    this.sources.set(path, { place: node.place, variables: variablesOf(node) });
+    this.sources.set(path, sourceOf(node));
     return read.value;
   }
 
@@ -201,7 +205,7 @@ export class Reader {
       this.report(node.place, path, `expected text, got ${shown(node)}`);
       return undefined;
     }
-    this.sources.set(path, { place: node.place, variables: node.variables });
+    this.sources.set(path, sourceOf(node));
     if (node.value === null) return "";
     if (typeof node.value === "boolean") return node.value ? "1" : "0";
     return textOf(node);
@@ -259,6 +263,17 @@ function sectionName(path: string): string {
 
 function join(path: string, key: string): string {
   return path === "" ? key : `${path}.${key}`;
+}
+
+function sourceOf(node: SourceNode): ValueSource {
+  const variables = variablesOf(node);
+  if (variables.length === 0) return { place: node.place, variables };
+  const template = node.kind === "list" ? node.items.map(templateOf) : templateOf(node);
+  return { place: node.place, variables, template, text: node.kind === "scalar" ? textOf(node) : undefined };
+}
+
+function templateOf(node: SourceNode): string {
+  return node.kind === "scalar" ? (node.template ?? textOf(node)) : "";
 }
 
 function variablesOf(node: SourceNode): readonly string[] {

@@ -98,6 +98,7 @@ const SYNTAX_MESSAGES: Readonly<Record<string, string>> = {
 function syntaxMessage(code: string, message: string, before: string, kind: Kind): string {
   if (/[[{].*\$\{$/.test(before)) return "a variable inside [ ] or { } needs quotes around its text";
   // The library's own words quote the text, which in an included file may be anything.
-  const detail = kind === "include" ? code.toLowerCase().replaceAll("_", " ") : message.split("\n")[0];
+  const detail =
+    kind === "include" ? code.toLowerCase().replaceAll("_", " ") : message.split("\n")[0]!.replace(/: ".*$/, "");
   return SYNTAX_MESSAGES[code] ?? `this is not valid YAML: ${detail}`;
 }

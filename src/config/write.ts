@@ -5,9 +5,9 @@ import { escapeDollars } from "./interpolation.ts";
 import { CONFIGURATION, listedSectionOf, sectionMessageOf } from "./schema.ts";
 import { plainValue } from "./value.ts";
 
-/** A configuration as the text of a file that means the same. */
-export function writeYaml(configuration: Configuration): string {
-  return stringify(plainSection(CONFIGURATION, configuration, escapeDollars), { lineWidth: 0 });
+/** A configuration as the text of a file that means the same. `text`: how texts are written there. */
+export function writeYaml(configuration: Configuration, text: (text: string) => string = escapeDollars): string {
+  return stringify(plainSection(CONFIGURATION, configuration, text), { lineWidth: 0 });
 }
 
 /** A configuration as keys and values, in the notation of files. */

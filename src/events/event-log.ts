@@ -14,6 +14,10 @@ export const EVENT_TYPES = {
     meaning:
       "a caller of the gRPC API was turned away: it did not say who it is, or may not do this (once a second at most)",
   },
+  "control.secrets_shown": { severity: "warning", meaning: "an admin was shown the configuration with its secrets" },
+  "server.drained": { severity: "warning", meaning: "somebody asked the server to take no new calls" },
+  "server.undrained": { severity: "info", meaning: "a server that was drained takes calls again" },
+  "server.stop_asked": { severity: "info", meaning: "somebody asked the server to end" },
   "server.stopped": { severity: "info", meaning: "all processes of the server have ended" },
   "server.socket_lost": {
     severity: "warning",
@@ -87,6 +91,7 @@ export const EVENT_TYPES = {
   "pool.grown": { severity: "info", meaning: "the dynamic allocator added workers" },
   "pool.shrunk": { severity: "info", meaning: "the dynamic allocator removed workers" },
   "worker.ready": { severity: "info", meaning: "a worker waits for its first call" },
+  "worker.restarted": { severity: "info", meaning: "a worker has a successor because somebody asked for it" },
   "worker.stopped": { severity: "info", meaning: "a worker ended as it was asked to" },
   "worker.exited": { severity: "error", meaning: "a worker ended by itself" },
   "worker.killed": { severity: "warning", meaning: "a worker was killed by the server" },
@@ -142,13 +147,16 @@ export interface EventDetails {
 /** The newest events, numbered, and those who watch them. */
 export class EventLog {
   readonly #clock: Clock;
+  readonly #redact: (text: string) => string;
   readonly #ring: EventRing<RecordedEvent>;
   readonly #floods: FloodLimit<{ type: EventType; details: EventDetails }>;
   #revision = 0;
   readonly #watchers = new Set<(event: RecordedEvent) => void>();
 
-  constructor(capacity: number, clock: Clock = systemClock) {
+  /** @param redact takes secrets out of what is told */
+  constructor(capacity: number, clock: Clock = systemClock, redact: (text: string) => string = (text) => text) {
     this.#clock = clock;
+    this.#redact = redact;
     this.#ring = new EventRing(capacity);
     this.#floods = new FloodLimit(clock, FLOOD_LIMIT, ({ type, details }, leftOut) =>
       this.#add(type, leftOut === 0 ? details : withCount(details, leftOut)),
@@ -166,7 +174,7 @@ export class EventLog {
   }
 
   record(type: EventType, details: EventDetails): void {
-    const kept = bounded(details);
+    const kept = bounded(details, this.#redact);
     if (FLOODS.has(type)) this.#floods.add(`${type} ${kept.pool ?? ""}`, { type, details: kept });
     else this.#add(type, kept);
   }
@@ -206,11 +214,11 @@ export class EventLog {
 }
 
 /** With texts of bounded size, and without attributes that say nothing. */
-function bounded(details: EventDetails): EventDetails {
+function bounded(details: EventDetails, redact: (text: string) => string): EventDetails {
   const attributes: Record<string, string> = {};
   for (const [key, value] of Object.entries(details.attributes ?? {}))
-    if (value !== undefined && value !== "") attributes[key] = beginningOf(String(value), ATTRIBUTE_BYTES_MAX);
-  return { ...details, message: beginningOf(details.message, MESSAGE_BYTES_MAX), attributes };
+    if (value !== undefined && value !== "") attributes[key] = beginningOf(redact(String(value)), ATTRIBUTE_BYTES_MAX);
+  return { ...details, message: beginningOf(redact(details.message), MESSAGE_BYTES_MAX), attributes };
 }
 
 /** The last of a flood speaks for those that were left out. */

@@ -72,6 +72,11 @@ export function serverHealth({ state, started, waitsFor, frontendOutage, pools }
   };
 }
 
+/** Whether a pool takes calls, apart from what its server does: a busy one does, they wait. */
+export function takesCalls(state: PoolFacts["state"]): boolean {
+  return POOL_RULES[state].ready;
+}
+
 /** Whether all of it takes calls. */
 export function isReady({ server, pools }: ServerHealth): boolean {
   return server.ready && Object.values(pools).every(({ ready }) => ready);

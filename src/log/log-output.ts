@@ -20,6 +20,8 @@ export interface LogSurroundings {
   /** Whether lines for people are coloured there. */
   readonly colours: { readonly stdout: boolean; readonly stderr: boolean };
   readonly clock?: Clock;
+  /** Takes secrets out of every line, which is JSON. */
+  readonly redact?: (json: string) => string;
   /** Other places for the standard streams, in tests. */
   readonly standard?: (name: "stdout" | "stderr") => LogPlace;
 }
@@ -110,8 +112,10 @@ export class LogOutput {
 
   #root(settings: LogSettings): pino.Logger {
     const targets = this.#targets;
+    const { redact = (json: string) => json } = this.#surroundings;
     const stream = {
-      write: (json: string) => {
+      write: (written: string) => {
+        const json = redact(written);
         const line = UNSAFE_IN_JSON.test(json) ? json.replace(EACH_UNSAFE_IN_JSON, escapeInJson) : json;
         for (const { writer, format } of targets) writer.write(format(line));
       },

@@ -12,7 +12,7 @@ import type { Workforce } from "./workforce.ts";
 export interface OperatedPool {
   readonly state: PoolState;
   /** It takes calls again. */
-  unpause(): void;
+  unpause(by: string): void;
 }
 
 export interface PoolOperationsDependencies {
@@ -52,6 +52,8 @@ export class PoolOperations {
   readonly #section = new Exclusive();
   readonly #closing = new AbortController();
   #started = false;
+  /** Who asked for the operation that has its turn; "": nobody in particular. */
+  #by = "";
   /** Aborts with the next pause: it is newer than the resumes that have not happened yet. */
   #untilPaused = new AbortController();
 
@@ -75,7 +77,8 @@ export class PoolOperations {
     await this.#section.whenIdle();
   }
 
-  reset(signal: AbortSignal = NEVER): Promise<{ bootTimeMs: number }> {
+  /** @param by who asked for it, here and below */
+  reset(signal: AbortSignal = NEVER, by = ""): Promise<{ bootTimeMs: number }> {
     return this.#perform(
       {
         refused: "cannot be reset",
@@ -95,20 +98,21 @@ export class PoolOperations {
         },
       },
       signal,
+      by,
     );
   }
 
   /** The workers that have to go for it. The number is reached when they have ended, which they do without anybody waiting. */
-  scale(workers: number, signal: AbortSignal = NEVER): Promise<readonly Worker[]> {
-    return this.#resize(() => workers, signal);
+  scale(workers: number, signal: AbortSignal = NEVER, by = ""): Promise<readonly Worker[]> {
+    return this.#resize(() => workers, signal, by);
   }
 
-  async addWorker(signal: AbortSignal = NEVER): Promise<void> {
-    await this.#resize(() => this.#workforce.wanted + 1, signal);
+  async addWorker(signal: AbortSignal = NEVER, by = ""): Promise<void> {
+    await this.#resize(() => this.#workforce.wanted + 1, signal, by);
   }
 
   /** The workers that have to go for it. */
-  removeWorker(worker: Worker | undefined, signal: AbortSignal = NEVER): Promise<readonly Worker[]> {
+  removeWorker(worker: Worker | undefined, signal: AbortSignal = NEVER, by = ""): Promise<readonly Worker[]> {
     return this.#perform(
       {
         refused: "cannot lose a worker",
@@ -125,10 +129,11 @@ export class PoolOperations {
         },
       },
       signal,
+      by,
     );
   }
 
-  restartWorker(worker: Worker, signal: AbortSignal = NEVER): Promise<Worker> {
+  restartWorker(worker: Worker, signal: AbortSignal = NEVER, by = ""): Promise<Worker> {
     return this.#perform(
       {
         refused: `cannot restart worker ${worker.pid}`,
@@ -143,18 +148,22 @@ export class PoolOperations {
           // It may have gone meanwhile, or be on its way for another reason.
           if (worker.leaving === "") this.#workforce.retire(worker, "restart");
           this.#workforce.maintain();
+          const { pid } = successor!;
+          const message = `worker ${pid} takes the place of worker ${worker.pid} of pool "${this.#options.name}"`;
+          this.#report("worker.restarted", message, { successor_pid: pid }, worker.pid);
           return successor!;
         },
       },
       signal,
+      by,
     );
   }
 
   /** Needs no turn: nothing can come between its check and its effect. */
-  killWorker(worker: Worker): void {
+  killWorker(worker: Worker, by = ""): void {
     this.#checkThere(worker);
     const message = `worker ${worker.pid} of pool "${this.#options.name}" was killed by an operator`;
-    const metadata = { pool: this.#options.name, pid: worker.pid, signal: "SIGKILL" };
+    const metadata = { pool: this.#options.name, pid: worker.pid, signal: "SIGKILL", actor: by || undefined };
     worker.kill(new RrError("WORKER_EXITED", message, { metadata }));
   }
 
@@ -166,7 +175,7 @@ export class PoolOperations {
     this.#untilPaused = new AbortController();
   }
 
-  resume(signal: AbortSignal = NEVER): Promise<void> {
+  resume(signal: AbortSignal = NEVER, by = ""): Promise<void> {
     return this.#perform(
       {
         refused: "cannot be resumed",
@@ -176,15 +185,16 @@ export class PoolOperations {
           if (this.#pool.state !== "paused") return;
           if (this.#workforce.wanted === 0 && !this.#options.debug)
             await this.#growTo(Math.max(1, this.#options.numWorkers), aborted);
-          this.#pool.unpause();
+          this.#pool.unpause(by);
         },
       },
       AbortSignal.any([signal, this.#untilPaused.signal]),
+      by,
     );
   }
 
   /** As many workers as `workersOf` says when its turn comes. */
-  #resize(workersOf: () => number, signal: AbortSignal): Promise<readonly Worker[]> {
+  #resize(workersOf: () => number, signal: AbortSignal, by: string): Promise<readonly Worker[]> {
     return this.#perform(
       {
         refused: "cannot be scaled",
@@ -198,6 +208,7 @@ export class PoolOperations {
         },
       },
       signal,
+      by,
     );
   }
 
@@ -266,12 +277,13 @@ export class PoolOperations {
     return new RrError("WORKER_NOT_FOUND", message, { metadata: { pool: this.#options.name, pid: worker.pid } });
   }
 
-  #report(type: EventType, message: string, attributes: Record<string, number>): void {
-    this.#reporter.log.info(attributes, message);
-    this.#reporter.event(type, { message, attributes });
+  #report(type: EventType, message: string, attributes: Record<string, number>, pid = 0): void {
+    const actor = this.#by || undefined;
+    this.#reporter.log.info({ ...attributes, ...(actor && { actor }) }, message);
+    this.#reporter.event(type, { message, pid, attributes, actor });
   }
 
-  async #perform<Result>(operation: Operation<Result>, signal: AbortSignal): Promise<Result> {
+  async #perform<Result>(operation: Operation<Result>, signal: AbortSignal, by: string): Promise<Result> {
     const either = AbortSignal.any([signal, this.#closing.signal]);
     const { name } = this.#options;
     if (!this.#started)
@@ -284,6 +296,7 @@ export class PoolOperations {
         if (!rulesOf(state).changeable)
           throw new RrError("DRAINING", `pool "${name}" is ${state} and ${operation.refused}`);
         operation.check();
+        this.#by = by;
         return await this.#run(operation, either);
       }, either);
     } catch (thrown) {
@@ -298,8 +311,10 @@ export class PoolOperations {
       return await operation.run(signal);
     } catch (thrown) {
       const { reason, message } = RrError.from(thrown);
-      if (!signal.aborted) this.#reporter.event(operation.failure, { reason, message });
+      if (!signal.aborted) this.#reporter.event(operation.failure, { reason, message, actor: this.#by });
       throw thrown;
+    } finally {
+      this.#by = "";
     }
   }
 }

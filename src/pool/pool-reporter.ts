@@ -62,6 +62,12 @@ export class PoolReporter {
     this.#events.record(type, { ...details, pool: this.#pool });
   }
 
+  /** Somebody changed how the pool takes calls. */
+  changed(type: EventType, message: string, by: string | undefined): void {
+    this.log.info(by ? { actor: by } : {}, message);
+    this.event(type, { message, actor: by });
+  }
+
   /** For what a flood of calls causes: at most one line and event a second. */
   flood(type: "pool.queue_full" | "pool.queue_timeout", reason: string, message: string): void {
     this.#refusals.add(type, { type, reason, message });
@@ -96,7 +102,7 @@ export class PoolReporter {
     const exitFields = { exit_code: exit.code ?? undefined, signal: exit.signal ?? undefined };
     const fields = { pid: worker.pid, ...exitFields };
     const attributes = { ...exitFields, executions: worker.executions, generation: worker.generation };
-    const common = { pid: worker.pid, reason, attributes };
+    const common = { pid: worker.pid, reason, attributes, actor: error.metadata.actor };
     if (worker.leaving === "") {
       const idle = worker.requestId === "";
       const message = idle

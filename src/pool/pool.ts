@@ -24,6 +24,8 @@ export interface PoolDependencies {
   readonly log: Log;
   readonly events: EventLog;
   readonly baseEnv: Readonly<Record<string, string | undefined>>;
+  /** Takes secrets out of what is told of the pool. */
+  readonly redact?: ((text: string) => string) | undefined;
   /** Where the names of pipes are made; by default among the system's temporary files. */
   readonly pipePlace?: PipePlace | undefined;
   /** What starts its processes; children of this process if undefined. */
@@ -44,6 +46,7 @@ export class Pool implements CallOwner, WorkforceOwner {
   readonly createdAtMs: number;
 
   readonly #clock: Clock;
+  readonly #redact: (text: string) => string;
   readonly #reporter: PoolReporter;
   readonly #responses: ResponseWatch;
   readonly #workforce: Workforce;
@@ -60,8 +63,10 @@ export class Pool implements CallOwner, WorkforceOwner {
   readonly #idleWaiters = new Waiters();
   readonly #debugBoots = new AbortController();
 
-  constructor(options: PoolOptions, { clock, log, events, baseEnv, pipePlace, openProcesses }: PoolDependencies) {
+  constructor(options: PoolOptions, dependencies: PoolDependencies) {
+    const { clock, log, events, baseEnv, redact = (text) => text, pipePlace, openProcesses } = dependencies;
     this.options = options;
+    this.#redact = redact;
     this.#clock = clock;
     const channel = log.child({ channel: "server", pool: options.name });
     this.#reporter = new PoolReporter(options.name, channel, events, clock);
@@ -106,7 +111,7 @@ export class Pool implements CallOwner, WorkforceOwner {
   }
 
   get stateReason(): string {
-    return this.#workforce.failure?.error.message ?? this.#workforce.trouble;
+    return this.#redact(this.#workforce.failure?.error.message ?? this.#workforce.trouble);
   }
 
   get generation(): number {
@@ -359,7 +364,7 @@ export class Pool implements CallOwner, WorkforceOwner {
     this.#workforce.setExtra(extraWorkers);
   }
 
-  // Operations. Each takes a signal that gives it up; what that means is said at `PoolOperations`.
+  // Operations. Each takes a signal that gives it up; what that means is said at `PoolOperations`. `by`: who asked for it.
 
   /** Boots the first workers. Rejects with the reason of the first one that fails; nothing runs then. */
   start(): Promise<void> {
@@ -372,59 +377,59 @@ export class Pool implements CallOwner, WorkforceOwner {
   }
 
   /** Replaces all workers. Says how long the new ones took. The old ones serve on if it fails. */
-  reset(signal?: AbortSignal): Promise<{ bootTimeMs: number }> {
-    return this.#operations.reset(signal);
+  reset(signal?: AbortSignal, by?: string): Promise<{ bootTimeMs: number }> {
+    return this.#operations.reset(signal, by);
   }
 
   /**
    * Sets the number of workers. Rejects with INVALID_REQUEST and the allowed range. Settles when new ones are ready, with
    * those that go, which finish their call first within `retireTimeoutMs`: the number is reached when they have ended.
    */
-  scale(workers: number, signal?: AbortSignal): Promise<readonly Worker[]> {
-    return this.#operations.scale(workers, signal);
+  scale(workers: number, signal?: AbortSignal, by?: string): Promise<readonly Worker[]> {
+    return this.#operations.scale(workers, signal, by);
   }
 
-  addWorker(signal?: AbortSignal): Promise<void> {
-    return this.#operations.addWorker(signal);
+  addWorker(signal?: AbortSignal, by?: string): Promise<void> {
+    return this.#operations.addWorker(signal, by);
   }
 
   /** Removes a worker after its call: the given one, or the one that is missed least. Never the last. As `scale`. */
-  removeWorker(worker: Worker | undefined, signal?: AbortSignal): Promise<readonly Worker[]> {
-    return this.#operations.removeWorker(worker, signal);
+  removeWorker(worker: Worker | undefined, signal?: AbortSignal, by?: string): Promise<readonly Worker[]> {
+    return this.#operations.removeWorker(worker, signal, by);
   }
 
   /** Boots a successor, then ends the worker after its call. */
-  restartWorker(worker: Worker, signal?: AbortSignal): Promise<Worker> {
-    return this.#operations.restartWorker(worker, signal);
+  restartWorker(worker: Worker, signal?: AbortSignal, by?: string): Promise<Worker> {
+    return this.#operations.restartWorker(worker, signal, by);
   }
 
   /** At once, its call with it. */
-  killWorker(worker: Worker): void {
-    this.#operations.killWorker(worker);
+  killWorker(worker: Worker, by?: string): void {
+    this.#operations.killWorker(worker, by);
   }
 
   /**
    * Refuses calls, the waiting ones included, until resumed. Running ones finish. Needs no turn, and what was asked for
    * before to resume the pool is void.
    */
-  pause(): void {
+  pause(by?: string): void {
     if (this.#state === "draining" || this.#state === "stopped")
       throw new RrError("DRAINING", `pool "${this.name}" is ${this.#state} and cannot be paused`);
     this.#operations.paused();
     if (this.#state === "paused") return;
     this.#moveTo("paused");
-    this.#reporter.event("pool.paused", { message: `pool "${this.name}" was paused` });
+    this.#reporter.changed("pool.paused", `pool "${this.name}" was paused`, by);
     this.#refuseQueued();
   }
 
   /** A pool that was scaled to 0 comes back with its configured number. */
-  resume(signal?: AbortSignal): Promise<void> {
-    return this.#operations.resume(signal);
+  resume(signal?: AbortSignal, by?: string): Promise<void> {
+    return this.#operations.resume(signal, by);
   }
 
-  unpause(): void {
+  unpause(by?: string): void {
     this.#moveTo(this.#workforce.condition);
-    this.#reporter.event("pool.resumed", { message: `pool "${this.name}" takes calls again` });
+    this.#reporter.changed("pool.resumed", `pool "${this.name}" takes calls again`, by);
   }
 
   /** Takes nothing new; what waits and runs goes on. */

@@ -1,5 +1,6 @@
 import type { Dispatcher } from "../dispatch/dispatcher.ts";
 import { RrError } from "../errors.ts";
+import { takesCalls } from "../health/server-health.ts";
 import { type Log, silentLog } from "../log.ts";
 import type { Pool } from "../pool/pool.ts";
 import { readUsage } from "../process/resources.ts";
@@ -18,6 +19,9 @@ const STATUS: Record<WorkerState, readonly [number, string]> = {
   killed: [8, "errored"],
   exited: [5, "stopped"],
 };
+
+/** Nobody says who he is there. */
+const ACTOR = "RPC for PHP";
 
 /** What RoadRunner's PHP packages call, on the functions that the gRPC services use. */
 export function rpcMethods(dispatcher: Dispatcher, configurationJson: () => string, log: Log = silentLog): RpcMethods {
@@ -39,7 +43,7 @@ export function rpcMethods(dispatcher: Dispatcher, configurationJson: () => stri
     // RoadRunner never sets its answer, so that success is `false`.
     return false;
   };
-  const health = (method: string, healthy: (workers: readonly Worker[]) => boolean) => ({
+  const health = (method: string, healthy: (pool: Pool) => boolean) => ({
     call: (argument: unknown) => {
       const plugin = (argument as { plugin?: unknown } | null | undefined)?.plugin;
       if (typeof plugin !== "string" || plugin === "")
@@ -47,7 +51,7 @@ export function rpcMethods(dispatcher: Dispatcher, configurationJson: () => stri
           "INVALID_REQUEST",
           `${method} takes {"plugin": "name"}, it was given ${JSON.stringify(argument) ?? "nothing"}`,
         );
-      return { code: healthy(pool(plugin).workers) ? 200 : 503, message: "" };
+      return { code: healthy(pool(plugin)) ? 200 : 503, message: "" };
     },
     protobuf: statusMessage,
   });
@@ -67,17 +71,17 @@ export function rpcMethods(dispatcher: Dispatcher, configurationJson: () => stri
           .map((worker) => workerState(pool(name), worker)) ?? null,
     }),
     "informer.Jobs": () => [],
-    "informer.AddWorker": (name) => leniently(() => pool(name).addWorker()),
-    "informer.RemoveWorker": (name) => leniently(() => pool(name).removeWorker(undefined)),
+    "informer.AddWorker": (name) => leniently(() => pool(name).addWorker(undefined, ACTOR)),
+    "informer.RemoveWorker": (name) => leniently(() => pool(name).removeWorker(undefined, undefined, ACTOR)),
     "resetter.List": () => dispatcher.pools.map(({ name }) => name),
     "resetter.Reset": async (name) => {
-      await pool(name).reset();
+      await pool(name).reset(undefined, ACTOR);
       return true;
     },
-    "status.Status": health("status.Status", (workers) =>
+    "status.Status": health("status.Status", ({ workers }) =>
       workers.some(({ state }) => state === "ready" || state === "working"),
     ),
-    "status.Ready": health("status.Ready", (workers) => workers.some(({ state }) => state === "ready")),
+    "status.Ready": health("status.Ready", ({ state }) => takesCalls(state)),
   };
 }
 
@@ -92,7 +96,7 @@ function workerState(pool: Pool, worker: Worker) {
     created: Math.round(startedMs) * 1_000_000,
     memoryUsage: readUsage(worker.pid).memoryBytes,
     CPUPercent: 0,
-    command: pool.options.command.join(" "),
+    command: (pool.options.shownCommand ?? pool.options.command).join(" "),
     statusStr,
   };
 }

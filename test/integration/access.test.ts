@@ -18,6 +18,7 @@ import { ServerReflection } from "../../gen/grpc/reflection/v1/reflection_pb.ts"
 import { ConfigService } from "../../gen/roadrunner/config/v1/config_service_pb.ts";
 import { DispatchService } from "../../gen/roadrunner/dispatch/v1/dispatch_service_pb.ts";
 import { EventService } from "../../gen/roadrunner/event/v1/event_service_pb.ts";
+import { WorkerState } from "../../gen/roadrunner/pool/v1/pool_pb.ts";
 import { PoolService } from "../../gen/roadrunner/pool/v1/pool_service_pb.ts";
 import { WorkerService } from "../../gen/roadrunner/pool/v1/worker_service_pb.ts";
 import { ServerService } from "../../gen/roadrunner/server/v1/server_service_pb.ts";
@@ -226,6 +227,62 @@ describe("Who may do what", function () {
     expect(last.attributes.method).to.equal("/roadrunner.pool.v1.PoolService/PausePool");
     const told = core.lines.slice(before).filter(({ fields }) => fields.event === "control.refused");
     expect(told.length).to.be.within(1, 3);
+  });
+
+  it("who did what stands in every event of a change, and in the log", async () => {
+    const operator = withToken(tokens.operator);
+    const from = (await operator.events.listEvents({})).revision;
+    const pool = "echo";
+    const anyWorker = async () => {
+      const { workers } = await operator.workers.listWorkers({ pool });
+      return workers.find(({ state, stateReason }) => state === WorkerState.READY && stateReason === "")!;
+    };
+    await operator.pools.scalePool({ pool, workers: 2 });
+    await operator.pools.resetPool({ pool });
+    await operator.pools.pausePool({ pool });
+    await operator.pools.resumePool({ pool });
+    await operator.workers.addWorker({ pool });
+    await operator.workers.removeWorker({ pool });
+    await operator.workers.restartWorker({ pid: (await anyWorker()).pid });
+    await operator.workers.killWorker({ pid: (await anyWorker()).pid });
+    await operator.pools.scalePool({ pool, workers: 1 });
+    const events = await eventually("the killed worker was seen to be gone", async () => {
+      const listed = (await operator.events.listEvents({ afterRevision: from })).events;
+      return listed.some(({ type }) => type === "worker.killed") && listed;
+    });
+    const changes = events.filter(({ actor }) => actor !== "");
+    expect(changes.map(({ type }) => type)).to.deep.equal([
+      "pool.scaled",
+      "pool.reset",
+      "pool.paused",
+      "pool.resumed",
+      "pool.scaled",
+      "pool.scaled",
+      "worker.restarted",
+      ...changes.slice(7).map(({ type }) => type),
+    ]);
+    expect(changes.slice(7).map(({ type }) => type)).to.have.members(["worker.killed", "pool.scaled"]);
+    for (const { actor, type } of changes) expect(actor, type).to.match(/^token "the-operator" \(127\.0\.0\.1:\d+\)$/);
+    for (const { type, actor } of events)
+      if (/^pool\.(scaled|reset|paused|resumed)/.test(type)) expect(actor, type).not.to.equal("");
+    const logged = core.lines.filter(({ fields }) => String(fields.actor).startsWith('token "the-operator"'));
+    expect(logged.length).to.be.at.least(7);
+  });
+
+  it("a worker can be named so that no other one is meant, whatever process id it gets", async () => {
+    const operator = withToken(tokens.operator);
+    const { pid, uid } = await eventually("a worker was ready and to stay", async () => {
+      const { workers } = await operator.workers.listWorkers({ pool: "echo" });
+      return workers.length === 1 && workers[0]!.state === WorkerState.READY && workers[0]!;
+    });
+    expect(uid).to.match(/^[0-9a-f]{8}-\d+$/);
+    for (const call of ["killWorker", "restartWorker", "removeWorker"] as const) {
+      const error = await reasonOf(operator.workers[call]({ pid, uid: "0badcafe-1" }));
+      expect(error.reason, call).to.equal("WORKER_NOT_FOUND");
+      expect(error.message).to.contain(`process id ${pid} belongs to another worker now (${uid})`);
+    }
+    expect((await operator.workers.getWorker({ pid })).worker!.uid).to.equal(uid);
+    await operator.workers.restartWorker({ pid, uid });
   });
 
   it("a token that is taken out is worthless at once, and a new one is good", async () => {

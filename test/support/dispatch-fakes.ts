@@ -87,6 +87,7 @@ export class SessionUnderTest {
       gate: this.gate,
       intake: { payloadBytesMax: 1 << 30, spool: { room: undefined } as never, heldBytes: 0 },
       limits: pieceLimits(messageBytes),
+      redact: (text) => text,
       log: this.lines.log,
       fileOwner: () => ({}),
       ...overrides,

@@ -46,7 +46,7 @@ describe("config writing", () => {
 
   it("answers GetConfig", () => {
     const loaded = loadWith("logs: {level: warn}");
-    const { yaml, configuration, provenance } = toGetConfigResponse(loaded);
+    const { yaml, configuration, provenance } = toGetConfigResponse(loaded, false);
     expect(yaml).to.equal(writeYaml(loaded.message));
     expect(configuration).to.deep.equal(loaded.message);
     expect(provenance).to.have.length(loaded.provenance.length);
