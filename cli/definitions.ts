@@ -508,7 +508,7 @@ export const COMMANDS: readonly CommandDefinition[] = [
     ],
     examples: [
       ["rrctl init", "then `rrctl serve`"],
-      ["rrctl init --dry-run -w /app", "what it would do in another directory"],
+      ["rrctl init --dry-run --force -w /app", "what it would write in another directory, whatever is there"],
     ],
     uses: "directory",
     load: async () => (await import("./commands/init.ts")).run,

@@ -17,7 +17,7 @@ const HELLO = `php ${join(ROOT, "php/examples/hello.php")}`;
 /** What goes on until Ctrl-C: it is interrupted when it has shown something. */
 const ENDLESS = /^rrctl (serve|workers.* -w|stats.* -w|events.* -f)( |$)/;
 /** What ends the server, or is for one with a single pool, gets one of its own. */
-const ALONE = /^rrctl (stop|scale --workers)/;
+const ALONE = /^rrctl (stop|scale \d)/;
 /** Run elsewhere, against several cores: frontend.test.ts. */
 const ELSEWHERE = /^rrctl frontend/;
 

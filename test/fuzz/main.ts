@@ -4,6 +4,7 @@ import { parseArgs } from "node:util";
 import type { Fuzz, FuzzReport } from "./fuzzer.ts";
 
 const FUZZERS: Readonly<Record<string, () => Promise<{ fuzz: Fuzz }>>> = {
+  http1: () => import("./http1.ts"),
   "worker-frames": () => import("./worker-frames.ts"),
   rpc: () => import("./rpc.ts"),
   grpc: () => import("./grpc.ts"),

@@ -46,8 +46,9 @@ export function createHttp1Server(
   server.on("connect", (_incoming, socket: GatedSocket) => {
     statistics.badRequests++;
     socket[GATE]?.end();
+    // Node has let go of the connection, and nobody else would notice its end.
     socket.on("error", () => socket.destroy());
-    socket.end(rawErrorResponse(405, ["Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"]));
+    refuseConnection(socket, 405, ["Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"]);
   });
   server.on("clientError", (error, stream) => {
     const socket = stream as GatedSocket;
@@ -85,11 +86,13 @@ function createLimitedServer(limits: ListenerLimits, serve: RequestHandler): Ser
 }
 
 /** Answers and ends a connection that no request can be read from any more. */
-function refuseConnection(socket: Socket, status: number): void {
+function refuseConnection(socket: Socket, status: number, headers: readonly string[] = []): void {
   // What Node asks too: with the head of a response under way, a second one would end up in its body.
   const current = (socket as Socket & { _httpMessage?: ServerResponse })._httpMessage;
   // The request that is being answered was fine, and what follows it is not: that one has its response, and then it ends.
   if (socket.writable && current?.req.complete) {
+    // What still comes is thrown away, and its end is noticed.
+    socket.resume();
     if (current.headersSent) current.once("finish", () => socket.destroySoon());
     else current.shouldKeepAlive = false;
     return;
@@ -98,7 +101,7 @@ function refuseConnection(socket: Socket, status: number): void {
     socket.destroy();
     return;
   }
-  socket.end(rawErrorResponse(status));
+  socket.end(rawErrorResponse(status, headers));
   // See `endAfterLinger` for why the rest is read first.
   const timer = setTimeout(() => socket.destroy(), LINGER_MS);
   socket.once("close", () => clearTimeout(timer));

@@ -24,10 +24,12 @@ describe("connections of HTTP/1", () => {
   let requests: Served[];
   /** Answers at once. */
   let answers: boolean;
+  let statistics: FrontendStatistics;
 
   const open = async (limits: Partial<typeof LIMITS> = {}) => {
     requests = [];
     answers = true;
+    statistics = new FrontendStatistics();
     listener = await openListener({
       target: { host: "127.0.0.1", port: 0 },
       addressKey: "test",
@@ -40,7 +42,7 @@ describe("connections of HTTP/1", () => {
         });
         if (answers) incoming.once("end", () => outgoing.end(`${requests.indexOf(request)};`));
       },
-      statistics: new FrontendStatistics(),
+      statistics,
       log: memoryLog().log,
       state: { draining: false },
     });
@@ -122,6 +124,35 @@ describe("connections of HTTP/1", () => {
     expect(await connect().all()).to.equal("");
     expect(await connect().write("\r\n\r\n").all()).to.equal("");
   });
+
+  for (const [what, bytes] of [
+    ["CONNECT", "CONNECT h:1 HTTP/1.1\r\nHost: h:1\r\n\r\n"],
+    ["CONNECT behind a request", `${GET}CONNECT h:1 HTTP/1.1\r\nHost: h:1\r\n\r\n${GET}`],
+    ["an upgrade", GET.replace("\r\n\r\n", "\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n")],
+    ["no Host", "GET / HTTP/1.1\r\n\r\n"],
+    ["nonsense", "nonsense\r\n\r\n"],
+    ["nonsense behind a request", `${GET}nonsense\r\n\r\n`],
+    ["RTSP", "GET / RTSP/1.0\r\n\r\n"],
+    ["many requests", GET.repeat(1_000)],
+    ["half a line", "GET /"],
+    ["half a head", "GET / HTTP/1.1\r\nHost"],
+    ["half a body", "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nx"],
+    ["half a chunk", "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nx"],
+  ] as const)
+    for (const leaves of ["closes its side", "breaks off"] as const)
+      it(`are gone when a client ${leaves} after ${what}`, async () => {
+        await open();
+        const { socket } = connect().write(bytes);
+        // Connections are accepted in their order.
+        const second = connect().write(GET);
+        await second.until("200 OK");
+        second.socket.destroy();
+        if (leaves === "breaks off") socket.destroy();
+        else socket.end();
+        for (const { outgoing } of requests) outgoing.end("late");
+        await eventually("the server has let go of it", () => statistics.openConnections === 0);
+        socket.destroy();
+      });
 
   it("end with 408 when a part of a request came", async () => {
     await open({ headerTimeoutMs: 60 });
