@@ -25,8 +25,18 @@ export interface ServerConfiguration {
   readonly status: StatusOptions | undefined;
   /** For what comes with requests and is too large for the memory. */
   readonly spool: SpoolOptions;
+  /** What may wait there of replies that callers take slowly. */
+  readonly waitingReplies: WaitingReplyOptions;
   /** Undefined: files are not watched. */
   readonly reload: ReloadOptions | undefined;
+}
+
+export interface WaitingReplyOptions {
+  /** Of one reply; 0: none waits there. */
+  readonly replyBytesMax: number;
+  /** Of one that the application sends bit by bit. */
+  readonly streamBytesMax: number;
+  readonly totalBytesMax: number;
 }
 
 export interface ReloadOptions {

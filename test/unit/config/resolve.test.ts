@@ -104,6 +104,7 @@ describe("config resolution", () => {
       fileServer: undefined,
       status: undefined,
       spool: { directory: undefined, bytesMax: 0 },
+      waitingReplies: { replyBytesMax: 256 * MEGABYTE, streamBytesMax: 16 * MEGABYTE, totalBytesMax: 1024 * MEGABYTE },
       reload: undefined,
     };
     expect(configuration).to.deep.equal(expected);
@@ -330,6 +331,7 @@ describe("config resolution", () => {
         checkTimeoutMs: 5000,
       },
       spool: { directory: join(directory, "spool"), bytesMax: 3 * MEGABYTE },
+      waitingReplies: { replyBytesMax: 32 * MEGABYTE, streamBytesMax: 2 * MEGABYTE, totalBytesMax: 512 * MEGABYTE },
       reload: {
         intervalMs: 2000,
         polling: true,
