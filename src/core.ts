@@ -1,7 +1,9 @@
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { FRONTENDS_ENTRANCE } from "./api/entrance.ts";
 import { type ApiServer, createApiServer } from "./api/server.ts";
 import type { ServerControl } from "./api/server-service.ts";
+import type { SpillRules } from "./api/spilled-reply.ts";
 import { abortable } from "./async/abortable.ts";
 import { Deadline } from "./async/deadline.ts";
 import { type EndPlan, planEnd } from "./async/end-plan.ts";
@@ -26,6 +28,7 @@ import { descriptorsMax, startWarnings } from "./process/start-warnings.ts";
 import { Reloader } from "./reload/reloader.ts";
 import { rpcMethods } from "./rpc/methods.ts";
 import { RpcServer } from "./rpc/rpc-server.ts";
+import { spillProblem } from "./spool/spill.ts";
 import { checkSpoolDirectory, Spool } from "./spool/spool.ts";
 import { VERSION } from "./version.ts";
 
@@ -43,6 +46,9 @@ export interface CoreOptions {
   /** An operator asked by `ServerService.Shutdown`. */
   readonly onShutdown: (timeoutMs: number | undefined) => void;
 }
+
+/** A disk that is full is told of once in so long. */
+const SPOOL_NEWS_MS = 60_000;
 
 /** Everything of one server, put together by hand in the order in which it depends on each other. */
 export class Core {
@@ -274,6 +280,7 @@ export class Core {
         ...(http?.routes ?? []).map(({ maxRequestBytes }) => maxRequestBytes),
       ),
       spool: this.#spool,
+      spillRules: this.#spillRules(),
       log: floodLimited(log.child({ channel: "control" }), systemClock),
     });
     this.#addresses = await ControlAddresses.open(this.#api, {
@@ -311,6 +318,20 @@ export class Core {
     if (this.#privateAddress === `unix://${path}`) await api.restoreSockets();
     else this.#privateAddress = await api.listen({ kind: "unix", path }, entrance);
     return this.#privateAddress;
+  }
+
+  #spillRules(): SpillRules {
+    const { replyBytesMax, streamBytesMax, totalBytesMax } = this.#options.loaded.configuration.waitingReplies;
+    const { monotonicMs } = systemClock;
+    let toldAtMs = Number.NEGATIVE_INFINITY;
+    const problem = (thrown: unknown) => {
+      if (monotonicMs() - toldAtMs < SPOOL_NEWS_MS) return;
+      toldAtMs = monotonicMs();
+      const message = `replies cannot wait on the disk for slow readers: ${spillProblem(thrown)}; workers wait for them (http.uploads.dir)`;
+      this.#options.log.warn({ channel: "server", event: "spool.waiting_failed" }, message);
+      this.#events.record("spool.waiting_failed", { message });
+    };
+    return { spill: this.#spool.spill(totalBytesMax, problem), clock: systemClock, replyBytesMax, streamBytesMax };
   }
 
   async #openRpc(): Promise<void> {
@@ -416,5 +437,6 @@ class MutableControl implements ServerControl {
 
 function checkUploads(directory: string | undefined): undefined {
   if (directory !== undefined) checkSpoolDirectory(directory, "http.uploads.dir");
+  else checkSpoolDirectory(tmpdir(), "the folder of temporary files (TMPDIR)");
   return undefined;
 }

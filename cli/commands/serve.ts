@@ -1,6 +1,7 @@
 import { rmSync } from "node:fs";
 import { rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { RrError, systemErrorCode } from "../../src/errors.ts";
 import type { Command } from "../invocation.ts";
 
 interface ServeOptions {
@@ -13,7 +14,15 @@ interface ServeOptions {
 }
 
 /** Runs the server in this process until it is stopped. */
-export const run: Command<ServeOptions> = async ({ globals, options, env, terminal }) => {
+export const run: Command<ServeOptions> = async (invocation) => {
+  try {
+    return await runServer(invocation);
+  } catch (thrown) {
+    throw await explained(thrown);
+  }
+};
+
+const runServer: Command<ServeOptions> = async ({ globals, options, env, terminal }) => {
   if (options.debug)
     terminal.messages.write(
       "note: -d has no profiler to switch on here; start node with --inspect or --cpu-prof instead\n",
@@ -35,3 +44,22 @@ export const run: Command<ServeOptions> = async ({ globals, options, env, termin
     if (pidFile !== undefined) await rm(pidFile, { force: true });
   }
 };
+
+/** What Node says when it cannot open the files of a program leads nowhere: "cannot find package". */
+async function explained(thrown: unknown): Promise<unknown> {
+  if (thrown instanceof RrError || !["EMFILE", "ERR_MODULE_NOT_FOUND"].includes(systemErrorCode(thrown) ?? ""))
+    return thrown;
+  const { descriptorsMax, DESCRIPTORS_MIN } = await import("../../src/process/start-warnings.ts").catch(() => NOTHING);
+  // To find out takes a descriptor as well.
+  const most = descriptorsMax();
+  if (most === undefined ? systemErrorCode(thrown) !== "EMFILE" : most >= DESCRIPTORS_MIN) return thrown;
+  return new RrError(
+    "FAILED_PRECONDITION",
+    `a process may have ${most ?? "too few"} file descriptors, the server needs ${DESCRIPTORS_MIN} at least: raise the limit ` +
+      "(LimitNOFILE= of systemd, `ulimit -n`)",
+    { cause: thrown },
+  );
+}
+
+/** Not even that can be loaded. */
+const NOTHING = { descriptorsMax: () => 0, DESCRIPTORS_MIN: 128 };

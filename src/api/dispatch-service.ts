@@ -16,6 +16,7 @@ import type { ReplyPart } from "../worker/execution.ts";
 import type { CallGate } from "./call-gate.ts";
 import { preciseDuration } from "./convert.ts";
 import { DispatchSession } from "./dispatch-session.ts";
+import type { SpillRules } from "./spilled-reply.ts";
 import type { SessionServices } from "./stream-call.ts";
 
 /** What runs on streams. */
@@ -33,10 +34,11 @@ export interface DispatchParts {
   readonly stopping: AbortSignal;
   readonly redact: Redact;
   readonly log: Log;
+  readonly spillRules: SpillRules;
 }
 
 export function dispatchService(
-  { dispatcher, messageBytesMax, intake, streams, stopping, redact, log }: DispatchParts,
+  { dispatcher, messageBytesMax, intake, streams, stopping, redact, log, spillRules }: DispatchParts,
   gate: CallGate,
 ) {
   const services: SessionServices = {
@@ -47,6 +49,7 @@ export function dispatchService(
     limits: pieceLimits(Math.min(messageBytesMax, DEFAULT_MAX_MESSAGE_BYTES)),
     redact,
     log,
+    spillRules,
     fileOwner: (pool) => {
       const { user, group } = dispatcher.pool(pool).options;
       return resolveIdentity(user, group);

@@ -38,6 +38,7 @@ export class DispatchSession implements CallStream {
   readonly #waitingForWindow = new Turns();
   readonly #eventsTaken = new Waiters();
   #wake: (() => void) | undefined;
+  #reservedBytes = 0;
   #inputEnded = false;
   #failure: RrError | undefined;
 
@@ -121,8 +122,17 @@ export class DispatchSession implements CallStream {
     return this.#services.limits;
   }
 
+  get spillRules(): SessionServices["spillRules"] {
+    return this.#services.spillRules;
+  }
+
+  reserve(bytes: number): void {
+    this.#reservedBytes += bytes;
+    if (bytes < 0) this.#waitingForRoom.give(() => this.hasRoom);
+  }
+
   get hasRoom(): boolean {
-    return this.#events.bytes < REPLY_BYTES_MAX;
+    return this.#events.bytes + this.#reservedBytes < REPLY_BYTES_MAX;
   }
 
   get aheadBytesMax(): number {

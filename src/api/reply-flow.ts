@@ -1,10 +1,13 @@
 import type { Waiting } from "../async/turns.ts";
 import type { PieceLimits } from "../grpc/dispatch-sizes.ts";
 import type { ReplyPart } from "../worker/execution.ts";
+import { SpilledReply, type SpillRules } from "./spilled-reply.ts";
+import { Stall } from "./stall.ts";
 
 /** What the replies of all calls of a stream share. */
 export interface ReplyStream {
   readonly limits: PieceLimits;
+  readonly spillRules: SpillRules;
   /** Not too much waits for the reader. */
   readonly hasRoom: boolean;
   /** How far a call may be ahead of its grants. */
@@ -14,6 +17,8 @@ export interface ReplyStream {
   /** Has a turn when calls may be further ahead. */
   awaitWindow(flow: Waiting): void;
   leave(flow: Waiting): void;
+  /** So much is about to come (or not, if negative) and is not in what waits yet. */
+  reserve(bytes: number): void;
 }
 
 export interface ReplyFlowOwner {
@@ -23,6 +28,8 @@ export interface ReplyFlowOwner {
   resumeWorker(): void;
   /** A head does not fit in a message; nothing of it was sent. */
   headTooLarge(bytes: number): void;
+  /** What was put away cannot be read again. */
+  replyLost(thrown: unknown): void;
 }
 
 /** What a worker says at a time, about. */
@@ -31,7 +38,8 @@ const NO_BYTES: Buffer = Buffer.alloc(0);
 
 /**
  * A reply on its way from a worker to the stream: in pieces that a message can hold, no further than the caller's window,
- * and only as fast as the stream is read. What a worker had said when it was asked to wait is kept until then.
+ * and only as fast as the stream is read. What a worker had said when it was asked to wait is kept until then. If that takes
+ * long, the worker may say the rest as well: it waits on the disk, as long as there is room for it.
  */
 export class ReplyFlow implements Waiting {
   readonly #stream: ReplyStream;
@@ -39,11 +47,19 @@ export class ReplyFlow implements Waiting {
   #windowBytes: number;
   /** Sent and not granted again. */
   #aheadBytes = 0;
+  /** Comes next. */
   #held: ReplyPart[] = [];
+  /** Comes after what is held. */
+  #spilled: SpilledReply | undefined;
+  #reading = false;
+  /** Undefined until the worker has to wait. */
+  #stall: Stall | undefined;
   #pid = 0;
   /** The last part has come. */
   #complete = false;
   #workerWaits = false;
+  /** The worker sends bit by bit. */
+  #streamed = false;
   #over = false;
 
   /** @param windowBytes Infinity: any number */
@@ -58,15 +74,17 @@ export class ReplyFlow implements Waiting {
     if (this.#over) return true;
     this.#pid = pid;
     this.#complete = !part.more;
-    const bytes = part.context.length + part.body.length;
-    const isSmall = bytes <= PART_BYTES && bytes <= this.#stream.limits.pieceBytes;
-    if (isSmall && this.#held.length === 0 && this.#stream.hasRoom && this.#mayBeAhead(bytes)) this.#send(part, bytes);
+    this.#streamed ||= part.streamed === true;
+    if (part.context.length > this.#stream.limits.payloadBytes) this.#owner.headTooLarge(part.context.length);
+    else if (this.#mayBeSent(part)) this.#send(part);
+    else if (this.#spilled) this.#spilled.push(part);
     else {
       this.#held.push(part);
       this.#sendHeld();
     }
     if (this.#complete || this.#over) return true;
     this.#workerWaits = !this.#mayGoOn();
+    if (this.#workerWaits) this.#beginToWait();
     return !this.#workerWaits;
   }
 
@@ -80,16 +98,77 @@ export class ReplyFlow implements Waiting {
   turn(): void {
     if (this.#over) return;
     if (this.#held.length > 0) this.#sendHeld();
-    if (!this.#workerWaits || this.#over || this.#complete || !this.#mayGoOn()) return;
+    if (this.#held.length === 0 && this.#spilled) this.#unspill(this.#spilled);
+    if (!this.#workerWaits || this.#over || this.#complete) return;
+    if (this.#mayGoOn()) this.#goOn();
+    else this.#beginToWait();
+  }
+
+  /** Nobody wants the rest, or all was sent. */
+  end(): void {
+    this.#over = true;
+    this.#held = [];
+    this.#stall?.end();
+    this.#spilled?.release();
+    this.#spilled = undefined;
+    this.#stream.leave(this);
+  }
+
+  #beginToWait(): void {
+    if (this.#spilled) return;
+    this.#stall ??= new Stall(this.#stream.spillRules.clock, () => this.#spill());
+    this.#stall.begin();
+  }
+
+  #goOn(): void {
+    this.#stall?.end();
     this.#workerWaits = false;
     this.#owner.resumeWorker();
   }
 
-  /** Nobody wants the rest. */
-  end(): void {
-    this.#over = true;
-    this.#held = [];
-    this.#stream.leave(this);
+  /** The reader is slow: the worker says the rest to the disk. */
+  #spill(): void {
+    const { spillRules } = this.#stream;
+    const bytesMax = this.#streamed ? spillRules.streamBytesMax : spillRules.replyBytesMax;
+    if (this.#over || this.#complete || !this.#workerWaits || bytesMax === 0) return;
+    // Other slow readers have it all, or the disk is full. Later, perhaps.
+    if (!spillRules.spill.available) return this.#beginToWait();
+    this.#spilled = new SpilledReply(spillRules, bytesMax, () => this.turn());
+    this.#goOn();
+  }
+
+  /** Brings back what may be sent now. */
+  #unspill(spilled: SpilledReply): void {
+    if (this.#reading) return;
+    if (spilled.empty) {
+      spilled.release();
+      this.#spilled = undefined;
+    } else if (!this.#stream.hasRoom) this.#stream.awaitRoom(this);
+    else if (this.#allowance > 0) void this.#read(spilled, Math.min(PART_BYTES, this.#allowance));
+    else if (this.#windowBytes > 0) this.#stream.awaitWindow(this);
+  }
+
+  async #read(spilled: SpilledReply, bytes: number): Promise<void> {
+    this.#reading = true;
+    this.#stream.reserve(bytes);
+    try {
+      const parts = await spilled.read(bytes);
+      if (this.#over || parts === undefined) return;
+      this.#held.push(...parts);
+      setImmediate(() => this.turn());
+    } catch (thrown) {
+      if (!this.#over) this.#owner.replyLost(thrown);
+    } finally {
+      this.#reading = false;
+      this.#stream.reserve(-bytes);
+    }
+  }
+
+  /** At once, and whole. */
+  #mayBeSent({ context, body }: ReplyPart): boolean {
+    const bytes = context.length + body.length;
+    if (this.#held.length > 0 || this.#spilled || bytes > PART_BYTES) return false;
+    return bytes <= this.#stream.limits.pieceBytes && this.#stream.hasRoom && this.#mayBeAhead(bytes);
   }
 
   #mayBeAhead(bytes: number): boolean {
@@ -102,6 +181,7 @@ export class ReplyFlow implements Waiting {
 
   /** Whether a worker may say more now; else this flow waits for what it lacks. */
   #mayGoOn(): boolean {
+    if (this.#spilled) return this.#spilled.hasRoom;
     if (this.#held.length > 0) return false;
     if (!this.#stream.hasRoom) this.#stream.awaitRoom(this);
     else if (this.#allowance > 0) return true;
@@ -118,11 +198,9 @@ export class ReplyFlow implements Waiting {
         if (this.#windowBytes > 0) this.#stream.awaitWindow(this);
         return;
       }
-      if (part!.context.length > this.#stream.limits.payloadBytes)
-        return this.#owner.headTooLarge(part!.context.length);
       const [piece, left] = cut(part!, bytes);
       this.#held = left === undefined ? rest : [left, ...rest];
-      this.#send(piece, piece.context.length + piece.body.length);
+      this.#send(piece);
     }
   }
 
@@ -137,10 +215,12 @@ export class ReplyFlow implements Waiting {
     return Math.min(body.length, room, pieceBytes);
   }
 
-  #send(part: ReplyPart, bytes: number): void {
+  #send(part: ReplyPart): void {
+    const bytes = part.context.length + part.body.length;
     this.#windowBytes -= bytes;
     this.#aheadBytes += bytes;
     this.#owner.send(part, this.#pid);
+    if (!part.more) this.end();
   }
 }
 

@@ -37,6 +37,7 @@ import { methodAccess } from "./method-access.ts";
 import { poolService } from "./pool-service.ts";
 import { reflectionService } from "./reflection.ts";
 import { type ServerControl, serverService } from "./server-service.ts";
+import type { SpillRules } from "./spilled-reply.ts";
 import { statsService } from "./stats-service.ts";
 import { workerService } from "./worker-service.ts";
 
@@ -49,6 +50,7 @@ export interface ApiDependencies {
   readonly messageBytesMax: number;
   readonly payloadBytesMax: number;
   readonly spool: Spool;
+  readonly spillRules: SpillRules;
   readonly log: Log;
 }
 
@@ -67,7 +69,7 @@ type GrpcServer = ReturnType<typeof createServer>;
 
 /** All services on any number of addresses: the private socket of the frontends and the public ones. */
 export function createApiServer(dependencies: ApiDependencies): ApiServer {
-  const { dispatcher, events, control, loaded, messageBytesMax, payloadBytesMax, log } = dependencies;
+  const { dispatcher, events, control, loaded, messageBytesMax, payloadBytesMax, spillRules, log } = dependencies;
   const stopping = new AbortController();
   const streams: OpenStreams = { dispatchStreams: 0 };
   const intake = { payloadBytesMax, spool: dependencies.spool, heldBytes: 0 };
@@ -79,6 +81,7 @@ export function createApiServer(dependencies: ApiDependencies): ApiServer {
     stopping: stopping.signal,
     redact: loaded.redact,
     log,
+    spillRules,
   };
   const gates = { public: new CallGate(), own: new CallGate() };
   const dispatch = {

@@ -19,6 +19,7 @@ import type { ReplyPart } from "../worker/execution.ts";
 import type { CallGate } from "./call-gate.ts";
 import { CallIntake, type IntakeListener, type IntakeSettings, payloadTooLarge } from "./call-intake.ts";
 import { ReplyFlow, type ReplyFlowOwner, type ReplyStream } from "./reply-flow.ts";
+import type { SpillRules } from "./spilled-reply.ts";
 
 /** What the calls of all streams share. */
 export interface SessionServices {
@@ -26,6 +27,7 @@ export interface SessionServices {
   readonly gate: CallGate;
   readonly intake: IntakeSettings;
   readonly limits: PieceLimits;
+  readonly spillRules: SpillRules;
   /** Takes secrets out of texts of errors. */
   readonly redact: Redact;
   readonly log: Log;
@@ -153,6 +155,12 @@ export class StreamCall implements CallSink, IntakeListener, ReplyFlowOwner {
     const message = `the head of the reply has ${bytes} bytes, but a message holds ${payloadBytes}: answer with a smaller one, or raise control.max_message_size`;
     this.#call?.cancel();
     this.failed(new RrError("PAYLOAD_TOO_LARGE", message, { metadata: { limit_bytes: payloadBytes } }));
+  }
+
+  replyLost(thrown: unknown): void {
+    const { message } = RrError.from(thrown);
+    this.#call?.cancel();
+    this.failed(new RrError("INTERNAL", `the rest of the reply was on the disk and cannot be read: ${message}`));
   }
 
   #send(event: CallEvent["event"]): void {

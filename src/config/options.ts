@@ -25,8 +25,18 @@ export interface ServerConfiguration {
   readonly status: StatusOptions | undefined;
   /** For what comes with requests and is too large for the memory. */
   readonly spool: SpoolOptions;
+  /** What may wait there of replies that callers take slowly. */
+  readonly waitingReplies: WaitingReplyOptions;
   /** Undefined: files are not watched. */
   readonly reload: ReloadOptions | undefined;
+}
+
+export interface WaitingReplyOptions {
+  /** Of one reply; 0: none waits there. */
+  readonly replyBytesMax: number;
+  /** Of one that the application sends bit by bit. */
+  readonly streamBytesMax: number;
+  readonly totalBytesMax: number;
 }
 
 export interface ReloadOptions {
@@ -315,6 +325,8 @@ export interface FolderOptions {
   /** Siblings with .br, .zst or .gz behind the name are sent to who takes them. */
   readonly precompressed: boolean;
   readonly ranges: boolean;
+  /** Symbolic links that lead out of the folder: those of the folder's owner, see `followOwnLinks`, none, or all. */
+  readonly followLinks: "owner" | "never" | "always";
   /** How long a file need not be looked at again. */
   readonly freshMs: number;
   /** Of responses with files. */
@@ -326,6 +338,10 @@ export interface StaticOptions extends FolderOptions {
   readonly forbid: readonly string[];
   /** Empty: all. */
   readonly allow: readonly string[];
+  /** Files without extension are served. */
+  readonly extensionless: boolean;
+  /** Extensions of files that are 404 if they are not there, without a question to the application. */
+  readonly notFound: readonly string[];
 }
 
 export interface SendfileOptions {

@@ -136,6 +136,9 @@ function resolveStatic(files: StaticFiles, context: ResolutionContext): StaticOp
     headers,
     forbid: files.forbid.map(extension),
     allow: files.allow.map(extension),
+    extensionless: files.extensionless!,
+    notFound: files.notFound.map(extension),
+    followLinks: files.followLinks as FolderOptions["followLinks"],
   };
 }
 
@@ -177,6 +180,7 @@ function resolveFolder(
     index: ["index.html"],
     precompressed: folder.compress!,
     ranges: folder.bytesRange!,
+    followLinks: folder.followLinks as FolderOptions["followLinks"],
     freshMs: milliseconds(folder.cacheDuration),
     headers: folder.maxAge ? { "Cache-Control": `public, max-age=${folder.maxAge}` } : {},
     compress: folder.compress!,

@@ -11,6 +11,7 @@ import type {
   SpoolOptions,
   StatusOptions,
   UploadOptions,
+  WaitingReplyOptions,
 } from "./options.ts";
 import { environmentNames, milliseconds, type ResolutionContext } from "./resolution.ts";
 import { resolveControl, resolveRpc } from "./resolve-control.ts";
@@ -45,6 +46,7 @@ export function resolveConfiguration(message: Configuration, context: Resolution
     fileServer: message.fileserver && resolveFileServer(message.fileserver, context),
     status: message.status && resolveStatus(message.status, context),
     spool: resolveSpool(message.http, context),
+    waitingReplies: waitingReplies(message.http),
   };
   checkPresence(message, context);
   checkConflicts(configuration, context);
@@ -103,6 +105,23 @@ function resolveStatus(status: Status, context: ResolutionContext): StatusOption
 function resolveSpool(http: Http | undefined, { workingDirectory }: ResolutionContext): SpoolOptions {
   const { dir, maxSpoolSize } = http?.uploads ?? {};
   return { directory: dir ? resolve(workingDirectory, dir) : undefined, bytesMax: Number(maxSpoolSize ?? 0) };
+}
+
+/** As the contract says, where there is no section. */
+const WAITING_REPLIES: WaitingReplyOptions = {
+  replyBytesMax: 256 * 1024 * 1024,
+  streamBytesMax: 16 * 1024 * 1024,
+  totalBytesMax: 1024 * 1024 * 1024,
+};
+
+function waitingReplies(http: Http | undefined): WaitingReplyOptions {
+  const responses = http?.responses;
+  if (!responses) return WAITING_REPLIES;
+  return {
+    replyBytesMax: Number(responses.maxWaitingSize),
+    streamBytesMax: Number(responses.maxWaitingStreamSize),
+    totalBytesMax: Number(responses.maxWaitingTotalSize),
+  };
 }
 
 function resolveUploads(uploads: Uploads): UploadOptions {

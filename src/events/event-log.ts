@@ -45,6 +45,10 @@ export const EVENT_TYPES = {
     severity: "warning",
     meaning: "the log is written there again; tells how many lines were dropped",
   },
+  "spool.waiting_failed": {
+    severity: "error",
+    meaning: "replies cannot wait on the disk for slow readers: workers wait for them (once a minute at most)",
+  },
   "spool.failed": {
     severity: "error",
     meaning: "uploads or bodies cannot be kept on the disk (once a second at most)",

@@ -1,9 +1,11 @@
 import { CertificateKeeper } from "../acme/certificate-keeper.ts";
 import type { EndPlan } from "../async/end-plan.ts";
+import { every } from "../async/every.ts";
 import type { ServerConfiguration } from "../config/options.ts";
 import type { EventLog } from "../events/event-log.ts";
 import type { Log } from "../log.ts";
 import { type Address, plainAddress } from "../net/address.ts";
+import { LOOK_EVERY_MS } from "../net/kept-socket.ts";
 import type { SocketRights } from "../net/unix-socket.ts";
 import { groupRights } from "../process/identity.ts";
 import type { ServerKind } from "./frontend-messages.ts";
@@ -46,6 +48,8 @@ export class FrontendGroup {
   /** There if one of the sockets needs it. */
   #certificates: CertificateKeeper | undefined;
 
+  readonly #watches: AbortController[] = [];
+
   constructor(options: FrontendGroupOptions) {
     this.#options = options;
   }
@@ -84,7 +88,9 @@ export class FrontendGroup {
     const { kinds, configuration } = this.#options;
     for (const { kind, address, options, key, rights } of wantedServers(configuration)) {
       if (!kinds.includes(kind)) continue;
-      this.#sockets.push({ kind, options, socket: await openListeningSocket(address, key, rights) });
+      const socket = await openListeningSocket(address, key, rights);
+      this.#sockets.push({ kind, options, socket });
+      if (address.kind === "unix") this.#watchPlace(socket);
     }
     const acme = configuration.http?.tls?.acme;
     if (acme === undefined || !kinds.includes("https")) return;
@@ -141,7 +147,23 @@ export class FrontendGroup {
     await this.#statusSupervisor?.stop(plan);
   }
 
+  /** Frontends have the socket already: it cannot be made again for them, but it can be told. */
+  #watchPlace(socket: ListeningSocket): void {
+    const watch = new AbortController();
+    this.#watches.push(watch);
+    const look = () => {
+      if (socket.isInPlace) return;
+      watch.abort();
+      const path = plainAddress(socket.address);
+      const message = `the socket ${path} was removed by somebody: nobody new can connect until the server is restarted`;
+      this.#options.log.error({ event: "server.socket_lost", path }, message);
+      this.#options.events.record("server.socket_lost", { message, attributes: { path, restored: "false" } });
+    };
+    every(LOOK_EVERY_MS, watch.signal, look, () => {});
+  }
+
   #closeSockets(which: (kind: ServerKind) => boolean): void {
+    for (const watch of this.#watches.splice(0)) watch.abort();
     for (const { kind, socket } of this.#sockets) if (which(kind)) socket.close();
   }
 }

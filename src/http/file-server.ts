@@ -61,7 +61,7 @@ export async function startFileServer({
   };
   const folders = options.folders.map((folder): ServedFolder => {
     checkFolder(folder.root, "fileserver.serve");
-    return { options: folder, folder: new Folder(folder) };
+    return { options: folder, folder: new Folder(folder, log) };
   });
   const { address, close } = await openListener({
     target: listen,

@@ -3,6 +3,7 @@ import { dirname } from "node:path";
 import { type ErrorReason, RrError, systemErrorCode } from "../errors.ts";
 import { type Address, plainAddress } from "./address.ts";
 import { describePortOwner } from "./port-owner.ts";
+import { PathTaken } from "./unix-socket.ts";
 
 export interface ListenPurpose {
   /** What for, as in "cannot listen for RPC". */
@@ -16,9 +17,9 @@ export interface ListenPurpose {
 /** Why nothing can listen at an address: whoever has it is named where the system tells, and what to do. */
 export function listenProblem({ what, key, reason }: ListenPurpose, address: Address, thrown: unknown): RrError {
   if (thrown instanceof RrError) return thrown;
-  const code = systemErrorCode(thrown) ?? codeInText(thrown);
-  const [problem, advice] =
-    PROBLEMS[code ?? ""]?.(address) ?? ([thrown instanceof Error ? thrown.message : String(thrown), ""] as const);
+  const code = thrown instanceof PathTaken ? "EADDRINUSE" : (systemErrorCode(thrown) ?? codeInText(thrown));
+  const words: Explanation = [thrown instanceof Error ? thrown.message : String(thrown), ""];
+  const [problem, advice] = thrown instanceof PathTaken ? words : (PROBLEMS[code ?? ""]?.(address) ?? words);
   const text = `cannot listen for ${what} on ${plainAddress(address)}: ${problem}; ${advice || "choose another"} ${key}`;
   return new RrError(reason ?? "FAILED_PRECONDITION", text, {
     cause: thrown,

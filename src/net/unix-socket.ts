@@ -1,7 +1,8 @@
 import { chmodSync, chownSync, linkSync, lstatSync, renameSync, rmSync, type Stats, unlinkSync } from "node:fs";
+import { readdir } from "node:fs/promises";
 import { connect } from "node:net";
-import { dirname, join } from "node:path";
-import { RrError, systemErrorCode } from "../errors.ts";
+import { basename, dirname, join } from "node:path";
+import { systemErrorCode } from "../errors.ts";
 import { UNIX_PATH_BYTES_MAX } from "./address.ts";
 import { describeSocketOwner } from "./port-owner.ts";
 
@@ -18,6 +19,9 @@ export interface SocketRights {
 export type PathState =
   | { readonly state: "free" | "stale" }
   | { readonly state: "live" | "other"; readonly problem: string };
+
+/** Something is at the path that must not be touched: the message says what. */
+export class PathTaken extends Error {}
 
 /** What is at a path where a socket shall be. */
 export async function lookAtSocketPath(path: string): Promise<PathState> {
@@ -70,7 +74,7 @@ let made = 0;
  * removes the name that a socket was bound to when it closes, can take away the socket of somebody else.
  *
  * @param bind listens at the path that it is given
- * @throws what `bind` throws, or FAILED_PRECONDITION with what is at the path
+ * @throws what `bind` throws, or PathTaken with what is at the path
  */
 export async function placeSocket(
   path: string,
@@ -84,7 +88,7 @@ export async function placeSocket(
     grant(path, rights);
     return new PlacedSocket(path);
   }
-  rmSync(temporary, { force: true });
+  await removeTemporaryOnes(path);
   try {
     await boundFor(rights, () => bind(temporary));
     grant(temporary, rights);
@@ -114,7 +118,7 @@ function grant(path: string, { mode, uid, gid }: SocketRights): void {
 async function makeRoom(path: string): Promise<void> {
   const before = stateOf(path);
   const found = await lookAtSocketPath(path);
-  if ("problem" in found) throw new RrError("FAILED_PRECONDITION", found.problem, { metadata: { path } });
+  if ("problem" in found) throw new PathTaken(found.problem);
   // Another server may have put its own there meanwhile.
   if (found.state === "stale" && stateOf(path) === before) unlinkSync(path);
 }
@@ -126,9 +130,35 @@ async function moveInto(path: string, temporary: string, isSecond = false): Prom
   } catch (thrown) {
     const code = systemErrorCode(thrown);
     if (code !== "EEXIST") return renameSync(temporary, path);
-    if (isSecond) throw new RrError("FAILED_PRECONDITION", "another server has just taken it", { metadata: { path } });
+    if (isSecond) throw new PathTaken("another server has just taken it");
     await makeRoom(path);
     await moveInto(path, temporary, true);
+  }
+}
+
+/** What a server left that was killed while it made the socket. One that lives is listened on, or gone in a moment. */
+async function removeTemporaryOnes(path: string): Promise<void> {
+  const folder = dirname(path);
+  for (const name of await readdir(folder).catch(() => [])) {
+    const pid = temporaryOwner(path, name);
+    if (pid === undefined || (pid !== process.pid && isThere(pid))) continue;
+    const found = await lookAtSocketPath(join(folder, name));
+    if (found.state === "stale") rmSync(join(folder, name), { force: true });
+  }
+}
+
+function temporaryOwner(path: string, name: string): number | undefined {
+  const own = `${basename(path)}.`;
+  const match = name.startsWith(own) ? /^(\d+)(?:-\d+)?$/.exec(name.slice(own.length)) : null;
+  return match ? Number(match[1]) : undefined;
+}
+
+function isThere(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (thrown) {
+    return systemErrorCode(thrown) !== "ESRCH";
   }
 }
 

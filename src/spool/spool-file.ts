@@ -228,7 +228,8 @@ export class SpoolFile {
   }
 }
 
-const CREATE_FLAGS = constants.O_RDWR | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
+/** A new file, wherever names may lead. */
+export const CREATE_FLAGS = constants.O_RDWR | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
 
 /** What is left of buffers after so many bytes. */
 function after(buffers: Uint8Array[], bytes: number): Uint8Array[] {

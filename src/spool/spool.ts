@@ -1,10 +1,14 @@
+import { randomBytes } from "node:crypto";
 import { accessSync, constants, statSync } from "node:fs";
+import { type FileHandle, open, unlink } from "node:fs/promises";
 import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { FloodLimit } from "../async/flood-limit.ts";
-import { systemClock } from "../clock.ts";
-import { RrError } from "../errors.ts";
+import { type Clock, systemClock } from "../clock.ts";
+import { RrError, systemErrorCode } from "../errors.ts";
 import type { Log } from "../log.ts";
-import { SpoolFile, STORED } from "./spool-file.ts";
+import { Spill } from "./spill.ts";
+import { CREATE_FLAGS, SpoolFile, STORED } from "./spool-file.ts";
 import { type FileOwner, SpoolFolder } from "./spool-folder.ts";
 
 export interface SpoolSettings {
@@ -60,6 +64,7 @@ export class Spool {
   readonly #folder: SpoolFolder;
   readonly #bytesMax: number;
   readonly #files = new Set<SpoolFile>();
+  readonly #spills: Spill[] = [];
   readonly #failures: FloodLimit<string>;
   #failedFiles = 0;
   #waitingBytes = 0;
@@ -115,6 +120,37 @@ export class Spool {
     return this.#add({}, true, listener);
   }
 
+  /**
+   * A place for bytes that wait for slow readers; closed with the spool.
+   *
+   * @param bytesMax of all that waits there
+   * @param problem the disk refused something
+   */
+  spill(bytesMax: number, problem: (thrown: unknown) => void, clock: Clock = systemClock): Spill {
+    const open = () => this.openNameless();
+    const spill = new Spill({ open, bytesMax, monotonicMs: () => clock.monotonicMs(), problem });
+    this.#spills.push(spill);
+    return spill;
+  }
+
+  /** An empty file without a name: gone when it is closed. Rejects with the system's error. */
+  async openNameless(): Promise<FileHandle> {
+    try {
+      return await this.#createNameless();
+    } catch (thrown) {
+      if (systemErrorCode(thrown) !== "ENOENT") throw thrown;
+      this.#folder.forget();
+      return this.#createNameless();
+    }
+  }
+
+  async #createNameless(): Promise<FileHandle> {
+    const path = join(this.#folder.ofOwner({}), `upload${randomBytes(12).toString("hex")}`);
+    const handle = await open(path, CREATE_FLAGS, 0o600);
+    await unlink(path).catch(() => {});
+    return handle;
+  }
+
   /** Undefined while there is room for more; else settles when there is some. Whoever feeds files waits for it. */
   get room(): Promise<void> | undefined {
     if (this.#waitingBytes < WAITING_BYTES_MAX) return undefined;
@@ -123,6 +159,7 @@ export class Spool {
 
   /** Removes all files and the folder. */
   async close(): Promise<void> {
+    await Promise.all(this.#spills.map((spill) => spill.close()));
     for (const file of this.#files) file.remove();
     if (this.#files.size > 0) await new Promise<void>((resolve) => this.#emptyWaiters.push(resolve));
     await this.#folder.remove();

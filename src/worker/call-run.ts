@@ -163,6 +163,7 @@ export class CallRun {
     if (!part.more) this.#owner.finished();
     if (this.#abandoned) return true;
     this.#answered = true;
+    if (this.#streaming) part.streamed = true;
     return this.#execution.reply(part, this.#owner.pid);
   }
 

@@ -9,6 +9,8 @@ export interface ReplyPart {
   codec: number;
   /** More parts follow. */
   more: boolean;
+  /** The application sends its answer bit by bit: nobody knows how long it will be, or whether it ends. */
+  streamed?: boolean;
 }
 
 /** One call on one worker, as the worker sees it. Exactly one of the ends is called, once. */

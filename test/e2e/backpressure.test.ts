@@ -129,6 +129,19 @@ describe("Clients that leave and clients that are slow", function () {
     }
   });
 
+  it("free the worker of a large answer as well, and get it all, however slowly they read it", async () => {
+    const slow = await Promise.all(Array.from({ length: 4 }, () => opened("large?12000")));
+    for (const { incoming } of slow) incoming.pause();
+    await server.whole();
+    expect((await send(`${server.httpUrl}/echo?on`)).body).to.equal("on");
+    const [first, ...rest] = slow;
+    let text = "";
+    for await (const piece of first!.incoming) text += (piece as Buffer).toString("latin1");
+    expect(text === "0123456789abcdef".repeat(64 * 12_000)).to.equal(true);
+    for (const { leave } of rest) leave();
+    await server.whole();
+  });
+
   it("hold no worker while they send", async () => {
     const { connect } = await import("node:net");
     const sockets = Array.from({ length: 8 }, () => connect(server.httpPort, "127.0.0.1"));

@@ -95,14 +95,8 @@ describe("Users", function () {
   });
 
   it("that cannot be had are named with their key", async () => {
-    const argv = ["-o", "server.user=root"];
-    const through = ["setpriv", "--reuid=64377", "--regid=64377", "--clear-groups"];
     const server = await ServerProcess.launch({}, ["-o", "http.user=nobody-at-all"]);
     expect((await server.ended()).code).to.equal(2);
     expect(server.output.join("\n")).to.match(/http\.user: \\?"nobody-at-all\\?" is not in/);
-    chmodSync(directory, 0o777);
-    const other = await ServerProcess.launch({}, argv, { through, env: { TMPDIR: directory } });
-    expect((await other.ended()).code).to.equal(1);
-    expect(other.output.join("\n")).to.contain('server.user "root" needs root');
   });
 });

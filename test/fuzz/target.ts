@@ -113,8 +113,11 @@ export class FuzzTarget {
 /** The server and its frontends, which are programs of Node; PHP comes and goes. */
 function usageOf(corePid: number): Map<number, Usage> {
   const usage = new Map<number, Usage>();
+  const command = (pid: number) => readFileSync(`/proc/${pid}/cmdline`, "latin1");
   for (const pid of [corePid, ...childrenOf(corePid)]) {
     try {
+      // A worker that has been forked and does not run PHP yet still looks like the core.
+      if (pid !== corePid && command(pid) === command(corePid)) continue;
       if (!readFileSync(`/proc/${pid}/comm`, "utf8").match(/node|MainThread/)) continue;
       const rssKb = /^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))![1]!;
       usage.set(pid, { rssBytes: Number(rssKb) * 1024, descriptors: readdirSync(`/proc/${pid}/fd`).length });

@@ -10,10 +10,12 @@ import {
 import { CallGate } from "../../src/api/call-gate.ts";
 import { DispatchSession } from "../../src/api/dispatch-session.ts";
 import type { SessionServices } from "../../src/api/stream-call.ts";
+import { systemClock } from "../../src/clock.ts";
 import type { DispatchOptions } from "../../src/dispatch/dispatcher.ts";
 import type { RrError } from "../../src/errors.ts";
 import { pieceLimits } from "../../src/grpc/dispatch-sizes.ts";
 import type { CallSink } from "../../src/pool/call.ts";
+import { Spill, type SpillSettings } from "../../src/spool/spill.ts";
 import type { ReplyPart } from "../../src/worker/execution.ts";
 import { memoryLog } from "./memory-log.ts";
 
@@ -55,6 +57,13 @@ export class FakeCall {
 
 type FakePart = Omit<ReplyPart, "context"> & { context: string };
 
+const NO_SPILL: SpillSettings = {
+  open: () => Promise.reject(new Error("there is no disk")),
+  bytesMax: 0,
+  monotonicMs: () => 0,
+  problem: () => {},
+};
+
 /** A session whose calls the test answers, and whose caller the test is. */
 export class SessionUnderTest {
   readonly calls: FakeCall[] = [];
@@ -87,6 +96,7 @@ export class SessionUnderTest {
       gate: this.gate,
       intake: { payloadBytesMax: 1 << 30, spool: { room: undefined } as never, heldBytes: 0 },
       limits: pieceLimits(messageBytes),
+      spillRules: { spill: new Spill(NO_SPILL), clock: systemClock, replyBytesMax: 0, streamBytesMax: 0 },
       redact: (text) => text,
       log: this.lines.log,
       fileOwner: () => ({}),

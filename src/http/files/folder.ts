@@ -1,10 +1,12 @@
 import { statSync } from "node:fs";
 import { realpath, stat } from "node:fs/promises";
-import { basename, join, relative, sep } from "node:path";
+import { basename, join } from "node:path";
 import { performance } from "node:perf_hooks";
 import type { FolderOptions } from "../../config/options.ts";
 import { RrError } from "../../errors.ts";
-import { isPhp } from "./requested-path.ts";
+import type { Log } from "../../log.ts";
+import { type OpenedFile, openPlainFile } from "./opened-file.ts";
+import { isInside, Permission } from "./permission.ts";
 import { type ContentEncoding, identityOf, readStoredFile, type StoredFile } from "./stored-file.ts";
 
 /** A file with its compressed siblings. */
@@ -15,6 +17,8 @@ export interface FoundFile {
 }
 
 interface Entry extends FoundFile {
+  /** It is outside of the folder: whether it may be sent has to be asked anew each time. */
+  readonly linked: boolean;
   checkedMs: number;
   encodedCheckedMs: number;
   readonly memoryBytes: number;
@@ -35,19 +39,22 @@ const ENCODINGS: readonly [extension: string, ContentEncoding][] = [
 ];
 
 /**
- * The files of a folder, small ones with their content. What it says of a file is at most `freshMs` old. Whatever
- * symbolic links there are, nothing outside of the folder is found, and neither is PHP's source or what has a name with
- * a dot at its start.
+ * The files of a folder, small ones with their content. What it says of a file is at most `freshMs` old. Outside of the
+ * folder only that is found which `followLinks` permits, and PHP's source or what has a name with a dot at its start
+ * never is.
  */
 export class Folder {
   readonly #options: FolderOptions;
+  readonly #permission: Permission;
   /** By path; the one that was looked at last stands last. */
   readonly #entries = new Map<string, Entry>();
   readonly #searches = new Map<string, Promise<Entry | undefined>>();
   #memoryBytes = 0;
 
-  constructor(options: FolderOptions) {
+  /** @param log is told of links that are not followed */
+  constructor(options: FolderOptions, log?: Log) {
     this.#options = options;
+    this.#permission = new Permission(options.followLinks, log);
   }
 
   /**
@@ -77,7 +84,11 @@ export class Folder {
     if (stats?.isDirectory()) return this.#index(path);
     if (!stats?.isFile() || path.endsWith("/")) return undefined;
     const stale = startedMs - (known?.encodedCheckedMs ?? 0) > ENCODED_FRESH_MS;
-    if (known?.file.identity === identityOf(stats) && !(stale && this.#options.precompressed)) {
+    if (
+      known?.linked === false &&
+      known.file.identity === identityOf(stats) &&
+      !(stale && this.#options.precompressed)
+    ) {
       known.checkedMs = startedMs;
       return this.#remember(path, known);
     }
@@ -97,44 +108,50 @@ export class Folder {
   }
 
   async #read(path: string, startedMs: number): Promise<Entry | undefined> {
-    const { root, precompressed } = this.#options;
     const name = basename(path);
-    // The root may be a link that a deployment has turned.
-    const realRoot = await realpath(root).catch(() => undefined);
-    if (realRoot === undefined) return undefined;
-    const realPath = await this.#permitted(realRoot, join(root, path));
-    if (realPath === undefined) return undefined;
-    const siblings = precompressed ? await this.#siblings(realRoot, path) : [];
-    const file = await readStoredFile({ realPath, name, varies: siblings.length > 0 }, this.#options);
-    if (file === undefined) return undefined;
+    const opened = await this.#open(path);
+    if (opened === undefined) return undefined;
+    const linked = !isInside(await realpath(this.#options.root), opened.realPath);
+    const siblings = this.#options.precompressed ? await this.#siblings(path) : [];
+    const open = () => this.#open(path);
+    const file = await readStoredFile(opened, { name, varies: siblings.length > 0, open }, this.#options);
     const encoded: StoredFile[] = [];
-    for (const { siblingPath, encoding } of siblings) {
-      const { modifiedMs } = file;
-      const description = { realPath: siblingPath, name, encoding, varies: true, modifiedMs };
-      const sibling = await readStoredFile(description, this.#options);
-      if (sibling && sibling.changedMs >= modifiedMs - ENCODED_AGE_MS && sibling.size < file.size)
+    for (const { sibling: openedSibling, siblingPath, encoding } of siblings) {
+      const modifiedMs = file?.modifiedMs ?? 0;
+      const description = { name, encoding, varies: true, modifiedMs, open: () => this.#open(siblingPath) };
+      const sibling = await readStoredFile(openedSibling, description, this.#options);
+      if (file && sibling && sibling.changedMs >= modifiedMs - ENCODED_AGE_MS && sibling.size < file.size)
         encoded.push(sibling);
     }
+    if (file === undefined) return undefined;
     const memoryBytes = [file, ...encoded].reduce((sum, { body }) => sum + (body?.length ?? 0), 0);
-    return { file, encoded, checkedMs: startedMs, encodedCheckedMs: startedMs, memoryBytes };
+    return { file, encoded, linked, checkedMs: startedMs, encodedCheckedMs: startedMs, memoryBytes };
   }
 
-  async #siblings(realRoot: string, path: string): Promise<{ siblingPath: string; encoding: ContentEncoding }[]> {
+  async #siblings(path: string): Promise<{ sibling: OpenedFile; siblingPath: string; encoding: ContentEncoding }[]> {
     const found = await Promise.all(
       ENCODINGS.map(async ([extension, encoding]) => {
-        const siblingPath = await this.#permitted(realRoot, join(this.#options.root, path + extension));
-        return siblingPath === undefined ? [] : [{ siblingPath, encoding }];
+        const siblingPath = path + extension;
+        const sibling = await this.#open(siblingPath);
+        return sibling === undefined ? [] : [{ sibling, siblingPath, encoding }];
       }),
     );
     return found.flat();
   }
 
-  /** The path without links, if it stays in the folder and leads to nothing that is not to be served. */
-  async #permitted(realRoot: string, path: string): Promise<string | undefined> {
-    const realPath = await realpath(path).catch(() => undefined);
-    if (realPath === undefined || !isInside(realRoot, realPath)) return undefined;
-    const names = relative(realRoot, realPath).split(sep);
-    return names.some((name) => name.startsWith(".")) || isPhp(names.at(-1)!) ? undefined : realPath;
+  /** The file, if it is one that is to be sent. */
+  async #open(path: string): Promise<OpenedFile | undefined> {
+    let opened: OpenedFile | undefined;
+    try {
+      // The root may be a link that a deployment has turned.
+      const realRoot = await realpath(this.#options.root);
+      opened = await openPlainFile(join(this.#options.root, path));
+      if (opened !== undefined && (await this.#permission.permits(realRoot, path, opened.realPath))) return opened;
+    } catch {
+      // There is none, or it must not be read.
+    }
+    await opened?.handle.close();
+    return undefined;
   }
 
   #remember(path: string, entry: Entry): Entry {
@@ -153,11 +170,6 @@ export class Folder {
     this.#entries.delete(path);
     this.#memoryBytes -= entry.memoryBytes;
   }
-}
-
-/** @param path both without symbolic links */
-export function isInside(folder: string, path: string): boolean {
-  return path.startsWith(folder.endsWith(sep) ? folder : folder + sep);
 }
 
 /** @throws RrError CONFIG_INVALID */

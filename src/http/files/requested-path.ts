@@ -18,7 +18,7 @@ export function requestedPath(target: string): RequestedPath {
   if (segments.includes("..")) return { refused: 403 };
   if (decoded.includes("\\") || CONTROL.test(decoded)) return undefined;
   const names = segments.filter((name) => name !== "" && name !== ".");
-  if (names.some((name) => name.startsWith("."))) return undefined;
+  if (isHidden(names)) return undefined;
   const path = names.join("/");
   return { path: path !== "" && (decoded.endsWith("/") || decoded.endsWith("/.")) ? `${path}/` : path };
 }
@@ -49,6 +49,14 @@ const NON_ASCII = /[^\0-\x7f]/;
 // biome-ignore lint/suspicious/noControlCharactersInRegex: those are what is looked for
 const CONTROL = /[\0-\x1f\x7f]/;
 
+/** What is for the public in spite of its dot, at the start of a path: RFC 8615. */
+export const WELL_KNOWN = ".well-known";
+
+/** @param names of a path, from its start */
+export function isHidden(names: readonly string[]): boolean {
+  return names.some((name, at) => name.startsWith(".") && (at > 0 || name !== WELL_KNOWN));
+}
+
 /**
  * Source of PHP, whatever stands behind the extension: editors and people leave copies such as index.php.bak or
  * index.php~.
@@ -56,6 +64,14 @@ const CONTROL = /[\0-\x1f\x7f]/;
 export function isPhp(name: string): boolean {
   return /\.(?:php\d*|phtml|phar|phps)(?:$|[^0-9a-z])/i.test(name);
 }
+
+/** The same in a file without extension, such as bin/console: by its first bytes. */
+export function isScript(start: Buffer): boolean {
+  return /^(?:\xef\xbb\xbf)?(?:#!|\s*<\?(?:php|=))/i.test(start.toString("latin1", 0, SCRIPT_START_BYTES));
+}
+
+/** So much of a file tells whether it is a script. */
+export const SCRIPT_START_BYTES = 256;
 
 /** ".css" in lower case; "" without any. */
 export function extensionOf(path: string): string {

@@ -6,7 +6,7 @@ import type { ResponseSink } from "../response-filter.ts";
 import { type ByteRange, byteRange } from "./byte-range.ts";
 import type { FoundFile } from "./folder.ts";
 import { conditionalStatus, rangeApplies } from "./preconditions.ts";
-import { openFile, type StoredFile } from "./stored-file.ts";
+import { identityOf, type StoredFile } from "./stored-file.ts";
 
 /** Answers GET or HEAD with a file: all of it, a part, or that the client has it already. */
 export function sendFound(scope: RequestScope, sink: ResponseSink, found: FoundFile, ranges: boolean): void {
@@ -88,14 +88,13 @@ async function sendOpened(
   file: StoredFile,
   range: ByteRange,
 ): Promise<void> {
-  const handle = await openFile(file.realPath);
-  const stats = await handle?.stat().catch(() => undefined);
-  if (handle === undefined || stats?.size !== file.size || stats.mtimeMs !== file.changedMs) {
-    await handle?.close();
+  const opened = await file.open().catch(() => undefined);
+  if (opened === undefined || identityOf(opened.stats) !== file.identity) {
+    await opened?.handle.close();
     return sendBodiless(sink, 503, ["Retry-After", "1"]);
   }
   sink.writeHead(status, status === 206 ? partHeaders(file, range) : file.wholeHeaders);
-  await streamFile(scope, sink, handle, range);
+  await streamFile(scope, sink, opened.handle, range);
 }
 
 const CHUNK_BYTES = 256 * 1024;

@@ -1,10 +1,13 @@
 import { createHash } from "node:crypto";
-import { constants, type Stats } from "node:fs";
-import { type FileHandle, open } from "node:fs/promises";
+import type { Stats } from "node:fs";
+import type { FileHandle } from "node:fs/promises";
+import { basename } from "node:path";
 import { getMimeType } from "hono/utils/mime";
 import type { FolderOptions } from "../../config/options.ts";
 import { textToBytes } from "../percent.ts";
 import { markReusable } from "../reusable-body.ts";
+import type { OpenedFile } from "./opened-file.ts";
+import { extensionOf, isScript, SCRIPT_START_BYTES } from "./requested-path.ts";
 
 /** Larger files are read for every request. */
 export const MEMORY_FILE_BYTES = 1024 * 1024;
@@ -15,8 +18,8 @@ export type ContentEncoding = "br" | "zstd" | "gzip";
 
 /** A file as it was when it was looked at, ready to be sent. */
 export interface StoredFile {
-  /** Without symbolic links. */
-  readonly realPath: string;
+  /** Opens it anew, if it is still to be sent. */
+  readonly open: () => Promise<OpenedFile | undefined>;
   readonly identity: string;
   readonly size: number;
   /** What clients are told. */
@@ -42,7 +45,6 @@ export function identityOf({ dev, ino, size, mtimeMs }: Stats): string {
 
 /** What is known of a file before it is read. */
 export interface FileDescription {
-  readonly realPath: string;
   /** Decides about the type: the name that was asked for. */
   readonly name: string;
   readonly encoding?: ContentEncoding;
@@ -50,21 +52,21 @@ export interface FileDescription {
   readonly varies?: boolean;
   /** When the file changed that this is an encoding of. */
   readonly modifiedMs?: number;
+  /** Opens the file anew, if it is still to be sent. */
+  readonly open: () => Promise<OpenedFile | undefined>;
 }
 
-/** Reads a file, or what is to be known of it if it is large. Undefined if it is none, or is gone. */
+/** Reads a file, or what is to be known of it if it is large, and closes it. Undefined if it is none that is to be sent. */
 export async function readStoredFile(
+  { handle, stats, realPath }: OpenedFile,
   description: FileDescription,
   { etag: etagKind, headers, ranges }: Pick<FolderOptions, "etag" | "headers" | "ranges">,
 ): Promise<StoredFile | undefined> {
-  const handle = await openFile(description.realPath);
-  if (handle === undefined) return undefined;
   try {
-    const stats = await handle.stat();
-    if (!stats.isFile()) return undefined;
     const body = stats.size <= MEMORY_FILE_BYTES ? await handle.readFile() : undefined;
     // It grew or shrank while it was read: what was read may be half of it.
     if (body !== undefined && body.length !== stats.size) return undefined;
+    if (extensionOf(basename(realPath)) === "" && isScript(body ?? (await startOf(handle)))) return undefined;
     if (body !== undefined) markReusable(body);
     const etag = etagKind === "none" ? undefined : etagOf(stats, body, etagKind, description.encoding);
     return storedFile(description, stats, body, etag, headers, ranges);
@@ -73,17 +75,13 @@ export async function readStoredFile(
   }
 }
 
-/** Without waiting for the other end of a pipe that has taken the file's place. */
-export async function openFile(path: string): Promise<FileHandle | undefined> {
-  try {
-    return await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
-  } catch {
-    return undefined;
-  }
+async function startOf(handle: FileHandle): Promise<Buffer> {
+  const { buffer, bytesRead } = await handle.read(Buffer.alloc(SCRIPT_START_BYTES), 0, SCRIPT_START_BYTES, 0);
+  return buffer.subarray(0, bytesRead);
 }
 
 function storedFile(
-  { realPath, name, encoding, varies = false, ...description }: FileDescription,
+  { name, encoding, varies = false, ...description }: FileDescription,
   stats: Stats,
   body: Buffer | undefined,
   etag: string | undefined,
@@ -106,7 +104,7 @@ function storedFile(
     else headers[at + 1] = textToBytes(value);
   }
   return {
-    realPath,
+    open: description.open,
     identity: identityOf(stats),
     size: stats.size,
     modifiedMs,

@@ -1,12 +1,12 @@
-import { constants } from "node:fs";
-import { type FileHandle, open, realpath } from "node:fs/promises";
+import { realpath } from "node:fs/promises";
 import { resolve } from "node:path";
 import type { HttpOptions, SendfileOptions } from "../../config/options.ts";
 import { systemErrorCode } from "../../errors.ts";
 import type { Log } from "../../log.ts";
 import { addFilter } from "../answer.ts";
 import { byteRange } from "../files/byte-range.ts";
-import { isInside } from "../files/folder.ts";
+import { type OpenedFile, openPlainFile } from "../files/opened-file.ts";
+import { isInside } from "../files/permission.ts";
 import { conditionalStatus, rangeApplies } from "../files/preconditions.ts";
 import { notModifiedHeaders, sendBodiless, streamFile } from "../files/send-file.ts";
 import { contentTypeOf } from "../files/stored-file.ts";
@@ -46,8 +46,9 @@ async function sendNamed(
 ): Promise<void> {
   const opened = await openNamed(options, name);
   if (typeof opened === "number") return sendBodiless(sink, opened, []);
-  const { handle, size, modifiedMs } = opened;
-  const head = fileHead(original, name, modifiedMs);
+  const { handle, stats } = opened;
+  const { size } = stats;
+  const head = fileHead(original, name, stats.mtimeMs);
   const { incoming } = scope;
   const validators = { etag: head.get("etag"), modifiedMs: Date.parse(head.get("last-modified")!) };
   const isPlain = head.status === 200;
@@ -80,30 +81,17 @@ function fileHead(original: HeadDraft, name: string, modifiedMs: number): HeadDr
   return head;
 }
 
-interface OpenedFile {
-  readonly handle: FileHandle;
-  readonly size: number;
-  readonly modifiedMs: number;
-}
-
 /** A status if the file is not to be sent: 403 for a path that leads out of its folder, 404 for one that is no file. */
 async function openNamed({ root, rootOnly }: SendfileOptions, name: string): Promise<OpenedFile | 403 | 404> {
   if (name.includes("\0")) return 404;
   if (name.split(/[/\\]/).includes("..")) return 403;
-  let handle: FileHandle | undefined;
   try {
-    const path = await realpath(resolve(root, name));
-    if (rootOnly && !isInside(await realpath(root), path)) return 403;
-    handle = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
-    const { size, mtimeMs, ...stats } = await handle.stat();
-    if (isFile(stats.mode)) return { handle, size, modifiedMs: mtimeMs };
+    const opened = await openPlainFile(resolve(root, name));
+    if (opened === undefined) return 404;
+    if (!rootOnly || isInside(await realpath(root), opened.realPath)) return opened;
+    await opened.handle.close();
+    return 403;
   } catch (thrown) {
-    if (systemErrorCode(thrown) === "EACCES") return 403;
+    return systemErrorCode(thrown) === "EACCES" ? 403 : 404;
   }
-  await handle?.close();
-  return 404;
-}
-
-function isFile(mode: number): boolean {
-  return (mode & constants.S_IFMT) === constants.S_IFREG;
 }

@@ -104,6 +104,7 @@ describe("config resolution", () => {
       fileServer: undefined,
       status: undefined,
       spool: { directory: undefined, bytesMax: 0 },
+      waitingReplies: { replyBytesMax: 256 * MEGABYTE, streamBytesMax: 16 * MEGABYTE, totalBytesMax: 1024 * MEGABYTE },
       reload: undefined,
     };
     expect(configuration).to.deep.equal(expected);
@@ -298,6 +299,9 @@ describe("config resolution", () => {
           headers: { "X-Static": "out", "Cache-Control": "public, max-age=60" },
           forbid: [".twig"],
           allow: [".css", ".js"],
+          extensionless: false,
+          notFound: [".ico"],
+          followLinks: "always",
         },
         sendfile: { root: join(directory, "storage"), rootOnly: true },
         trustedSubnets: ["10.0.0.0/8", "::1"],
@@ -315,6 +319,7 @@ describe("config resolution", () => {
             precompressed: true,
             ranges: true,
             freshMs: 5000,
+            followLinks: "never",
             headers: { "Cache-Control": "public, max-age=30" },
             compress: true,
           },
@@ -326,6 +331,7 @@ describe("config resolution", () => {
         checkTimeoutMs: 5000,
       },
       spool: { directory: join(directory, "spool"), bytesMax: 3 * MEGABYTE },
+      waitingReplies: { replyBytesMax: 32 * MEGABYTE, streamBytesMax: 2 * MEGABYTE, totalBytesMax: 512 * MEGABYTE },
       reload: {
         intervalMs: 2000,
         polling: true,

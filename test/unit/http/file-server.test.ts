@@ -45,6 +45,7 @@ describe("file server", () => {
         ranges: false,
         freshMs: 0,
         headers: {},
+        followLinks: "owner",
         compress: false,
         ...folder,
       }),

@@ -117,6 +117,17 @@ describe("placeSocket", () => {
     expect(await greetingAt(path)).to.equal("second");
   });
 
+  it("removes what a server left that was killed while it made the socket, and nothing else", async () => {
+    const path = join(directory, "s");
+    await leaveDeadSocket(`${path}.99999999`);
+    await leaveDeadSocket(`${path}.${process.ppid}`);
+    await leaveDeadSocket(join(directory, "other.99999999"));
+    writeFileSync(`${path}.99999998`, "a file");
+    await place(path);
+    const left = execFileSync("ls", ["-A", directory], { encoding: "utf8" }).trim().split("\n");
+    expect(left).to.have.members(["s", `s.${process.ppid}`, "other.99999999", "s.99999998"]);
+  });
+
   it("lets one of two win that start at once", async () => {
     const path = join(directory, "s");
     await leaveDeadSocket(path);

@@ -14,7 +14,16 @@ describe("folder", () => {
   afterEach(() => rm(root, { recursive: true }));
 
   const folder = (freshMs: number) =>
-    new Folder({ root, etag: "none", index: [], precompressed: false, ranges: true, freshMs, headers: {} });
+    new Folder({
+      root,
+      etag: "none",
+      index: [],
+      precompressed: false,
+      ranges: true,
+      freshMs,
+      headers: {},
+      followLinks: "owner",
+    });
 
   it("looks for a file once, however many ask", async () => {
     await writeFile(join(root, "a.txt"), "text");

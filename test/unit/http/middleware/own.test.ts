@@ -296,6 +296,9 @@ describe("a user's own middleware", () => {
           headers: {},
           forbid: [],
           allow: [],
+          extensionless: true,
+          notFound: [],
+          followLinks: "owner",
         },
       },
     );

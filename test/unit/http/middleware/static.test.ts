@@ -1,5 +1,7 @@
-import { execFileSync } from "node:child_process";
-import { mkdir, mkdtemp, rename, rm, symlink, utimes, writeFile } from "node:fs/promises";
+import { execFileSync, spawn } from "node:child_process";
+import { once } from "node:events";
+import { chown, lchown, mkdir, mkdtemp, rename, rm, symlink, utimes, writeFile } from "node:fs/promises";
+import { Agent } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { gunzipSync, gzipSync } from "node:zlib";
@@ -7,7 +9,20 @@ import { expect } from "chai";
 import type { HttpOptions, StaticOptions } from "../../../../src/config/options.ts";
 import { RrError } from "../../../../src/errors.ts";
 import { eventually } from "../../../support/eventually.ts";
+import { send as sendTo } from "../../../support/http-load.ts";
+import { skip } from "../../../support/php.ts";
 import { closeFrontends, RawConnection, send, testFrontend } from "../support.ts";
+
+/** Exchanges a folder for a link and back, as fast as it can. */
+const SWAP = `
+const { renameSync } = require("node:fs");
+process.chdir(process.argv[1]);
+for (;;) {
+  renameSync("real", "parked");
+  renameSync("link", "real");
+  renameSync("real", "link");
+  renameSync("parked", "real");
+}`;
 
 const TEXT = "0123456789".repeat(10);
 const CSS = "body { color: black }\n".repeat(100);
@@ -19,7 +34,8 @@ describe("static middleware", () => {
   beforeEach(async () => {
     directory = await mkdtemp(join(tmpdir(), "rrctl-static-"));
     root = join(directory, "public");
-    await mkdir(join(root, "sub/.git"), { recursive: true });
+    for (const folder of ["sub/.git", "sub/.well-known", ".well-known/acme-challenge"])
+      await mkdir(join(root, folder), { recursive: true });
     const files = {
       "a.txt": TEXT,
       "style.css": CSS,
@@ -27,6 +43,12 @@ describe("static middleware", () => {
       "sub/index.html": "<p>index</p>",
       "with space é.txt": "named",
       noextension: "x",
+      console: "#!/usr/bin/env php\n<?php secret",
+      script: "<?php secret",
+      ".well-known/assetlinks.json": "{}",
+      ".well-known/acme-challenge/token": "token",
+      ".well-known/.secret": "secret",
+      "sub/.well-known/x.json": "secret",
       "index.php": "<?php secret",
       "upper.PHP": "<?php secret",
       "old.php.bak": "<?php secret",
@@ -55,6 +77,9 @@ describe("static middleware", () => {
       headers: {},
       forbid: [],
       allow: [],
+      extensionless: true,
+      notFound: [],
+      followLinks: "owner",
       ...overrides,
     };
     const started = await testFrontend({ middleware: ["static"], static: options, ...http });
@@ -100,7 +125,12 @@ describe("static middleware", () => {
     "/sub/",
     "/a.txt/",
     "/a.txt/x.txt",
-    "/noextension",
+    "/missing",
+    "/console",
+    "/script",
+    "/.well-known/missing",
+    "/.well-known/.secret",
+    "/sub/.well-known/x.json",
     "/index.php",
     "/upper.PHP",
     "/old.php.bak",
@@ -122,7 +152,7 @@ describe("static middleware", () => {
       await symlink(directory, join(root, "linked"));
       await symlink("index.php", join(root, "php.txt"));
       execFileSync("mkfifo", [join(root, "pipe.txt")]);
-      const { dispatch, port } = await serving();
+      const { dispatch, port } = await serving({ followLinks: "never" });
       expect((await send(port, { path })).body).to.equal("from PHP");
       expect((dispatch.calls[0]!.context.uri as string).endsWith(path)).to.equal(true);
     });
@@ -148,6 +178,136 @@ describe("static middleware", () => {
       expect(text).not.to.contain("outside");
       expect(dispatch.calls).to.have.length(0);
     });
+
+  it("serves what is well known, and files without extension", async () => {
+    const { port } = await serving();
+    for (const [path, text] of [
+      ["/noextension", "x"],
+      ["/.well-known/assetlinks.json", "{}"],
+      ["/.well-known/acme-challenge/token", "token"],
+    ] as const)
+      expect((await send(port, { path })).body, path).to.equal(text);
+    // Names of the folder are known by now: one that came later is found when they are looked at again.
+    await writeFile(join(root, "later"), "new");
+    await eventually("the new file was served", async () => (await send(port, { path: "/later" })).body === "new");
+  });
+
+  it("leaves files without extension to the application if it shall, those that are well known excepted", async () => {
+    for (const options of [{ extensionless: false }, { allow: [".css"] }]) {
+      const { port } = await serving(options);
+      expect((await send(port, { path: "/noextension" })).body).to.equal("from PHP");
+      expect((await send(port, { path: "/.well-known/acme-challenge/token" })).body).to.equal("token");
+      await closeFrontends();
+    }
+  });
+
+  it("says itself that files are not there, if their extension says that they are files", async () => {
+    const { dispatch, port } = await serving({ notFound: [".css", ".ico"] });
+    expect((await send(port, { path: "/favicon.ico" })).status).to.equal(404);
+    expect((await send(port, { path: "/style.css" })).status).to.equal(200);
+    expect(dispatch.calls).to.have.length(0);
+    expect((await send(port, { path: "/missing.txt" })).body).to.equal("from PHP");
+    expect((await send(port, { path: "/favicon" })).body).to.equal("from PHP");
+  });
+
+  describe("with links that lead out", () => {
+    beforeEach(async () => {
+      await mkdir(join(directory, "storage/app/public"), { recursive: true });
+      await writeFile(join(directory, "storage/app/public/a.jpg"), "picture");
+      await writeFile(join(directory, "storage/app/public/large.jpg"), Buffer.alloc(2_000_000, "p"));
+      await writeFile(join(directory, "storage/app/public/.env"), "secret");
+      await writeFile(join(directory, "storage/app/public/x.php"), "<?php secret");
+      await symlink("../storage/app/public", join(root, "storage"));
+      await symlink(join(directory, "storage/app/public/.env"), join(root, "env.txt"));
+    });
+    const served = async (port: number, path = "/storage/a.jpg") => (await send(port, { path })).body !== "from PHP";
+    const isServed = (port: number, path?: string) => eventually("it was served", () => served(port, path));
+
+    it("follows them if they and their targets belong to the folder's owner", async () => {
+      const { port } = await serving();
+      await isServed(port);
+      expect((await send(port, { path: "/storage/a.jpg" })).body).to.equal("picture");
+      expect((await send(port, { path: "/storage/large.jpg" })).body).to.have.length(2_000_000);
+      expect((await send(port, { path: "/storage/a.jpg" })).body).to.equal("picture");
+      for (const path of ["/env.txt", "/storage/.env", "/storage/x.php"])
+        expect(await served(port, path)).to.equal(false);
+    });
+
+    it("follows none that has just come, as it may be a folder again in a moment", async () => {
+      const { port } = await serving();
+      await symlink("../storage/app/public", join(root, "fresh"));
+      expect(await served(port, "/fresh/a.jpg")).to.equal(false);
+      await isServed(port, "/fresh/a.jpg");
+    });
+
+    it("follows none, or all, if it shall", async () => {
+      const never = await serving({ followLinks: "never" });
+      const always = await serving({ followLinks: "always" });
+      await isServed(always.port);
+      expect(await served(never.port)).to.equal(false);
+      expect(await served(always.port, "/env.txt")).to.equal(false);
+    });
+
+    for (const what of ["the link", "its target"])
+      it(`follows none if ${what} belongs to somebody else, and says so once`, async function () {
+        if (process.getuid?.() !== 0) return skip(this, "only root can give files away");
+        if (what === "the link") await lchown(join(root, "storage"), 65_534, 65_534);
+        else await chown(join(directory, "storage/app/public"), 65_534, 65_534);
+        const { port, lines } = await serving();
+        const always = await serving({ followLinks: "always" });
+        await isServed(always.port);
+        for (let count = 0; count < 3; count++) expect(await served(port)).to.equal(false);
+        expect(lines.filter(({ fields }) => fields.event === "files.link_not_followed")).to.have.length(1);
+      });
+
+    it("serves a file that belongs to somebody else, in a folder of the owner", async function () {
+      if (process.getuid?.() !== 0) return skip(this, "only root can give files away");
+      await chown(join(directory, "storage/app/public/a.jpg"), 65_534, 65_534);
+      await isServed((await serving()).port);
+    });
+  });
+
+  for (const size of [100, 2_000_000])
+    it(`serves nothing from outside while a folder is exchanged for a link, files of ${size} bytes`, async function () {
+      this.timeout(30_000);
+      const names = Array.from({ length: 200 }, (_, at) => `f${at}.txt`);
+      for (const [folder, letter] of [
+        [join(root, "real"), "i"],
+        [join(directory, "outside"), "o"],
+      ] as const) {
+        await mkdir(folder);
+        for (const name of names.slice(0, size > 1000 ? 5 : names.length))
+          await writeFile(join(folder, name), Buffer.alloc(size, letter));
+      }
+      await symlink(join(directory, "outside"), join(root, "link"));
+      const { port } = await serving({ freshMs: 0 });
+      const swapper = spawn(process.execPath, ["-e", SWAP, root], { stdio: "ignore" });
+      const seen = new Map<string, number>();
+      const agent = new Agent({ keepAlive: true, maxSockets: 16 });
+      let at = 0;
+      const lane = async () => {
+        while (at < (size > 1000 ? 300 : 4_000)) {
+          const name = names[at++ % (size > 1000 ? 5 : names.length)]!;
+          const { body } = await sendTo(`http://127.0.0.1:${port}/real/${name}`, { agent });
+          seen.set(body[0] ?? "", (seen.get(body[0] ?? "") ?? 0) + 1);
+        }
+      };
+      await Promise.all(Array.from({ length: 16 }, lane));
+      swapper.kill("SIGKILL");
+      agent.destroy();
+      await once(swapper, "exit");
+      expect(seen.get("o") ?? 0, "from outside").to.equal(0);
+      expect(seen.get("i") ?? 0, "from inside").to.be.above(0);
+    });
+
+  it("opens no device and no pipe", async () => {
+    execFileSync("mkfifo", [join(root, "noext")]);
+    await symlink("/dev/zero", join(root, "zero.bin"));
+    await symlink("/dev/stdin", join(root, "stdin"));
+    const { port } = await serving({ followLinks: "always" });
+    for (const path of ["/noext", "/zero.bin", "/stdin"])
+      expect((await send(port, { path })).body).to.equal("from PHP");
+  });
 
   it("follows links that stay inside, and a root that is a link", async () => {
     await symlink("a.txt", join(root, "inside.txt"));
