@@ -66,8 +66,8 @@ const ONLY: readonly { from: string; area: string; modules: readonly string[]; w
   {
     from: "cli",
     area: "process",
-    modules: ["src/process/start-warnings.ts"],
-    why: "why the server cannot be loaded",
+    modules: ["src/process/start-warnings.ts", "src/process/birth.ts"],
+    why: "why the server cannot be loaded; whether the process that a file names is still there",
   },
 ];
 

@@ -1,8 +1,7 @@
-import { rmSync } from "node:fs";
-import { rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { RrError, systemErrorCode } from "../../src/errors.ts";
 import type { Command } from "../invocation.ts";
+import { writePidFile } from "../pid-file.ts";
 
 interface ServeOptions {
   silent?: boolean;
@@ -30,18 +29,16 @@ const runServer: Command<ServeOptions> = async ({ globals, options, env, termina
   if (options.enableExperimental)
     terminal.messages.write("note: -e has no effect: there are no experimental features\n");
   const { serve } = await import("../../src/main.ts");
-  const pidFile = options.pid ? join(globals.workingDirectory ?? globals.cwd, ".pid") : undefined;
-  if (pidFile !== undefined) {
-    await writeFile(pidFile, String(process.pid));
-    // A second signal ends the process at once.
-    process.once("exit", () => rmSync(pidFile, { force: true }));
-  }
+  const pidFile = options.pid ? writePidFile(join(globals.workingDirectory ?? globals.cwd, ".pid")) : undefined;
+  if (pidFile?.problem !== undefined) terminal.messages.write(`warning: ${pidFile.problem}\n`);
+  // A second signal ends the process at once.
+  if (pidFile !== undefined) process.once("exit", pidFile.remove);
   const { configFile, cwd, workingDirectory, overrides, dotenv } = globals;
   try {
     const settings = { configFile, cwd, workingDirectory, env, overrides, dotenv, silent: options.silent ?? false };
     return await serve({ ...settings, withFrontends: options.frontends ?? true });
   } finally {
-    if (pidFile !== undefined) await rm(pidFile, { force: true });
+    pidFile?.remove();
   }
 };
 

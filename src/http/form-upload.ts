@@ -136,8 +136,7 @@ export class FormUpload implements FormBody {
     this.#waiting = [];
     this.#reader.stop();
     this.#fields.stop();
-    this.#memory.heldBytes -= this.#namesBytes;
-    this.#namesBytes = 0;
+    this.#countNames(-this.#namesBytes);
   }
 
   get #roomy(): boolean {
@@ -195,11 +194,14 @@ export class FormUpload implements FormBody {
 
   #addFile(name: string, leaf: UploadLeaf): void {
     this.#files.push({ name, leaf });
-    const bytes = name.length + leaf.name.length + leaf.mime.length;
-    this.#namesBytes += bytes;
-    this.#memory.heldBytes += bytes;
+    this.#countNames(name.length + leaf.name.length + leaf.mime.length);
     if (this.#memory.heldBytes > NAMES_BYTES_MAX)
       throw new RrError("UNAVAILABLE", "forms that come in at this time have too many files: try again later");
+  }
+
+  #countNames(bytes: number): void {
+    this.#namesBytes += bytes;
+    this.#memory.heldBytes += bytes;
   }
 
   #file(name: string, fileName: string, mime: string): PartTaker {
@@ -267,6 +269,8 @@ export class FormUpload implements FormBody {
   #completeIfDone(): void {
     if (this.#over || !this.#allRead || this.#underWay.size > 0 || this.#waiting.length > 0) return;
     this.#over = true;
+    // From here on they are in the hands of the request alone, which is over soon.
+    this.#countNames(-this.#namesBytes);
     try {
       const uploads = treeJson(this.#filesTree(false).root, leafJson);
       let paths: (readonly string[])[] = [];
