@@ -1,3 +1,4 @@
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { FRONTENDS_ENTRANCE } from "./api/entrance.ts";
 import { type ApiServer, createApiServer } from "./api/server.ts";
@@ -436,5 +437,6 @@ class MutableControl implements ServerControl {
 
 function checkUploads(directory: string | undefined): undefined {
   if (directory !== undefined) checkSpoolDirectory(directory, "http.uploads.dir");
+  else checkSpoolDirectory(tmpdir(), "the folder of temporary files (TMPDIR)");
   return undefined;
 }

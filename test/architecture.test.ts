@@ -50,7 +50,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   "frontend-host": ["config", "events", "frontends", ...BASE],
   main: ["life", "core", "frontend-host", "frontends", "config", "process", "version", ...BASE],
   // `rrctl serve` is the server itself.
-  cli: ["life", "gen", "grpc", "client", "config", "access", "presence", "main", "version", ...BASE],
+  cli: ["life", "gen", "grpc", "client", "config", "access", "presence", "main", "process", "version", ...BASE],
 };
 
 /** Modules of other areas that an area may take only this much of: names, not the whole folder. */
@@ -63,6 +63,12 @@ const ONLY: readonly { from: string; area: string; modules: readonly string[]; w
   },
   { from: "cli", area: "life", modules: ["src/life/no-debugger.ts"], why: "what must hold from the first moment" },
   { from: "cli", area: "main", modules: ["src/main.ts"], why: "serve" },
+  {
+    from: "cli",
+    area: "process",
+    modules: ["src/process/start-warnings.ts", "src/process/birth.ts"],
+    why: "why the server cannot be loaded; whether the process that a file names is still there",
+  },
 ];
 
 interface Import {

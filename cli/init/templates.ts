@@ -39,7 +39,7 @@ http:
 rpc:
   listen: tcp://127.0.0.1:6001
 
-# Where rrctl and other gRPC clients reach the server.
+# rrctl finds the server by this file. Other gRPC clients may need a port: every user of this machine has it then.
 # control:
 #   listen: tcp://127.0.0.1:6002
 

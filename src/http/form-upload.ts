@@ -81,6 +81,8 @@ export class FormUpload implements FormBody {
   #lastFileId = 0;
   #call: FileCall | undefined;
   #held = false;
+  /** Told when the call can take more. */
+  #awaitsCall = false;
   #allRead = false;
   #over = false;
 
@@ -111,8 +113,7 @@ export class FormUpload implements FormBody {
     this.#completeIfDone();
     if (this.#over || this.#roomy) return true;
     this.#held = true;
-    if (!this.#fields.roomy) this.#fields.whenRoomy(() => this.#goOnIfRoomy());
-    if (this.#call !== undefined && !this.#call.writable) this.#call.whenWritable(() => this.#goOnIfRoomy());
+    this.#awaitRoom();
     return false;
   }
 
@@ -135,16 +136,28 @@ export class FormUpload implements FormBody {
     this.#waiting = [];
     this.#reader.stop();
     this.#fields.stop();
-    this.#memory.heldBytes -= this.#namesBytes;
-    this.#namesBytes = 0;
+    this.#countNames(-this.#namesBytes);
   }
 
   get #roomy(): boolean {
     return this.#waiting.length === 0 && this.#fields.roomy && (this.#call === undefined || this.#call.writable);
   }
 
+  #awaitRoom(): void {
+    if (!this.#fields.roomy) this.#fields.whenRoomy(() => this.#goOnIfRoomy());
+    const call = this.#call;
+    if (call === undefined || call.writable || this.#awaitsCall) return;
+    this.#awaitsCall = true;
+    call.whenWritable(() => {
+      this.#awaitsCall = false;
+      this.#goOnIfRoomy();
+    });
+  }
+
+  /** When one of them has room, another may have none any more: all forms share the way to the core. */
   #goOnIfRoomy(): void {
-    if (!this.#held || this.#over || !this.#roomy) return;
+    if (!this.#held || this.#over) return;
+    if (!this.#roomy) return this.#awaitRoom();
     this.#held = false;
     this.#host.goOn();
   }
@@ -181,11 +194,14 @@ export class FormUpload implements FormBody {
 
   #addFile(name: string, leaf: UploadLeaf): void {
     this.#files.push({ name, leaf });
-    const bytes = name.length + leaf.name.length + leaf.mime.length;
-    this.#namesBytes += bytes;
-    this.#memory.heldBytes += bytes;
+    this.#countNames(name.length + leaf.name.length + leaf.mime.length);
     if (this.#memory.heldBytes > NAMES_BYTES_MAX)
       throw new RrError("UNAVAILABLE", "forms that come in at this time have too many files: try again later");
+  }
+
+  #countNames(bytes: number): void {
+    this.#namesBytes += bytes;
+    this.#memory.heldBytes += bytes;
   }
 
   #file(name: string, fileName: string, mime: string): PartTaker {
@@ -253,6 +269,8 @@ export class FormUpload implements FormBody {
   #completeIfDone(): void {
     if (this.#over || !this.#allRead || this.#underWay.size > 0 || this.#waiting.length > 0) return;
     this.#over = true;
+    // From here on they are in the hands of the request alone, which is over soon.
+    this.#countNames(-this.#namesBytes);
     try {
       const uploads = treeJson(this.#filesTree(false).root, leafJson);
       let paths: (readonly string[])[] = [];

@@ -116,11 +116,17 @@ function grant(path: string, { mode, uid, gid }: SocketRights): void {
 
 /** Rejects if something lives at the path; what is left of a dead server goes. */
 async function makeRoom(path: string): Promise<void> {
+  const found = await removeStaleSocket(path);
+  if ("problem" in found) throw new PathTaken(found.problem);
+}
+
+/** Removes a socket that nobody listens on, and nothing else. Settles with what was found. */
+export async function removeStaleSocket(path: string): Promise<PathState> {
   const before = stateOf(path);
   const found = await lookAtSocketPath(path);
-  if ("problem" in found) throw new PathTaken(found.problem);
   // Another server may have put its own there meanwhile.
   if (found.state === "stale" && stateOf(path) === before) unlinkSync(path);
+  return found;
 }
 
 async function moveInto(path: string, temporary: string, isSecond = false): Promise<void> {
@@ -153,7 +159,8 @@ function temporaryOwner(path: string, name: string): number | undefined {
   return match ? Number(match[1]) : undefined;
 }
 
-function isThere(pid: number): boolean {
+/** Signal 0 asks. A process of another user may not be signalled, but is there. */
+export function isThere(pid: number): boolean {
   try {
     process.kill(pid, 0);
     return true;

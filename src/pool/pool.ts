@@ -1,15 +1,14 @@
 import type { Deadline } from "../async/deadline.ts";
-import { Waiters } from "../async/waiters.ts";
 import type { Clock } from "../clock.ts";
 import type { PoolOptions } from "../config/options.ts";
-import { type ErrorReason, RrError } from "../errors.ts";
+import { RrError } from "../errors.ts";
 import type { EventLog } from "../events/event-log.ts";
 import type { Log } from "../log.ts";
 import type { PipePlace } from "../process/pipes.ts";
 import type { Worker } from "../worker/worker.ts";
 import type { OpenWorkerProcesses } from "../worker/worker-process.ts";
-import { Call, type CallOptions, type CallOwner, type CallSink } from "./call.ts";
-import { CallQueue } from "./call-queue.ts";
+import type { Call, CallOptions, CallSink } from "./call.ts";
+import { CallRunner } from "./call-runner.ts";
 import { DynamicAllocator } from "./dynamic-allocator.ts";
 import { PoolFigures } from "./pool-figures.ts";
 import { PoolOperations } from "./pool-operations.ts";
@@ -32,42 +31,28 @@ export interface PoolDependencies {
   readonly openProcesses?: OpenWorkerProcesses;
 }
 
-/** Workers that may begin a call, one after the other. */
-const ATTEMPTS_MAX = 2;
-/** Times that a call may be handed on because its worker asked to be replaced. */
-const RERUNS_MAX = 10;
-/** What PHP ends with after an uncaught exception or fatal error: the application's own doing, and it would do it again. */
-const PHP_FATAL_EXIT_CODE = "255";
-
-/** A pool: calls find a worker or wait for one. `Workforce` keeps the workers, `PoolOperations` changes them. */
-export class Pool implements CallOwner, WorkforceOwner {
+/** A pool. `CallRunner` brings its calls to workers, `Workforce` keeps those, `PoolOperations` changes them. */
+export class Pool implements WorkforceOwner {
   readonly options: PoolOptions;
   readonly figures = new PoolFigures();
   readonly createdAtMs: number;
 
-  readonly #clock: Clock;
   readonly #redact: (text: string) => string;
   readonly #reporter: PoolReporter;
   readonly #responses: ResponseWatch;
   readonly #workforce: Workforce;
   readonly #operations: PoolOperations;
   readonly #allocator: DynamicAllocator | undefined;
-  readonly #queue: CallQueue<Call>;
+  readonly #calls: CallRunner;
   #state: PoolState = "booting";
   #pausedBeforeDrain = false;
   /** It is drained for good. */
   #stopping = false;
-  /** Calls that were taken and do not wait in the queue. */
-  #callsRunning = 0;
-  #debugWorkers = 0;
-  readonly #idleWaiters = new Waiters();
-  readonly #debugBoots = new AbortController();
 
   constructor(options: PoolOptions, dependencies: PoolDependencies) {
     const { clock, log, events, baseEnv, redact = (text) => text, pipePlace, openProcesses } = dependencies;
     this.options = options;
     this.#redact = redact;
-    this.#clock = clock;
     const channel = log.child({ channel: "server", pool: options.name });
     this.#reporter = new PoolReporter(options.name, channel, events, clock);
     this.#responses = new ResponseWatch(clock, (counts) => this.#reporter.errorResponses(counts));
@@ -88,16 +73,18 @@ export class Pool implements CallOwner, WorkforceOwner {
       workforce: this.#workforce,
       pool: this,
     });
-    this.#queue = new CallQueue({
-      lengthMax: options.maxQueueLength,
-      waitMs: options.queueWaitMs,
+    this.#calls = new CallRunner({
+      options,
       clock,
-      expired: (calls) => this.#waitedTooLong(calls),
+      reporter: this.#reporter,
+      figures: this.figures,
+      workforce: this.#workforce,
+      queued: () => this.#allocator?.callQueued(),
     });
     this.createdAtMs = clock.wallMs();
     if (options.dynamicAllocator && !options.debug)
       this.#allocator = new DynamicAllocator(options.dynamicAllocator, clock, {
-        queueLength: () => this.#queue.length,
+        queueLength: () => this.#calls.queueLength,
         changed: (extra, grew) => this.#allocatorChanged(extra, grew),
       });
   }
@@ -135,28 +122,19 @@ export class Pool implements CallOwner, WorkforceOwner {
   }
 
   get queueLength(): number {
-    return this.#queue.length;
+    return this.#calls.queueLength;
   }
 
   /** Calls that wait or run. */
   get callsOpen(): number {
-    return this.#queue.length + this.#callsRunning;
+    return this.#calls.open;
   }
 
   // Calls.
 
   /** Takes a call. A refusal reaches the sink too, before this returns. */
   dispatch(options: CallOptions, sink: CallSink): Call {
-    const call = new Call(options, sink, this, this.#clock.monotonicMs());
-    const refusal = this.#refusal() ?? this.#emptyPayload(call);
-    if (refusal) {
-      this.figures.countFailure(refusal.reason);
-      this.#failUnqueued(call, refusal);
-      return call;
-    }
-    this.#limit(call, options.timeoutMs ?? 0);
-    this.#place(call);
-    return call;
+    return this.#calls.take(options, sink, this.#refusal());
   }
 
   /** Why the pool would refuse a call now; undefined: it would take it. For callers whose request is still on its way. */
@@ -164,32 +142,6 @@ export class Pool implements CallOwner, WorkforceOwner {
     const refusal = this.#refusal();
     if (refusal) this.figures.countFailure(refusal.reason);
     return refusal;
-  }
-
-  #limit(call: Call, timeoutMs: number): void {
-    if (timeoutMs === 0) return;
-    const message = `the call to pool "${this.name}" took longer than the ${timeoutMs} ms its caller gave it`;
-    const expire = () =>
-      call.expire(new RrError("DEADLINE_EXCEEDED", message, { metadata: { pool: this.name, limit_ms: timeoutMs } }));
-    call.limitedBy(this.#clock.after(timeoutMs, expire));
-  }
-
-  /** Gives a call to a worker, or lets it wait for one. */
-  #place(call: Call): void {
-    const worker = this.#workforce.takeReady();
-    if (worker) {
-      this.#callsRunning++;
-      this.#run(call, worker);
-    } else if (this.options.debug && this.#debugWorkers < this.options.numWorkersMax) {
-      this.#callsRunning++;
-      void this.#runInFreshWorker(call);
-    } else this.#enqueue(call);
-  }
-
-  #emptyPayload({ request }: Call): RrError | undefined {
-    if (request.context.length > 0 || request.body.length > 0 || request.source) return undefined;
-    const metadata = { pool: this.name };
-    return new RrError("INVALID_REQUEST", "the payload is empty: give it a context or a body", { metadata });
   }
 
   /** Why it takes no call now. */
@@ -206,71 +158,9 @@ export class Pool implements CallOwner, WorkforceOwner {
       state: this.#state,
       failure: this.#workforce.failure,
       workerReady: this.#workforce.anyReady,
-      queueLength: this.#queue.length,
-      queueFull: this.#queue.full,
+      queueLength: this.#calls.queueLength,
+      queueFull: this.#calls.queueFull,
     });
-  }
-
-  #run(call: Call, worker: Worker): void {
-    const nowMs = this.#clock.monotonicMs();
-    if (call.attempts === 0) this.figures.queueTime.record(nowMs - call.enqueuedAtMs, nowMs);
-    call.runOn(worker, nowMs);
-    this.#workforce.aboutToExecute(worker);
-    worker.execute(call);
-  }
-
-  #enqueue(call: Call): void {
-    this.#queue.push(call);
-    this.#allocator?.callQueued();
-  }
-
-  #waitedTooLong(calls: readonly Call[]): void {
-    const { queueWaitMs } = this.options;
-    const message = `no worker of pool "${this.name}" became free within ${queueWaitMs} ms (pool.allocate_timeout)`;
-    this.#reporter.flood("pool.queue_timeout", "QUEUE_WAIT_EXCEEDED", `${message}: ${calls.length} calls gave up`);
-    for (const call of calls) {
-      this.figures.countFailure("QUEUE_WAIT_EXCEEDED");
-      const metadata = { pool: this.name };
-      this.#failUnqueued(call, new RrError("QUEUE_WAIT_EXCEEDED", message, { metadata, retryAfterMs: 1000 }));
-    }
-  }
-
-  /** Fails a call that is not in the queue and on no worker. */
-  #failUnqueued(call: Call, error: RrError): void {
-    this.#callsRunning++;
-    call.fail(error);
-  }
-
-  /** What made the pool refuse calls holds for those that wait, too. */
-  #refuseQueued(): void {
-    const error = this.#unreportedRefusal();
-    if (error) this.#failQueued(error);
-  }
-
-  #failQueued(error: RrError): void {
-    for (const call of this.#queue.takeAll()) {
-      this.figures.countFailure(error.reason);
-      this.#failUnqueued(call, error);
-    }
-  }
-
-  /** In debug mode every call gets a worker of its own, so that changed code shows at once. */
-  async #runInFreshWorker(call: Call): Promise<void> {
-    this.#debugWorkers++;
-    try {
-      const worker = await this.#workforce.boot(this.generation, this.#debugBoots.signal);
-      this.#workforce.track(worker);
-      if (call.ended) void worker.stop("debug");
-      else this.#run(call, worker);
-      await worker.exited;
-    } catch (thrown) {
-      const error = RrError.from(thrown);
-      call.fail((error.reason === "CANCELLED" ? this.#unreportedRefusal() : undefined) ?? error);
-    } finally {
-      this.#debugWorkers--;
-      const next = this.#queue.shift();
-      if (next) this.#place(next);
-    }
   }
 
   /** Who has the calls says what the responses were like: the pool does not look into them. */
@@ -280,72 +170,10 @@ export class Pool implements CallOwner, WorkforceOwner {
     this.#responses.counted(counts);
   }
 
-  // What calls tell.
-
-  callEnded(call: Call, error: RrError | undefined): void {
-    if (call.worker) {
-      const nowMs = this.#clock.monotonicMs();
-      this.figures.executions++;
-      this.figures.execTime.record(nowMs - call.startedAtMs, nowMs);
-      if (error) this.figures.countFailure(error.reason);
-    }
-    this.#callLeft();
-  }
-
-  callFailed(call: Call, error: RrError, answered: boolean): void {
-    const died = error.reason === "WORKER_EXITED" && error.metadata.exit_code !== PHP_FATAL_EXIT_CODE;
-    if (died && call.idempotent && !answered && call.attempts < Math.min(ATTEMPTS_MAX, call.attemptsMax)) {
-      if (this.#state === "stopped") return call.fail(this.#cutOff(error));
-      this.figures.retries++;
-      this.#reporter.callRetried(call, error);
-      call.retried();
-      return this.#again(call);
-    }
-    if (error.reason === "WORKER_ERROR") this.#reporter.applicationError(call, error);
-    call.fail(error);
-  }
-
-  /** Whoever has another server to send the call to may do so. */
-  #cutOff(error: RrError): RrError {
-    const message = `pool "${this.name}" is stopped, and the call took longer than it could wait`;
-    return new RrError("DRAINING", message, { cause: error, metadata: { pool: this.name }, retryAfterMs: 1000 });
-  }
-
-  callWantsRerun(call: Call): void {
-    if (call.attempts <= RERUNS_MAX) return this.#again(call);
-    const message = `${call.attempts} workers of pool "${this.name}" in a row asked to be replaced, or closed their channel, instead of answering`;
-    call.fail(new RrError("WORKER_EXITED", message, { metadata: { pool: this.name } }));
-  }
-
-  callLeftEarly(call: Call, reason: ErrorReason): void {
-    this.figures.countFailure(reason);
-    if (this.#queue.remove(call)) this.#wakeIdleWaiters();
-    else this.#callLeft();
-  }
-
-  #again(call: Call): void {
-    call.worker = undefined;
-    this.#callsRunning--;
-    this.#place(call);
-  }
-
-  #callLeft(): void {
-    this.#callsRunning--;
-    this.#wakeIdleWaiters();
-  }
-
-  #wakeIdleWaiters(): void {
-    if (this.callsOpen === 0) this.#idleWaiters.wakeAll();
-  }
-
   // What the workforce tells.
 
   workerAvailable(worker: Worker): boolean {
-    const call = this.#queue.shift();
-    if (!call) return false;
-    this.#callsRunning++;
-    this.#run(call, worker);
-    return true;
+    return this.#calls.offer(worker);
   }
 
   conditionChanged(): void {
@@ -354,7 +182,7 @@ export class Pool implements CallOwner, WorkforceOwner {
 
   workforceFailing(error: RrError): void {
     this.conditionChanged();
-    this.#failQueued(crashLoop(this.name, error, 0));
+    this.#calls.failQueued(crashLoop(this.name, error, 0));
   }
 
   #allocatorChanged(extraWorkers: number, grew: boolean): void {
@@ -419,7 +247,8 @@ export class Pool implements CallOwner, WorkforceOwner {
     if (this.#state === "paused") return;
     this.#moveTo("paused");
     this.#reporter.changed("pool.paused", `pool "${this.name}" was paused`, by);
-    this.#refuseQueued();
+    // What makes the pool refuse calls holds for those that wait, too.
+    this.#calls.failQueued(this.#unreportedRefusal()!);
   }
 
   /** A pool that was scaled to 0 comes back with its configured number. */
@@ -446,10 +275,8 @@ export class Pool implements CallOwner, WorkforceOwner {
   }
 
   /** Settles when no call waits or runs, or when the moment has come. */
-  async whenIdle(deadline: Deadline): Promise<void> {
-    if (this.callsOpen === 0 || deadline.passed) return;
-    const idle = new Promise<void>((resolve) => this.#idleWaiters.add(resolve));
-    await deadline.race(idle);
+  whenIdle(deadline: Deadline): Promise<void> {
+    return this.#calls.whenIdle(deadline);
   }
 
   /**
@@ -465,10 +292,8 @@ export class Pool implements CallOwner, WorkforceOwner {
     this.#workforce.stopBoots();
     await this.whenIdle(cut.within(this.options.destroyTimeoutMs));
     this.#moveTo("stopped");
-    this.#debugBoots.abort();
-    this.#queue.close();
     this.#allocator?.close();
-    this.#refuseQueued();
+    this.#calls.close(this.#unreportedRefusal()!);
     await Promise.all([deadline.race(operationsEnded), this.#workforce.close(deadline)]);
   }
 

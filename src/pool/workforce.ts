@@ -1,4 +1,3 @@
-import { availableParallelism } from "node:os";
 import type { Deadline } from "../async/deadline.ts";
 import type { Clock, StopTimer } from "../clock.ts";
 import type { PoolOptions } from "../config/options.ts";
@@ -8,18 +7,18 @@ import { goridge3 } from "../goridge/goridge3.ts";
 import type { ExitStatus } from "../process/child-process.ts";
 import type { PipePlace } from "../process/pipes.ts";
 import { describeExit } from "../worker/exit-explanation.ts";
-import { Worker } from "../worker/worker.ts";
-import type { WorkerEnvironment, WorkerObserver } from "../worker/worker-environment.ts";
+import type { Worker } from "../worker/worker.ts";
+import type { WorkerObserver } from "../worker/worker-environment.ts";
 import { type OpenWorkerProcesses, openWorkerProcesses } from "../worker/worker-process.ts";
 import { BootBackoff } from "./boot-backoff.ts";
 import { BootTrouble } from "./boot-trouble.ts";
-import { ConcurrencyLimit } from "./concurrency-limit.ts";
 import type { PoolFigures } from "./pool-figures.ts";
 import type { PoolReporter } from "./pool-reporter.ts";
 import type { WorkforceCondition } from "./pool-state.ts";
 import { FAILURES_TO_FAILING, YOUNG_WORKER_MS } from "./respawn.ts";
 import { RetirementDeadlines } from "./retirement-deadlines.ts";
-import { executionsMaxWithJitter, nearsExecutionsMax } from "./supervision.ts";
+import { nearsExecutionsMax } from "./supervision.ts";
+import { WorkerBoots } from "./worker-boots.ts";
 import { WorkerSupervisor } from "./worker-supervisor.ts";
 
 /** While no successor boots, a worker goes for want of memory only when it takes so many times what it may. */
@@ -56,7 +55,6 @@ export interface WorkforceDependencies {
  */
 export class Workforce implements WorkerObserver {
   readonly #dependencies: WorkforceDependencies;
-  #environment!: WorkerEnvironment;
   /** All that were admitted and have not exited. */
   readonly #workers = new Map<number, Worker>();
   /** Longest idle first: that spreads calls, and gives a worker that says too much the time to be found out. */
@@ -68,7 +66,7 @@ export class Workforce implements WorkerObserver {
   /** Those of them that have run all the calls that they may: they get none, but come back if no successor boots. */
   readonly #spent = new Set<Worker>();
   readonly #retirements: RetirementDeadlines;
-  readonly #bootLimit = new ConcurrencyLimit(Math.max(2, availableParallelism() * 2));
+  readonly #boots: WorkerBoots;
   readonly #stopBoots = new AbortController();
   readonly #backoff: BootBackoff;
   readonly #trouble: BootTrouble;
@@ -81,14 +79,13 @@ export class Workforce implements WorkerObserver {
   #generation = 1;
   /** Boots that `maintain` has under way. */
   #maintenanceBoots = 0;
-  /** All boots under way. */
-  #boots = 0;
   #failing = false;
 
   constructor(dependencies: WorkforceDependencies) {
     this.#dependencies = dependencies;
     const { options, clock } = dependencies;
     this.#wanted = options.debug ? 0 : options.numWorkers;
+    this.#boots = new WorkerBoots({ ...dependencies, observer: this });
     this.#retirements = new RetirementDeadlines(options.name, clock);
     this.#backoff = new BootBackoff(clock, () => {
       // One at a time while it fails: if this one boots, the others follow.
@@ -131,7 +128,7 @@ export class Workforce implements WorkerObserver {
   }
 
   get booting(): number {
-    return this.#boots;
+    return this.#boots.underWay;
   }
 
   get anyReady(): boolean {
@@ -172,11 +169,12 @@ export class Workforce implements WorkerObserver {
     const { log } = reporter;
     const protocol = options.protocol === "goridge1" ? goridge1 : goridge3;
     const processes = await openProcesses({ options, baseEnv, pipePlace, protocol, log });
-    this.#environment = { options, protocol, processes, clock, log };
+    this.#boots.environment = { options, protocol, processes, clock, log };
     try {
       const workers = await this.bootMany(this.#wanted, this.#generation, this.#stopBoots.signal);
       if (this.#state === "closing") throw await this.#notNeeded(workers);
       this.#state = "open";
+      this.#boots.quiet = false;
       for (const worker of workers) this.admit(worker);
     } catch (thrown) {
       processes.close();
@@ -208,7 +206,7 @@ export class Workforce implements WorkerObserver {
     this.stopBoots();
     for (const worker of this.workers) if (worker.state === "working") worker.cutOff();
     await Promise.all(this.workers.map((worker) => worker.stop("stop", deadline)));
-    this.#environment?.processes.close();
+    this.#boots.environment?.processes.close();
   }
 
   // Taking and giving back.
@@ -310,55 +308,22 @@ export class Workforce implements WorkerObserver {
     }
   }
 
-  /** Boots a worker without admitting it. Rejects with CANCELLED when the signal aborts; nothing of it runs then. */
-  async boot(generation: number, signal: AbortSignal): Promise<Worker> {
-    const { options, figures, clock, reporter } = this.#dependencies;
-    this.#boots++;
-    try {
-      return await this.#bootLimit.run(async () => {
-        if (signal.aborted) throw new RrError("CANCELLED", "a worker was not needed any more before it was started");
-        const executionsMax = executionsMaxWithJitter(options.maxJobs, Math.random());
-        const identity = { generation, executionsMax };
-        const worker = await Worker.boot(this.#environment, this, identity, signal);
-        figures.workersStarted++;
-        figures.bootTime.record(worker.bootTimeMs, clock.monotonicMs());
-        return worker;
-      });
-    } catch (thrown) {
-      const error = RrError.from(thrown);
-      if (error.reason !== "CANCELLED") {
-        figures.countBootFailure(error.reason);
-        // What fails while the pool opens is thrown to whoever opens it, who tells it once.
-        reporter.bootFailed(error, this.#state === "closed");
-      }
-      throw error;
-    } finally {
-      this.#boots--;
-    }
+  /** Boots a worker without admitting it. */
+  boot(generation: number, signal: AbortSignal): Promise<Worker> {
+    return this.#boots.boot(generation, signal);
   }
 
-  /**
-   * Boots some without admitting them. All or nothing: if one fails, or the signal aborts, the others are ended and the
-   * first error is thrown.
-   */
+  /** Boots some without admitting them; all or nothing. */
   async bootMany(count: number, generation: number, signal: AbortSignal): Promise<Worker[]> {
-    const failed = new AbortController();
-    const either = AbortSignal.any([signal, this.#stopBoots.signal, failed.signal]);
-    let firstError: unknown;
-    const boots = Array.from({ length: count }, () =>
-      this.boot(generation, either).catch((thrown) => {
-        firstError ??= thrown;
-        failed.abort();
-        return undefined;
-      }),
-    );
-    const workers = (await Promise.all(boots)).filter((worker) => worker !== undefined);
-    if (firstError === undefined && !either.aborted) return workers;
-    await Promise.all(workers.map((worker) => worker.stop("boot_failed")));
-    // While the pool opens nothing serves.
-    if (this.#state === "open" && firstError !== undefined && !signal.aborted)
-      this.#trouble.failed(generation === this.#generation ? "boot" : "reset", RrError.from(firstError));
-    throw firstError ?? new RrError("CANCELLED", "the workers were not needed any more when they were ready");
+    const either = AbortSignal.any([signal, this.#stopBoots.signal]);
+    try {
+      return await this.#boots.bootMany(count, generation, either);
+    } catch (thrown) {
+      // While the pool opens nothing serves.
+      if (this.#state === "open" && !either.aborted)
+        this.#trouble.failed(generation === this.#generation ? "boot" : "reset", RrError.from(thrown));
+      throw thrown;
+    }
   }
 
   /** Takes a booted worker in, unless it has ended meanwhile. */

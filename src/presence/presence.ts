@@ -2,6 +2,7 @@ import { existsSync } from "node:fs";
 import { every } from "../async/every.ts";
 import { RrError } from "../errors.ts";
 import type { Log } from "../log.ts";
+import { removeLeftovers } from "./leftovers.ts";
 import { isLive, notePath, type RunNote, readNote, removeNote, SLOTS, socketPath, writeNote } from "./run-file.ts";
 import { claimRunFolder, type RunSettings } from "./run-folders.ts";
 import { runKeys } from "./run-keys.ts";
@@ -62,8 +63,11 @@ export class Presence {
     }
   }
 
-  /** Tells where the server is. */
+  /** Tells where the server is, and takes away what dead ones have left. */
   async announce(address: string): Promise<void> {
+    await removeLeftovers(this.#folder).catch((thrown) =>
+      this.#options.log.warn({ event: "control.run_file" }, `cannot tidy up ${this.#folder}: ${String(thrown)}`),
+    );
     this.#note = { pid: process.pid, address, configFile: this.#options.configFile };
     for (const key of this.#keys.flat()) this.#notes.push(await this.#write(key, this.#note));
     process.once("exit", this.#removeNotes);

@@ -18,6 +18,8 @@ export interface StartFacts {
   readonly descriptorsMax: number | undefined;
 }
 
+/** Below that the server cannot even load. */
+export const DESCRIPTORS_MIN = 128;
 /** What the core has open without any worker: sockets, log, watches, Node's own. */
 const OWN_DESCRIPTORS = 64;
 /** Pipes to and from a worker, and what is open while one is started. */

@@ -12,9 +12,9 @@ import { ServerProcess, stopServers } from "../support/server-process.ts";
 
 const MEGABYTE = 1024 * 1024;
 const URLENCODED = "application/x-www-form-urlencoded";
-/** Above what the server holds anyway. Each kind of form sends nearly a gigabyte. */
+/** Above what the server holds anyway. Each kind of form sends 620 MB. */
 const GROWTH_MAX = 128 * MEGABYTE;
-const CLIENTS = 30;
+const CLIENTS = 20;
 
 /** Forms that are legal by themselves and too much together, to real PHP. */
 describe("Large forms", function () {
@@ -99,12 +99,12 @@ describe("Large forms", function () {
 
   it("that come at the same time arrive whole, one after the other", async () => {
     const before = resetPeak();
-    const letters = "abcdefgh".split("");
-    const answers = await Promise.all(letters.map((letter) => post(`x[${letter}]=${letter.repeat(8 * MEGABYTE)}&y=1`)));
+    const letters = "abcd".split("");
+    const answers = await Promise.all(letters.map((letter) => post(`x[${letter}]=${letter.repeat(4 * MEGABYTE)}&y=1`)));
     for (const [at, { status, body }] of answers.entries()) {
       expect(status).to.equal(200);
       const { form } = JSON.parse(body);
-      expect(form.x[letters[at]!] === letters[at]!.repeat(8 * MEGABYTE), "the value").to.equal(true);
+      expect(form.x[letters[at]!] === letters[at]!.repeat(4 * MEGABYTE), "the value").to.equal(true);
       expect(form.y).to.equal("1");
     }
     expect(statusBytes("VmHWM") - before).to.be.below(2 * GROWTH_MAX);
@@ -115,7 +115,7 @@ describe("Large forms", function () {
     ["names of letters and blanks", `${"a+".repeat(15 * MEGABYTE)}[=1`, 400],
     ["one large value", `a=${"%41".repeat(10 * MEGABYTE)}`, 200],
     ["deep names", Array.from({ length: 2_000 }, (_, at) => `k${at}${"[a]".repeat(119)}=1`).join("&"), 200],
-    ["values that are no UTF-8", `a=${"\xff".repeat(8 * MEGABYTE)}`, 200],
+    ["values that are no UTF-8", `a=${"\xff".repeat(2 * MEGABYTE)}`, 200],
     ["more than any form may have", `a=${"x".repeat(33 * MEGABYTE)}`, 413],
   ] as const)
     it(`that are hostile hold nobody up: ${what}`, async () => {

@@ -1,4 +1,7 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { expect } from "chai";
 import { needsPhp, PHP_FIXTURES } from "../support/php.ts";
 import { type ServerConfig, ServerProcess, stopServers } from "../support/server-process.ts";
@@ -64,5 +67,33 @@ describe("rrctl serve that cannot", function () {
     expect((await second.ended()).code).to.equal(1);
     const text = second.output.join("\n");
     expect(text).to.contain(address).and.contain("in use");
+  });
+
+  it("names a limit of file descriptors that is too low", async function () {
+    if (process.platform !== "linux") return this.skip();
+    for (const limit of [40, 64, 100]) {
+      const through = ["sh", "-c", `ulimit -n ${limit}; exec "$@"`, "sh"];
+      const server = await ServerProcess.launch({ pool: { num_workers: 8 } }, [], { through });
+      expect((await server.ended()).code).to.equal(1);
+      expect(server.output.join("\n"), String(limit)).to.contain("LimitNOFILE").and.contain("ulimit -n");
+    }
+  });
+
+  it("names a folder of temporary files that is not there", async () => {
+    const server = await ServerProcess.launch({}, [], { env: { TMPDIR: "/no/such/folder" } });
+    expect((await server.ended()).code).to.be.oneOf([1, 2]);
+    expect(server.output.join("\n")).to.contain("TMPDIR").and.contain("/no/such/folder");
+  });
+
+  it("names an environment that is too large for the system", async function () {
+    if (process.platform !== "linux") return this.skip();
+    const directory = mkdtempSync(join(tmpdir(), "rr-test-env-"));
+    const file = join(directory, ".env");
+    // One variable has 128 KB at most, all together a quarter of the stack.
+    writeFileSync(file, `LARGE=${"x".repeat(200_000)}\n`);
+    const server = await ServerProcess.launch({}, ["--dotenv", file]);
+    expect((await server.ended()).code).to.equal(1);
+    expect(server.output.join("\n")).to.match(/environment of \d+ variables .* the largest is LARGE with 200007 bytes/);
+    rmSync(directory, { recursive: true });
   });
 });

@@ -5,6 +5,7 @@ import type { Fuzz, FuzzReport } from "./fuzzer.ts";
 
 const FUZZERS: Readonly<Record<string, () => Promise<{ fuzz: Fuzz }>>> = {
   http1: () => import("./http1.ts"),
+  multipart: () => import("./multipart.ts"),
   "worker-frames": () => import("./worker-frames.ts"),
   rpc: () => import("./rpc.ts"),
   grpc: () => import("./grpc.ts"),

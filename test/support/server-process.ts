@@ -31,6 +31,8 @@ export interface ServerConfig {
   rpc?: Record<string, unknown>;
   /** tcp://host:port of the gRPC API; by default a port that the system chooses. */
   controlListen?: string;
+  /** More of the section `control`; `null`: without that section. */
+  control?: Record<string, unknown> | null;
 }
 
 /** A line of the log of a server, core and frontends alike. */
@@ -59,6 +61,7 @@ function configFile({
   reload,
   rpc,
   controlListen = "tcp://127.0.0.1:0",
+  control = {},
 }: ServerConfig): string {
   return JSON.stringify({
     version: "3",
@@ -70,7 +73,7 @@ function configFile({
     ...(endure && { endure }),
     ...(reload && { reload }),
     ...(rpc && { rpc }),
-    control: { listen: controlListen },
+    ...(control && { control: { listen: controlListen, ...control } }),
     logs: { mode: "production", encoding: "json", level: "debug", ...logs },
   });
 }

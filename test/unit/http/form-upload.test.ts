@@ -109,6 +109,7 @@ describe("uploads of a form", () => {
     expect(form.form, "one is on its way").to.equal(undefined);
     form.store(1);
     expect(form.form).to.deep.equal({ fields: { t: "1" }, uploads: { f: [ok(1, "a", 3), ok(2, "b", 3)] } });
+    expect(form.memory.heldBytes, "bytes that count").to.equal(0);
     expect(form.opened, "calls").to.equal(1);
   });
 
@@ -255,6 +256,23 @@ describe("uploads of a form", () => {
     await form.until(() => form.wentOn > 0);
   });
 
+  it("go on waiting when others were faster, and go on in the end", async () => {
+    const form = new Upload();
+    form.writable = false;
+    expect(form.take(part('name="f"; filename="a"', "one"), false)).to.equal(false);
+    const [told] = form.waiting.splice(0);
+    told!();
+    expect(form.wentOn, "while there is no room again").to.equal(0);
+    // What the core says of a file asks too, and must not add to what waits.
+    form.store(1);
+    expect(form.waiting.length, "asked to be told").to.equal(1);
+    form.writable = true;
+    form.waiting.splice(0)[0]!();
+    expect(form.wentOn).to.equal(1);
+    form.take("--B--");
+    await form.until(() => form.form !== undefined);
+  });
+
   it("go to the core a few at a time, however many come at once", async () => {
     const form = new Upload({ ...OPTIONS, filesMax: 300 });
     const count = 200;
@@ -302,6 +320,19 @@ describe("uploads of a form", () => {
       expect(over.failure).to.include({ reason: "INVALID_REQUEST" });
       expect(over.failure!.message).to.contain("127 parts");
     });
+
+  it("give back what counted for them, however they end", async () => {
+    const body = `${part('name="f"; filename="a"', "one")}${part('name="t"', "x".repeat(500))}`;
+    const refused = new Upload();
+    refused.take(`${body}--B`);
+    await refused.until(() => refused.failure !== undefined);
+    const left = new Upload();
+    left.take(body, false);
+    expect(left.memory.heldBytes).to.be.above(500);
+    left.upload.stop();
+    left.upload.stop();
+    expect([refused.memory.heldBytes, left.memory.heldBytes]).to.deep.equal([0, 0]);
+  });
 
   it("that nobody wants any more tell nothing", async () => {
     const form = new Upload();

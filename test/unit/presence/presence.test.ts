@@ -1,8 +1,10 @@
+import { spawnSync } from "node:child_process";
 import {
   chmodSync,
   chownSync,
   mkdirSync,
   mkdtempSync,
+  readdirSync,
   renameSync,
   rmSync,
   symlinkSync,
@@ -11,7 +13,7 @@ import {
 } from "node:fs";
 import { createServer, type Server } from "node:net";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { expect } from "chai";
 import { findServers } from "../../../src/presence/find-server.ts";
 import { Presence } from "../../../src/presence/presence.ts";
@@ -134,6 +136,43 @@ describe("presence", () => {
     expect(await find()).to.deep.equal([]);
     expect(await start()).to.equal(address);
     expect(await find()).to.deep.equal([address]);
+  });
+
+  it("removes what servers of other configurations have left that were killed, and nothing else", async () => {
+    mkdirSync(join(root, "other"));
+    writeFileSync(join(root, "other/.rr.yaml"), "");
+    const live = await start();
+    const folder = dirname(live.slice("unix://".length));
+    const before = readdirSync(folder);
+    const key = "0123456789abcdef";
+    const nobody = 4_194_999;
+    const left = (name: string, pid: number) =>
+      writeNote(join(folder, name), { pid, address: `unix://${join(folder, `${key}.sock`)}`, configFile: "" });
+    // A process that is killed removes no socket.
+    const dies = `require("net").createServer().listen(${JSON.stringify(join(folder, `${key}.sock`))}, () => process.kill(process.pid, 9))`;
+    spawnSync(process.execPath, ["-e", dies]);
+    expect(readdirSync(folder)).to.include(`${key}.sock`);
+    left(`${key}.json`, nobody);
+    left(`${key}-2.json`, nobody);
+    left(`${key}-3.json.${nobody}`, nobody);
+    left(`${key}-4.json`, process.pid);
+    left("of-somebody-else.json", nobody);
+    writeFileSync(join(folder, `${key}-5.sock`), "no socket");
+    const next = await start(join(root, "other"));
+    expect(readdirSync(folder)).to.include.members([
+      ...before,
+      `${key}-4.json`,
+      `${key}-5.sock`,
+      "of-somebody-else.json",
+    ]);
+    expect(readdirSync(folder)).not.to.include.oneOf([
+      `${key}.sock`,
+      `${key}.json`,
+      `${key}-2.json`,
+      `${key}-3.json.${nobody}`,
+    ]);
+    expect(await find()).to.deep.equal([live]);
+    expect(await find(join(root, "other"))).to.deep.equal([next]);
   });
 
   it("prefers /run, and takes the user's own folder where that is not his", () => {
