@@ -3,8 +3,9 @@ export const MASK = "***";
 
 /** Parts of names, between "_", "-" and changes of case, that tell of a secret behind them. */
 const SECRET_WORDS =
-  /(^|[_\-.\s])(pass|passwd|password|passphrase|pwd|secrets?|tokens?|credentials?|dsn|keys?|apikey|salt|signature|auth|authorization|cookies?|private|bearer|jwt)($|[_\-.\s\d])/i;
-const SECRET_PARTS = /passw(or)?d|passphrase|secret|token|credential|api[_-]?key|private[_-]?key|authorization/i;
+  /(^|[_\-.\s])(pass|passwd|password|passphrase|pwd|secrets?|tokens?|credentials?|creds|pat|dsn|keys?|apikey|salt|signature|auth|authorization|cookies?|private|bearer|jwt)($|[_\-.\s\d])/i;
+const SECRET_PARTS =
+  /passw(or)?d|passphrase|secret|token|credential|(api|access)[_-]?key|private[_-]?key|authorization/i;
 
 /** "DB_PASSWORD", "apiKey", "X-Api-Key", "Authorization", "DATABASE_DSN": by its name it is for nobody's eyes. */
 export function looksSecret(name: string): boolean {
@@ -14,23 +15,42 @@ export function looksSecret(name: string): boolean {
 
 /** The user's part is kept: "redis://user:***@host". A password may hold a slash, or an "@" that was not encoded. */
 const URL_PASSWORD = /\b([a-z][a-z\d+.-]*:\/\/[^\s:@/"']*):([^\s"']+)@/gi;
-/** "--password=x", "--api-key x", "token=x" of a command line or a query. */
-const ASSIGNMENT = /((?:^|[\s?&;,])-{0,2})([A-Za-z][\w.-]*)(=)([^\s&;,"']+)/g;
-const OPTION = /(^|\s)(--?[A-Za-z][\w-]*)(\s+)([^\s-][^\s]*)/g;
+/** "token=x" of a query, an environment or an option of PHP. */
+const ASSIGNMENT = /(?<=^|[\s?&;,"'(]|[\s?&;,"'(]--?)([A-Za-z][\w.-]*)=/g;
+/** "--password=x", "--api-key x" of a command line: there a value goes on to the next space, whatever it has in it. */
+const OPTION = /(?<=^|[\s"'(])--?([A-Za-z][\w.-]*)(?:[=:]|\s+(?!-))/g;
+/** As shells quote; what is cut short goes to its end. */
+const QUOTED = /"(?:[^"\\]|\\.)*"?|'[^']*'?/.source;
+const VALUE_OF_QUERY = new RegExp(`${QUOTED}|[^\\s&;,"']+`, "y");
+const VALUE_OF_OPTION = new RegExp(`${QUOTED}|[^\\s"']+`, "y");
+/** "Authorization: Bearer x", as programs are given headers. */
+const CREDENTIALS = /(\bauthorization\s*:\s*)((?:bearer|basic|token)\s+)?([^\s"']+)/gi;
 
 /** A text without the passwords that can be told by their form. */
 export function maskText(text: string): string {
   let masked = text;
   if (masked.includes("://")) masked = masked.replace(URL_PASSWORD, (_all, user) => `${user}:${MASK}@`);
-  if (masked.includes("="))
-    masked = masked.replace(ASSIGNMENT, (all, start, name, equals) =>
-      looksSecret(name) ? `${start}${name}${equals}${MASK}` : all,
-    );
-  if (masked.includes("-"))
-    masked = masked.replace(OPTION, (all, start, name, space) =>
-      looksSecret(name) ? `${start}${name}${space}${MASK}` : all,
-    );
+  if (masked.includes("-")) masked = maskValues(masked, OPTION, VALUE_OF_OPTION);
+  if (masked.includes("=")) masked = maskValues(masked, ASSIGNMENT, VALUE_OF_QUERY);
+  if (masked.includes(":"))
+    masked = masked.replace(CREDENTIALS, (_all, name, scheme = "") => `${name}${scheme}${MASK}`);
   return masked;
+}
+
+/** Masks what follows a name that looks like a secret's. Other values are looked into: a whole command may be one. */
+function maskValues(text: string, name: RegExp, value: RegExp): string {
+  let masked = "";
+  let done = 0;
+  for (const match of text.matchAll(name)) {
+    value.lastIndex = match.index + match[0].length;
+    if (match.index < done || !looksSecret(match[1]!)) continue;
+    const start = value.lastIndex;
+    const found = value.exec(text);
+    if (!found) continue;
+    masked += text.slice(done, start) + MASK;
+    done = start + found[0].length;
+  }
+  return masked + text.slice(done);
 }
 
 /** A text that may hold secrets to one that does not. */

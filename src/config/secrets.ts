@@ -94,12 +94,15 @@ function maskTexts(value: unknown, path: string, masking: Masking): unknown {
   const shown = written === undefined ? texts.map(literal) : typeof written === "string" ? [written] : written;
   if (!Array.isArray(value)) return maskText(shown[0]!);
   // A command that was written as text is a list in the message.
-  const items = typeof written === "string" ? written.split(/\s+/) : shown;
+  const items = typeof written === "string" ? maskText(written).split(/\s+/) : shown;
   return items.map((item, at) => maskItem(item, items[at - 1] ?? ""));
 }
 
-/** What an option names stands in the next item. */ function maskItem(item: string, before: string): string {
-  return /^--?[A-Za-z][\w-]*$/.test(before) && looksSecret(before) && !item.startsWith("-") ? MASK : maskText(item);
+/** What an option names stands in the next item, or after a "=" to the end of its own. */
+function maskItem(item: string, before: string): string {
+  if (/^--?[A-Za-z][\w-]*$/.test(before) && looksSecret(before) && !item.startsWith("-")) return MASK;
+  const [start, name] = /^-{0,2}([A-Za-z][\w.-]*)=/.exec(item) ?? [];
+  return start !== undefined && looksSecret(name!) && item !== start ? `${start}${MASK}` : maskText(item);
 }
 
 function hide(value: string, { secrets }: Masking): string {

@@ -9,7 +9,9 @@ const PLANTED = "planted-5d1e";
 describe("config secrets", () => {
   it("are told by the names of their keys", () => {
     const secret = [
-      ..."DB_PASSWORD db_pass PASSWD API_KEY apiKey APP_KEY AWS_SECRET_ACCESS_KEY GITHUB_TOKEN DATABASE_DSN".split(" "),
+      ..."DB_PASSWORD db_pass PASSWD API_KEY apiKey APP_KEY AWS_SECRET_ACCESS_KEY GITHUB_TOKEN DATABASE_DSN GITHUB_PAT DB_CREDS ACCESSKEY".split(
+        " ",
+      ),
       ..."Authorization X-Api-Key Cookie JWT_SECRET STRIPE_KEY PRIVATE_KEY SMTP_CREDENTIALS app.key KEY SALT".split(
         " ",
       ),
@@ -23,6 +25,15 @@ describe("config secrets", () => {
   const texts: [text: string, masked: string][] = [
     ["redis://user:pw@host:6379/0", "redis://user:***@host:6379/0"],
     ["amqp://:pw@host", "amqp://:***@host"],
+    ['php w.php --password="a b" x', "php w.php --password=*** x"],
+    ["php w.php --password 'a b' x", "php w.php --password *** x"],
+    ["php w.php --password=a,b;c&d x", "php w.php --password=*** x"],
+    ['DB_PASSWORD="a b" php w.php', "DB_PASSWORD=*** php w.php"],
+    [
+      "sh -c 'DB_PASSWORD=ab php w.php --verbose --token cd'",
+      "sh -c 'DB_PASSWORD=*** php w.php --verbose --token ***'",
+    ],
+    ['w -H "Authorization: Bearer ab" x', 'w -H "Authorization: Bearer ***" x'],
     ["mysql://u:p@ss/w@rd@host/db", "mysql://u:***@host/db"],
     ["http://host:8080/path", "http://host:8080/path"],
     ["tcp://127.0.0.1:6001", "tcp://127.0.0.1:6001"],
