@@ -14,9 +14,18 @@ export const CONFIGURATION: DescMessage = ConfigurationSchema;
 
 const DURATION_TYPE = "google.protobuf.Duration";
 
-export function settingOf(field: DescField): Setting | undefined {
-  return hasOption(field, settingOption) ? getOption(field, settingOption) : undefined;
+/** Options of descriptors are decoded anew each time they are asked for, and a configuration asks for thousands. */
+function remembered<Known>(look: (field: DescField) => Known): (field: DescField) => Known {
+  const known = new Map<DescField, Known>();
+  return (field) => {
+    if (!known.has(field)) known.set(field, look(field));
+    return known.get(field)!;
+  };
 }
+
+export const settingOf = remembered((field): Setting | undefined =>
+  hasOption(field, settingOption) ? getOption(field, settingOption) : undefined,
+);
 
 export function notationOf(field: DescField): Notation {
   if (field.fieldKind === "message" && field.message.typeName === DURATION_TYPE) return Notation.DURATION;
@@ -63,7 +72,7 @@ const UNBOUNDED: Readonly<Record<number, number>> = {
  * Reads the rules that the API's validator applies as well. Loading that one takes longer than everything else here
  * together, so the few kinds of rules that configurations need are known here.
  */
-export function boundsOf(field: DescField): Bounds {
+export const boundsOf = remembered((field): Bounds => {
   const rules = hasOption(field, fieldRules) ? (getOption(field, fieldRules) as FieldRules) : undefined;
   const type = rules?.type;
   const range = { min: 0, max: UNBOUNDED[notationOf(field)] ?? Number.MAX_SAFE_INTEGER };
@@ -81,7 +90,7 @@ export function boundsOf(field: DescField): Bounds {
     keyPattern: keys?.case === "string" && keys.value.pattern !== "" ? new RegExp(keys.value.pattern) : undefined,
     required: rules?.required ?? false,
   };
-}
+});
 
 function limit(value: number | bigint | Duration): number {
   return typeof value === "object" ? durationMs(value) : Number(value);

@@ -70,6 +70,16 @@ describe("The control API, as users find it", function () {
       }
     });
 
+    it("is found wherever -o put it", async () => {
+      for (const listen of ["unix://elsewhere.sock", "tcp://127.0.0.1:0"]) {
+        const server = await ServerProcess.start({ control: null }, ["-o", `control.listen=${listen}`]);
+        const { code, out } = await rrctl(["info"], server.directory);
+        expect(code, out).to.equal(0);
+        expect(out).to.contain(`(the server of .rr.yaml, pid ${server.pid})`);
+        await server.stop();
+      }
+    });
+
     it("says so where no server runs", async () => {
       const directory = mkdtempSync(join(tmpdir(), "rr-test-none-"));
       writeFileSync(join(directory, ".rr.yaml"), 'version: "3"\n');

@@ -16,7 +16,11 @@ export const METHOD_BYTES_MAX = 64;
 const SPACE = 0x20;
 const DELETE = 0x7f;
 const SLASH = 0x2f;
+const UPPER_E = 0x45;
+const UPPER_G = 0x47;
 const UPPER_H = 0x48;
+const UPPER_T = 0x54;
+const GET_BYTES = 3;
 /** "HTTP/1.1" */
 const VERSION_BYTES = 8;
 /** A method, or the name of a header. */
@@ -38,7 +42,8 @@ const OTHER_PROTOCOLS: ReadonlyMap<string, LineVerdict> = new Map([
  * @param bytes the line is from `start` to `end`, without its CR LF
  */
 export function judgeRequestLine(bytes: Buffer, start: number, end: number): LineVerdict {
-  let methodEnd = start;
+  const isGet = bytes[start] === UPPER_G && bytes[start + 1] === UPPER_E && bytes[start + 2] === UPPER_T;
+  let methodEnd = isGet ? start + GET_BYTES : start;
   while (methodEnd < end && bytes[methodEnd] !== SPACE) methodEnd++;
   if (methodEnd === end || methodEnd - start > METHOD_BYTES_MAX) return BAD;
   let isAscii = true;
@@ -47,10 +52,13 @@ export function judgeRequestLine(bytes: Buffer, start: number, end: number): Lin
     if (byte < SPACE || byte === DELETE) return BAD;
     if (byte > DELETE) isAscii = false;
   }
+  const isHttp = bytes[end - VERSION_BYTES] === UPPER_H;
+  // Nearly all of them: no text is made for these.
+  if (isGet && methodEnd === start + GET_BYTES && isAscii && isHttp) return PLAIN;
   const method = bytes.toString("latin1", start, methodEnd);
   const isKnown = KNOWN_METHODS.has(method);
   if (!isKnown && !TOKEN.test(method)) return BAD;
-  const other = bytes[end - VERSION_BYTES] === UPPER_H ? undefined : otherProtocol(bytes, methodEnd, end);
+  const other = isHttp ? undefined : otherProtocol(bytes, methodEnd, end);
   if (other !== undefined) return other;
   if (isKnown && isAscii) return PLAIN;
   const rest = escapeHighBytes(bytes.toString("latin1", methodEnd, end));

@@ -24,8 +24,8 @@ describe("config overrides", () => {
     ["key", /^expected key=value/],
     ["", /^expected key=value/],
     ["=value", /^the key is empty/],
-    ["key=", /^the value is empty/],
-    ['key=""', /^the value is empty/],
+    ["name=", /^the value is empty/],
+    ['name=""', /^the value is empty/],
     ["a..b=1", /^the key "a\.\.b" has an empty part/],
   ] as const)
     it(`refuses ${JSON.stringify(text)} and names it`, () => {
