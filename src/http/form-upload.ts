@@ -81,6 +81,8 @@ export class FormUpload implements FormBody {
   #lastFileId = 0;
   #call: FileCall | undefined;
   #held = false;
+  /** Told when the call can take more. */
+  #awaitsCall = false;
   #allRead = false;
   #over = false;
 
@@ -111,8 +113,7 @@ export class FormUpload implements FormBody {
     this.#completeIfDone();
     if (this.#over || this.#roomy) return true;
     this.#held = true;
-    if (!this.#fields.roomy) this.#fields.whenRoomy(() => this.#goOnIfRoomy());
-    if (this.#call !== undefined && !this.#call.writable) this.#call.whenWritable(() => this.#goOnIfRoomy());
+    this.#awaitRoom();
     return false;
   }
 
@@ -142,8 +143,21 @@ export class FormUpload implements FormBody {
     return this.#waiting.length === 0 && this.#fields.roomy && (this.#call === undefined || this.#call.writable);
   }
 
+  #awaitRoom(): void {
+    if (!this.#fields.roomy) this.#fields.whenRoomy(() => this.#goOnIfRoomy());
+    const call = this.#call;
+    if (call === undefined || call.writable || this.#awaitsCall) return;
+    this.#awaitsCall = true;
+    call.whenWritable(() => {
+      this.#awaitsCall = false;
+      this.#goOnIfRoomy();
+    });
+  }
+
+  /** When one of them has room, another may have none any more: all forms share the way to the core. */
   #goOnIfRoomy(): void {
-    if (!this.#held || this.#over || !this.#roomy) return;
+    if (!this.#held || this.#over) return;
+    if (!this.#roomy) return this.#awaitRoom();
     this.#held = false;
     this.#host.goOn();
   }

@@ -256,6 +256,23 @@ describe("uploads of a form", () => {
     await form.until(() => form.wentOn > 0);
   });
 
+  it("go on waiting when others were faster, and go on in the end", async () => {
+    const form = new Upload();
+    form.writable = false;
+    expect(form.take(part('name="f"; filename="a"', "one"), false)).to.equal(false);
+    const [told] = form.waiting.splice(0);
+    told!();
+    expect(form.wentOn, "while there is no room again").to.equal(0);
+    // What the core says of a file asks too, and must not add to what waits.
+    form.store(1);
+    expect(form.waiting.length, "asked to be told").to.equal(1);
+    form.writable = true;
+    form.waiting.splice(0)[0]!();
+    expect(form.wentOn).to.equal(1);
+    form.take("--B--");
+    await form.until(() => form.form !== undefined);
+  });
+
   it("go to the core a few at a time, however many come at once", async () => {
     const form = new Upload({ ...OPTIONS, filesMax: 300 });
     const count = 200;
