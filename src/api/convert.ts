@@ -11,7 +11,7 @@ import { formatAddress } from "../net/address.ts";
 import type { Pool } from "../pool/pool.ts";
 import type { PoolState as PoolStateName } from "../pool/pool-state.ts";
 import type { ResponseCounts } from "../pool/response-watch.ts";
-import { readMemoryBytes } from "../process/resources.ts";
+import { processUsage } from "../process/process-usage.ts";
 import type { Distribution } from "../stats/distribution.ts";
 import type { Worker } from "../worker/worker.ts";
 import type { WorkerState as WorkerStateName } from "../worker/worker-state.ts";
@@ -76,7 +76,7 @@ export function toPool(pool: Pool): MessageInitShape<typeof PoolSchema> {
     retries: BigInt(figures.retries),
     workersStarted: BigInt(figures.workersStarted),
     workersEnded: counters(figures.workersEnded),
-    memoryBytes: BigInt(workers.reduce((sum, worker) => sum + readMemoryBytes(worker.pid), 0)),
+    memoryBytes: BigInt(workers.reduce((sum, worker) => sum + processUsage.memoryBytes(worker.pid), 0)),
     createTime: timestampFromMs(pool.createdAtMs),
   };
 }
@@ -97,7 +97,7 @@ export function toWorker(pool: Pool, worker: Worker, cpuPercent: number): Messag
     ...(worker.lastUsedAtMs !== undefined && { lastUsedTime: wallTime(worker.lastUsedAtMs) }),
     executions: BigInt(worker.executions),
     executionsMax: BigInt(worker.executionsMax),
-    memoryBytes: BigInt(readMemoryBytes(worker.pid)),
+    memoryBytes: BigInt(processUsage.memoryBytes(worker.pid)),
     cpuPercent,
     command: (pool.options.shownCommand ?? pool.options.command).join(" "),
     requestId: worker.requestId,

@@ -10,6 +10,7 @@ import { Waiters } from "../async/waiters.ts";
 import { RrError } from "../errors.ts";
 import { BATCH_BYTES, BatchQueue } from "../grpc/batch-queue.ts";
 import { eventBytes } from "../grpc/dispatch-sizes.ts";
+import { requireDecoded } from "../grpc/service-definition.ts";
 import { IdMap } from "../id-map.ts";
 import { toResponseCounts } from "./convert.ts";
 import { openProblem } from "./open-call-rules.ts";
@@ -20,6 +21,8 @@ import { StreamWindow } from "./stream-window.ts";
 const BATCH_TURNS_MAX = 4;
 /** While so much waits for the reader, replies wait where they are. */
 const REPLY_BYTES_MAX = 4 * 1024 * 1024;
+/** The same for the number of pieces: a small one costs more than its bytes. */
+const REPLY_EVENTS_MAX = 8_192;
 /** While so much waits for the reader, nothing more is heard of it either: commands bring events, too. */
 const EVENT_BYTES_MAX = 2 * REPLY_BYTES_MAX;
 const CALLS_MAX = 65_536;
@@ -51,6 +54,7 @@ export class DispatchSession implements CallStream {
   async consume(requests: AsyncIterable<DispatchStreamRequest>): Promise<void> {
     try {
       for await (const request of requests) {
+        requireDecoded(request);
         for (const command of request.commands) this.#command(command);
         await this.#ready();
       }
@@ -132,6 +136,7 @@ export class DispatchSession implements CallStream {
   }
 
   get hasRoom(): boolean {
+    if (this.#events.length >= REPLY_EVENTS_MAX) return false;
     return this.#events.bytes + this.#reservedBytes < REPLY_BYTES_MAX;
   }
 

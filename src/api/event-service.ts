@@ -38,9 +38,10 @@ export function eventService(events: EventLog, stopping: AbortSignal) {
         for (const event of missed) yield { item: { case: "event" as const, value: toEvent(event) } };
         while (!signal.aborted) {
           const { batch, missedCount } = await watch.next();
+          for (const event of batch) yield { item: { case: "event" as const, value: toEvent(event) } };
+          // Those that found no place came after these.
           if (missedCount > 0)
             yield { item: { case: "lagged" as const, value: { eventsMissed: BigInt(missedCount) } } };
-          for (const event of batch) yield { item: { case: "event" as const, value: toEvent(event) } };
         }
       } finally {
         signal.removeEventListener("abort", wake);

@@ -7,9 +7,11 @@ import {
 } from "../../gen/grpc/health/v1/health_pb.ts";
 import type { Implementation } from "../grpc/service-definition.ts";
 import { isReady, type ServerHealth } from "../health/server-health.ts";
-import { atIntervals } from "./intervals.ts";
+import { WatchPace } from "./watch-pace.ts";
 
 const WATCH_INTERVAL_MS = 250;
+/** All watchers together look 2,000 times a second at most. */
+const LOOK_MS = 0.5;
 
 /** The standard health service: "" is the server with all its pools, any other name a pool. */
 export function healthService(health: () => ServerHealth, stopping: AbortSignal) {
@@ -19,6 +21,7 @@ export function healthService(health: () => ServerHealth, stopping: AbortSignal)
     const ready = service === "" ? isReady({ pools, ...rest }) : pools[service]!.ready;
     return ready ? ServingStatus.SERVING : ServingStatus.NOT_SERVING;
   };
+  const pace = new WatchPace(LOOK_MS);
   return {
     async check({ service }: HealthCheckRequest) {
       const status = statusOf(service);
@@ -32,7 +35,7 @@ export function healthService(health: () => ServerHealth, stopping: AbortSignal)
     },
     async *watch({ service }: HealthCheckRequest, context: CallContext) {
       let last: ServingStatus | undefined;
-      for await (const _tick of atIntervals(WATCH_INTERVAL_MS, AbortSignal.any([context.signal, stopping]))) {
+      for await (const _tick of pace.ticks(WATCH_INTERVAL_MS, AbortSignal.any([context.signal, stopping]))) {
         const status = statusOf(service) ?? ServingStatus.SERVICE_UNKNOWN;
         if (status === last) continue;
         last = status;

@@ -2,6 +2,7 @@ import type { DescMessage, Message } from "@bufbuild/protobuf";
 import { type CallContext, ServerError, type ServerMiddlewareCall } from "nice-grpc-common";
 import type { Redact } from "../config/secret-text.ts";
 import { RrError, withTexts } from "../errors.ts";
+import { requireDecoded } from "../grpc/service-definition.ts";
 import { toServerError } from "../grpc/status.ts";
 import type { Log } from "../log.ts";
 
@@ -24,6 +25,7 @@ export function apiInterceptor(admit: Admission, validate: RequestValidator, red
     try {
       admit(call.method.path, context);
       if (!call.requestStream) {
+        requireDecoded(call.request);
         const problem = await validate(call.request as Message);
         if (problem) throw problem;
       }

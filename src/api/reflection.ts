@@ -3,6 +3,7 @@ import { FileDescriptorProtoSchema } from "@bufbuild/protobuf/wkt";
 import { Status } from "nice-grpc-common";
 import { file_google_rpc_error_details } from "../../gen/google/rpc/error_details_pb.ts";
 import type { ServerReflectionRequest } from "../../gen/grpc/reflection/v1/reflection_pb.ts";
+import { requireDecoded } from "../grpc/service-definition.ts";
 
 /**
  * Server reflection over the generated descriptors, for grpcurl and the like. Versions 1 and 1alpha differ in nothing
@@ -41,8 +42,10 @@ export function reflectionService(services: readonly DescService[]) {
   };
   return {
     async *serverReflectionInfo(requests: AsyncIterable<ServerReflectionRequest>) {
-      for await (const request of requests)
+      for await (const request of requests) {
+        requireDecoded(request);
         yield { validHost: request.host, originalRequest: request, messageResponse: answer(request) };
+      }
     },
   };
 }

@@ -2,6 +2,7 @@ import type { ReplyPart } from "../worker/execution.ts";
 
 /** Length of the context, length of the body, codec, whether more parts follow. */
 const HEAD_BYTES = 4 + 4 + 1 + 1;
+const COPIED_BYTES = 4096;
 const NO_BYTES: Buffer = Buffer.alloc(0);
 
 /** A part of a reply as bytes, for where only bytes can be kept. */
@@ -11,7 +12,8 @@ export function recordOf({ context, body, codec, more }: ReplyPart): Buffer[] {
   head.writeUInt32LE(body.length, 4);
   head[8] = codec;
   head[9] = more ? 1 : 0;
-  return [head, context, body];
+  // A small part is no reason to keep the chunk that it is a view on.
+  return context.length + body.length < COPIED_BYTES ? [Buffer.concat([head, context, body])] : [head, context, body];
 }
 
 /** Bytes of records, cut anywhere, to parts again: bodies are told as they come. */

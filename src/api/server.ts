@@ -168,6 +168,8 @@ function channelOptions(messageBytesMax: number) {
     "grpc.max_send_message_length": messageBytesMax,
     "grpc.keepalive_time_ms": 60_000,
     "grpc.keepalive_timeout_ms": 20_000,
+    // Connections on which nothing runs; clients connect again by themselves.
+    "grpc.max_connection_idle_ms": 60_000,
     "grpc.max_concurrent_streams": 1024,
     // The statistics of grpc-js itself have a history of leaks and nobody reads them.
     "grpc.enable_channelz": 0,

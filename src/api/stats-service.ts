@@ -1,4 +1,3 @@
-import { monitorEventLoopDelay } from "node:perf_hooks";
 import { durationMs, timestampFromMs } from "@bufbuild/protobuf/wkt";
 import type { CallContext } from "nice-grpc-common";
 import type {
@@ -8,38 +7,43 @@ import type {
 } from "../../gen/roadrunner/stats/v1/stats_service_pb.ts";
 import type { Dispatcher } from "../dispatch/dispatcher.ts";
 import type { Implementation } from "../grpc/service-definition.ts";
+import { processUsage } from "../process/process-usage.ts";
 import type { Spool } from "../spool/spool.ts";
 import { counters, preciseDuration, toDistribution, toPool } from "./convert.ts";
 import type { OpenStreams } from "./dispatch-service.ts";
-import { atIntervals } from "./intervals.ts";
+import { LoopDelay } from "./loop-delay.ts";
+import { Shared, WatchPace } from "./watch-pace.ts";
 
 const DEFAULT_INTERVAL_MS = 1000;
-const LOOP_DELAY_RESOLUTION_MS = 20;
+/** All watchers together are told 200 times a second at most. */
+const MESSAGE_MS = 5;
+/** What all see who look at about the same time. */
+const SHARED_MS = 50;
 
 export function statsService(
   dispatcher: Dispatcher,
   streams: OpenStreams,
   frontendMemoryBytes: () => number,
-  spool: Pick<Spool, "failedFiles">,
+  spool: Pick<Spool, "failedFiles" | "waitingBytes">,
   stopping: AbortSignal,
 ) {
-  const loopDelay = monitorEventLoopDelay({ resolution: LOOP_DELAY_RESOLUTION_MS });
-  loopDelay.enable();
+  const loopDelay = new LoopDelay(stopping);
+  const pace = new WatchPace(MESSAGE_MS);
 
-  const stats = () => {
+  const stats = new Shared(SHARED_MS, async () => {
+    await processUsage.fresh(dispatcher.pools.flatMap(({ workers }) => workers.map(({ pid }) => pid)));
     const cpu = process.cpuUsage();
-    const delayMs = Math.max(0, loopDelay.percentile(99) / 1e6 - LOOP_DELAY_RESOLUTION_MS);
-    loopDelay.reset();
     return {
       time: timestampFromMs(Date.now()),
       uptime: preciseDuration(process.uptime() * 1000),
       coreMemoryBytes: BigInt(process.memoryUsage.rss()),
       coreCpuTime: preciseDuration((cpu.user + cpu.system) / 1000),
-      eventLoopDelayP99: preciseDuration(delayMs),
+      eventLoopDelayP99: preciseDuration(loopDelay.p99Ms),
       callsOpen: dispatcher.callsOpen,
       dispatchStreams: streams.dispatchStreams,
       frontendMemoryBytes: BigInt(frontendMemoryBytes()),
       spoolFailures: BigInt(spool.failedFiles),
+      waitingReplyBytes: BigInt(spool.waitingBytes),
       pools: dispatcher.pools.map((pool) => ({
         pool: toPool(pool),
         queueTime: toDistribution(pool.figures.queueTime),
@@ -48,16 +52,16 @@ export function statsService(
         responses: counters(pool.figures.responses),
       })),
     };
-  };
+  });
 
   return {
     async getStats(_request: GetStatsRequest) {
-      return { stats: stats() };
+      return { stats: await stats.get() };
     },
     async *watchStats({ interval }: WatchStatsRequest, context: CallContext) {
       const intervalMs = interval ? durationMs(interval) : DEFAULT_INTERVAL_MS;
-      for await (const _tick of atIntervals(intervalMs, AbortSignal.any([context.signal, stopping])))
-        yield { stats: stats() };
+      for await (const _tick of pace.ticks(intervalMs, AbortSignal.any([context.signal, stopping])))
+        yield { stats: await stats.get() };
     },
   } satisfies Implementation<typeof StatsService>;
 }

@@ -13,10 +13,10 @@ import type { Dispatcher } from "../dispatch/dispatcher.ts";
 import { RrError } from "../errors.ts";
 import type { Implementation } from "../grpc/service-definition.ts";
 import type { Pool } from "../pool/pool.ts";
+import { processUsage } from "../process/process-usage.ts";
 import type { Worker } from "../worker/worker.ts";
 import { callerOf } from "./caller.ts";
 import { toPool, toWorker } from "./convert.ts";
-import { CpuMeter } from "./cpu-meter.ts";
 import { whenGone } from "./gone-workers.ts";
 
 /** Names of workers that no other worker ever has, given when they are first asked for. */
@@ -41,10 +41,9 @@ function anotherWorker(pid: number, wanted: string, uid: string): RrError {
 }
 
 export function workerService(dispatcher: Dispatcher) {
-  const cpu = new CpuMeter();
   const uids = new WorkerUids();
   const describe = (pool: Pool, worker: Worker) => ({
-    ...toWorker(pool, worker, cpu.percent(worker.pid)),
+    ...toWorker(pool, worker, processUsage.cpuPercent(worker.pid)),
     uid: uids.of(worker),
   });
 
@@ -64,12 +63,14 @@ export function workerService(dispatcher: Dispatcher) {
   return {
     async listWorkers({ pool: name }: ListWorkersRequest) {
       const pools = name === "" ? dispatcher.pools : [dispatcher.pool(name)];
+      await processUsage.fresh(pools.flatMap((pool) => pool.workers.map(({ pid }) => pid)));
       const byPid = (one: Worker, other: Worker) => one.pid - other.pid;
       return {
         workers: pools.flatMap((pool) => [...pool.workers].sort(byPid).map((worker) => describe(pool, worker))),
       };
     },
     async getWorker({ pid }: GetWorkerRequest) {
+      await processUsage.fresh([find(pid).worker.pid]);
       const { pool, worker } = find(pid);
       return { worker: describe(pool, worker) };
     },

@@ -3,6 +3,8 @@ import { create, fromBinary, isMessage, toBinary } from "@bufbuild/protobuf";
 import type { GenService, GenServiceMethods } from "@bufbuild/protobuf/codegenv2";
 import { MethodOptions_IdempotencyLevel as IdempotencyLevel } from "@bufbuild/protobuf/wkt";
 import type { Client, ServiceImplementation, TsProtoServiceDefinition } from "nice-grpc";
+import { RrError } from "../errors.ts";
+import { hasMoreFields } from "./field-count.ts";
 
 /**
  * nice-grpc knows services in the shape that ts-proto generates; protobuf-es generates descriptors. This file gives a
@@ -36,12 +38,57 @@ export interface ServiceDefinition<Methods extends GenServiceMethods> {
   methods: { [Name in keyof Methods]: MethodDefinition<Methods[Name]> };
 }
 
+/** What a receiver does not know is not kept: it would cost memory, and nobody reads it. */
+const READ = { readUnknownFields: false };
+
 function messageCodec<Desc extends DescMessage>(descriptor: Desc): MessageCodec<Desc> {
   return {
     encode: (message) => ({ finish: () => toBinary(descriptor, message) }),
-    decode: (bytes) => fromBinary(descriptor, bytes),
+    decode: (bytes) => fromBinary(descriptor, bytes, READ),
     fromPartial: (init) => (isMessage(init, descriptor) ? (init as MessageShape<Desc>) : create(descriptor, init)),
   };
+}
+
+/** Fields of a request, those inside of its fields included. */
+const FIELDS_MAX = 100_000;
+/** Requests of methods that carry no payloads. */
+const REQUEST_BYTES_MAX = 4 * 1024 * 1024;
+/** These do: control.max_message_size is their limit. */
+const PAYLOAD_METHODS: ReadonlySet<string> = new Set(["Dispatch", "DispatchStream"]);
+
+/** Stands for a request that would cost too much to decode. gRPC has no other way to say why. */
+export class UndecodedRequest {
+  readonly error: RrError;
+
+  constructor(message: string, limit: number) {
+    this.error = new RrError("PAYLOAD_TOO_LARGE", message, { metadata: { limit } });
+  }
+}
+
+/** @throws RrError PAYLOAD_TOO_LARGE */
+export function requireDecoded(request: unknown): void {
+  if (request instanceof UndecodedRequest) throw request.error;
+}
+
+/** A codec for what others send: some of that is an `UndecodedRequest`. */
+function requestCodec<Desc extends DescMessage>(descriptor: Desc, bytesMax: number): MessageCodec<Desc> {
+  const codec = messageCodec(descriptor);
+  return {
+    ...codec,
+    decode: (bytes) => {
+      const refused = refusal(descriptor, bytes, bytesMax);
+      return refused ? (refused as never) : codec.decode(bytes);
+    },
+  };
+}
+
+function refusal(descriptor: DescMessage, bytes: Uint8Array, bytesMax: number): UndecodedRequest | undefined {
+  if (bytes.length > bytesMax) {
+    const message = `the request has ${bytes.length} bytes, and this method takes ${bytesMax} at most`;
+    return new UndecodedRequest(message, bytesMax);
+  }
+  if (!hasMoreFields(descriptor, bytes, FIELDS_MAX)) return undefined;
+  return new UndecodedRequest(`the request has more than the ${FIELDS_MAX} fields that a message may have`, FIELDS_MAX);
 }
 
 function idempotencyOptions(level: IdempotencyLevel): { idempotencyLevel?: "IDEMPOTENT" | "NO_SIDE_EFFECTS" } {
@@ -58,7 +105,10 @@ export function serviceDefinition<Methods extends GenServiceMethods>(
   for (const method of service.methods)
     methods[method.localName] = {
       name: method.name,
-      requestType: messageCodec(method.input),
+      requestType: requestCodec(
+        method.input,
+        PAYLOAD_METHODS.has(method.name) ? Number.POSITIVE_INFINITY : REQUEST_BYTES_MAX,
+      ),
       requestStream: method.methodKind === "client_streaming" || method.methodKind === "bidi_streaming",
       responseType: messageCodec(method.output),
       responseStream: method.methodKind === "server_streaming" || method.methodKind === "bidi_streaming",

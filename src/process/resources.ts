@@ -19,8 +19,7 @@ export function readUsage(pid: number): ProcessUsage {
 export function readMemoryBytes(pid: number): number {
   if (process.platform !== "linux") return 0;
   try {
-    const match = /^VmRSS:\s*(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, "latin1"));
-    return match ? Number(match[1]) * 1024 : 0;
+    return memoryBytesOf(readFileSync(`/proc/${pid}/status`, "latin1"));
   } catch {
     return 0;
   }
@@ -29,11 +28,21 @@ export function readMemoryBytes(pid: number): number {
 function readCpuMs(pid: number): number {
   if (process.platform !== "linux") return 0;
   try {
-    const text = readFileSync(`/proc/${pid}/stat`, "latin1");
-    // The second field is the name in parentheses and may hold anything; utime and stime are the 14th and 15th.
-    const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
-    return (Number(fields[11]) + Number(fields[12])) * TICK_MS;
+    return cpuMsOf(readFileSync(`/proc/${pid}/stat`, "latin1"));
   } catch {
     return 0;
   }
+}
+
+/** Of /proc/<pid>/status; 0 if it does not say. */
+export function memoryBytesOf(status: string): number {
+  const match = /^VmRSS:\s*(\d+) kB/m.exec(status);
+  return match ? Number(match[1]) * 1024 : 0;
+}
+
+/** Of /proc/<pid>/stat; 0 if it does not say. */
+export function cpuMsOf(stat: string): number {
+  // The second field is the name in parentheses and may hold anything; utime and stime are the 14th and 15th.
+  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+  return (Number(fields[11] ?? 0) + Number(fields[12] ?? 0)) * TICK_MS;
 }

@@ -5,6 +5,8 @@ import { systemErrorCode } from "../errors.ts";
 const BLOCK_BYTES = 64 * 1024;
 /** Bytes of one entry that may wait for the disk. */
 const PENDING_BYTES_MAX = 512 * 1024;
+/** The same in pieces: a small one costs more than its bytes. */
+const PENDING_PIECES_MAX = 2_048;
 /** After the disk refused something, nothing new is tried for so long. */
 const REFUSED_MS = 5_000;
 
@@ -157,7 +159,8 @@ export class SpillEntry {
 
   /** Whether more may be written. What is written beyond it is kept in memory, and lost never. */
   get hasRoom(): boolean {
-    if (this.#pendingBytes >= PENDING_BYTES_MAX || this.bytes >= this.#bytesMax) return false;
+    if (this.#pendingBytes >= PENDING_BYTES_MAX || this.#pending.length >= PENDING_PIECES_MAX) return false;
+    if (this.bytes >= this.#bytesMax) return false;
     return this.#spill.available;
   }
 

@@ -105,6 +105,11 @@ export class Spool {
     return this.#files.size;
   }
 
+  /** Bytes that wait for slow readers. */
+  get waitingBytes(): number {
+    return this.#spills.reduce((sum, { bytes }) => sum + bytes, 0);
+  }
+
   /** Bytes of all files that have not been removed. */
   get keptBytes(): number {
     return this.#keptBytes;

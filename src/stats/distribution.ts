@@ -1,4 +1,4 @@
-import { createHistogram, type RecordableHistogram } from "node:perf_hooks";
+import { LogHistogram } from "./log-histogram.ts";
 
 export interface DistributionFigures {
   count: number;
@@ -13,36 +13,37 @@ const HALF_MS = 30_000;
 
 /** How durations are spread over about the last minute: two halves, the older one dropped as the newer fills. */
 export class Distribution {
-  #newer: RecordableHistogram = createHistogram();
-  #older: RecordableHistogram = createHistogram();
+  #newer = new LogHistogram();
+  #older = new LogHistogram();
   #turnedAtMs = 0;
 
   record(durationMs: number, nowMs: number): void {
     if (nowMs - this.#turnedAtMs >= HALF_MS) this.#turn(nowMs);
-    // The histogram counts whole numbers from 1: microseconds.
-    this.#newer.record(Math.max(1, Math.round(durationMs * 1000)));
+    // The histogram counts whole numbers: microseconds.
+    this.#newer.record(Math.round(durationMs * 1000));
   }
 
   figures(nowMs: number): DistributionFigures {
     if (nowMs - this.#turnedAtMs >= HALF_MS) this.#turn(nowMs);
-    const both = createHistogram();
-    both.add(this.#older);
-    both.add(this.#newer);
-    if (both.count === 0) return { count: 0, meanMs: 0, p50Ms: 0, p90Ms: 0, p99Ms: 0, maxMs: 0 };
+    const halves = [this.#older, this.#newer];
+    const count = this.#older.count + this.#newer.count;
+    if (count === 0) return { count: 0, meanMs: 0, p50Ms: 0, p90Ms: 0, p99Ms: 0, maxMs: 0 };
+    const [p50, p90, p99] = LogHistogram.percentiles(halves, [50, 90, 99]);
+    const sum = this.#older.mean * this.#older.count + this.#newer.mean * this.#newer.count;
     return {
-      count: both.count,
-      meanMs: both.mean / 1000,
-      p50Ms: both.percentile(50) / 1000,
-      p90Ms: both.percentile(90) / 1000,
-      p99Ms: both.percentile(99) / 1000,
-      maxMs: both.max / 1000,
+      count,
+      meanMs: sum / count / 1000,
+      p50Ms: p50! / 1000,
+      p90Ms: p90! / 1000,
+      p99Ms: p99! / 1000,
+      maxMs: Math.max(this.#older.max, this.#newer.max) / 1000,
     };
   }
 
   #turn(nowMs: number): void {
     const stale = nowMs - this.#turnedAtMs >= 2 * HALF_MS;
-    this.#older = stale ? createHistogram() : this.#newer;
-    this.#newer = createHistogram();
+    this.#older = stale ? new LogHistogram() : this.#newer;
+    this.#newer = new LogHistogram();
     this.#turnedAtMs = nowMs;
   }
 }

@@ -274,7 +274,7 @@ export const WatchEventsResponseSchema: GenMessage<WatchEventsResponse> = /*@__P
   messageDesc(file_roadrunner_event_v1_event_service, 5);
 
 /**
- * Events were left out because the reader was too slow.
+ * Events were left out because the reader was too slow: those between the last one before this and the next one after it.
  *
  * @generated from message roadrunner.event.v1.Lagged
  */

@@ -266,7 +266,7 @@ export type Worker = Message<"roadrunner.pool.v1.Worker"> & {
   memoryBytes: bigint;
 
   /**
-   * Share of one processor since the last look, in percent.
+   * Share of one processor over about the last second, in percent; 0 at the first look at the worker.
    *
    * @generated from field: double cpu_percent = 11;
    */

@@ -285,7 +285,8 @@ export const ResumePoolResponseSchema: GenMessage<ResumePoolResponse> = /*@__PUR
  */
 export type WatchPoolsRequest = Message<"roadrunner.pool.v1.WatchPoolsRequest"> & {
   /**
-   * Shortest time between two messages; default 1 s, at least 100 ms.
+   * Shortest time between two messages; default 1 s, at least 100 ms. With many watchers it is longer: all together get 200
+   * messages a second at most.
    *
    * @generated from field: google.protobuf.Duration interval = 1;
    */
