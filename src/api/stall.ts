@@ -23,10 +23,18 @@ export class Stall {
 
   /** A worker begins to wait. */
   begin(): void {
+    this.#arm(Math.max(1, Math.min(PAUSE_MS, PAUSES_MS - this.#pausesMs)));
+  }
+
+  /** It was too long, and nothing could be done for it: tells again, but not at once, however long it was in all. */
+  again(): void {
+    this.#arm(PAUSE_MS);
+  }
+
+  #arm(delayMs: number): void {
     if (this.#stop) return;
     this.#sinceMs = this.#clock.monotonicMs();
-    const leftMs = Math.max(1, Math.min(PAUSE_MS, PAUSES_MS - this.#pausesMs));
-    this.#stop = this.#clock.after(leftMs, () => {
+    this.#stop = this.#clock.after(delayMs, () => {
       this.#stop = undefined;
       this.#pausesMs += this.#clock.monotonicMs() - this.#sinceMs;
       this.#tooLong();
