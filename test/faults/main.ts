@@ -39,8 +39,7 @@ async function main(): Promise<number> {
 }
 
 async function readers(): Promise<number> {
-  const { lines, faults } = await slowReaders();
-  for (const line of lines) say(line);
+  const faults = await slowReaders(say);
   for (const fault of faults) say(`  ✗ ${fault}`);
   return faults.length > 0 ? 1 : 0;
 }

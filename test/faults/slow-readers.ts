@@ -1,3 +1,4 @@
+import { setMaxListeners } from "node:events";
 import { readFileSync } from "node:fs";
 import { connect, type Socket } from "node:net";
 import { connectCore } from "../../src/client/core-client.ts";
@@ -14,26 +15,23 @@ const OTHERS_LIMIT_MS = 5_000;
 const WATCHED_MS = 15_000;
 const MEGABYTE = 1024 * 1024;
 
-export interface SlowReadersReport {
-  readonly lines: readonly string[];
-  readonly faults: readonly string[];
-}
-
 type Client = ReturnType<typeof connectCore>;
 
 /**
  * Readers that stop, on each stream of the API and on HTTP, each asked for a thousand pages of 240 KB or for all that
  * happens: no process takes more than 64 MB above idle for them, and nobody else waits or gets anything but the answer.
+ *
+ * @param say gets a line for each kind of reader
+ * @returns what is wrong; empty: nothing
  */
-export async function slowReaders(): Promise<SlowReadersReport> {
-  const lines: string[] = [];
+export async function slowReaders(say: (line: string) => void): Promise<string[]> {
   const faults: string[] = [];
   for (const [name, stop] of Object.entries(READERS)) {
     const { growth, longestMs, problems } = await underOne(stop);
-    lines.push(`${name}: ${growth.join(", ")}; others waited ${Math.round(longestMs)} ms at most`);
+    say(`${name}: ${growth.join(", ")}; others waited ${Math.round(longestMs)} ms at most`);
     faults.push(...problems.map((problem) => `${name}: ${problem}`));
   }
-  return { lines, faults };
+  return faults;
 }
 
 /** Starts what does not read; returns how to end it. */
@@ -79,8 +77,10 @@ function unreadConnection(port: number): Socket {
   return socket;
 }
 
+/** Of one signal as many watches may be told as there are. */
 function unreadMany(open: (signal: AbortSignal) => AsyncIterable<unknown>): () => void {
   const ended = new AbortController();
+  setMaxListeners(0, ended.signal);
   for (let watcher = 0; watcher < WATCHERS; watcher++)
     open(ended.signal)
       [Symbol.asyncIterator]()
