@@ -14,6 +14,7 @@ import { requireDecoded } from "../grpc/service-definition.ts";
 import { IdMap } from "../id-map.ts";
 import { toResponseCounts } from "./convert.ts";
 import { openProblem } from "./open-call-rules.ts";
+import { Patience } from "./stall.ts";
 import { type CallStream, errorEvent, type SessionServices, StreamCall } from "./stream-call.ts";
 import { StreamWindow } from "./stream-window.ts";
 
@@ -39,6 +40,7 @@ export class DispatchSession implements CallStream {
   /** Calls with replies that wait: for the reader, and for the window of the stream. */
   readonly #waitingForRoom = new Turns();
   readonly #waitingForWindow = new Turns();
+  readonly patience = new Patience();
   readonly #eventsTaken = new Waiters();
   #wake: (() => void) | undefined;
   #reservedBytes = 0;

@@ -2,12 +2,13 @@ import type { Waiting } from "../async/turns.ts";
 import type { PieceLimits } from "../grpc/dispatch-sizes.ts";
 import type { ReplyPart } from "../worker/execution.ts";
 import { SpilledReply, type SpillRules } from "./spilled-reply.ts";
-import { Stall } from "./stall.ts";
+import { type Patience, Stall } from "./stall.ts";
 
 /** What the replies of all calls of a stream share. */
 export interface ReplyStream {
   readonly limits: PieceLimits;
   readonly spillRules: SpillRules;
+  readonly patience: Patience;
   /** Not too much waits for the reader. */
   readonly hasRoom: boolean;
   /** How far a call may be ahead of its grants. */
@@ -108,7 +109,7 @@ export class ReplyFlow implements Waiting {
   end(): void {
     this.#over = true;
     this.#held = [];
-    this.#stall?.end();
+    this.#stall?.cancel();
     this.#spilled?.release();
     this.#spilled = undefined;
     this.#stream.leave(this);
@@ -116,7 +117,7 @@ export class ReplyFlow implements Waiting {
 
   #beginToWait(): void {
     if (this.#spilled) return;
-    this.#stall ??= new Stall(this.#stream.spillRules.clock, () => this.#spill());
+    this.#stall ??= new Stall(this.#stream.spillRules.clock, this.#stream.patience, () => this.#spill());
     this.#stall.begin();
   }
 
