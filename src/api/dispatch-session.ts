@@ -26,6 +26,8 @@ const REPLY_BYTES_MAX = 4 * 1024 * 1024;
 const REPLY_EVENTS_MAX = 8_192;
 /** While so much waits for the reader, nothing more is heard of it either: commands bring events, too. */
 const EVENT_BYTES_MAX = 2 * REPLY_BYTES_MAX;
+/** Of replies that are complete and wait for the reader. */
+const HELD_BYTES_MAX = 4 * 1024 * 1024;
 const CALLS_MAX = 65_536;
 
 /**
@@ -41,6 +43,8 @@ export class DispatchSession implements CallStream {
   readonly #waitingForRoom = new Turns();
   readonly #waitingForWindow = new Turns();
   readonly patience = new Patience();
+  readonly heldBytesMax = HELD_BYTES_MAX;
+  heldBytes = 0;
   readonly #eventsTaken = new Waiters();
   #wake: (() => void) | undefined;
   #reservedBytes = 0;

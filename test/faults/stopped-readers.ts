@@ -2,7 +2,7 @@
 // cost the server and what others noticed; ends with 1 if that is more than it may be. Argument: --count N.
 import { parseArgs } from "node:util";
 import { ServerProcess, stopServers } from "../support/server-process.ts";
-import { type Disturbance, disturbance, readsLater, STOPPERS } from "../support/stopped-readers.ts";
+import { type Disturbance, disturbance, readsLater, STOPPERS, warmUp } from "../support/stopped-readers.ts";
 
 const MEBIBYTES_MAX = 64;
 /** Waiting for a worker while a thousand pages are made takes its time; being held up takes longer. */
@@ -19,8 +19,7 @@ async function main(): Promise<number> {
       http: { http2: { h2c: true } },
       logs: { level: "info" },
     });
-    // What grows at the first use is not what this is about.
-    for (let round = 0; round < 20; round++) await readsLater(server);
+    await warmUp(server);
     const seen = await disturbance(server, stopper, { count, forMs: 15_000 });
     const after = await readsLater(server);
     await stopServers();
