@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 import "../src/life/no-debugger.ts";
+import "../src/life/first-parent.ts";
 import { systemErrorCode } from "../src/errors.ts";
 import { VERSION } from "../src/version.ts";
 import { currentDirectory } from "./current-directory.ts";

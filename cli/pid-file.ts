@@ -35,6 +35,8 @@ export function writePidFile(path: string): PidFile {
   try {
     writeFileSync(path, String(process.pid));
   } catch (thrown) {
+    // A disk that is full takes the name and not what should be in it.
+    if (!stats) rmSync(path, { force: true });
     throw new RrError("FAILED_PRECONDITION", `cannot write ${path}: ${(thrown as Error).message}`, { cause: thrown });
   }
   return { problem: undefined, remove };

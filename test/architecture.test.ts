@@ -61,7 +61,12 @@ const ONLY: readonly { from: string; area: string; modules: readonly string[]; w
     modules: ["src/frontends/frontend-messages.ts"],
     why: "types of the messages between the core and a frontend",
   },
-  { from: "cli", area: "life", modules: ["src/life/no-debugger.ts"], why: "what must hold from the first moment" },
+  {
+    from: "cli",
+    area: "life",
+    modules: ["src/life/no-debugger.ts", "src/life/first-parent.ts"],
+    why: "what must hold, or be known, from the first moment",
+  },
   { from: "cli", area: "main", modules: ["src/main.ts"], why: "serve" },
   {
     from: "cli",

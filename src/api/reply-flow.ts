@@ -143,7 +143,7 @@ export class ReplyFlow implements Waiting {
     const bytesMax = this.#streamed ? spillRules.streamBytesMax : spillRules.replyBytesMax;
     if (this.#over || this.#complete || !this.#workerWaits || bytesMax === 0) return;
     // Other slow readers have it all, or the disk is full. Later, perhaps.
-    if (!spillRules.spill.available) return this.#beginToWait();
+    if (!spillRules.spill.available) return this.#stall?.again();
     this.#moveToDisk(bytesMax);
     this.#goOn();
   }

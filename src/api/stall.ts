@@ -45,13 +45,21 @@ export class Stall {
 
   /** A worker begins to wait. */
   begin(): void {
+    const { ms } = this.#patience;
+    this.#arm(Math.max(1, Math.min(ms, PAUSES * ms - this.#pausesMs)), () => this.#patience.hadStopped());
+  }
+
+  /** It was too long, and nothing could be done for it: tells again, but not at once, however long it was in all. */
+  again(): void {
+    this.#arm(PATIENCE_MS, () => {});
+  }
+
+  #arm(delayMs: number, learn: () => void): void {
     if (this.#stop) return;
     this.#sinceMs = this.#clock.monotonicMs();
-    const { ms } = this.#patience;
-    const leftMs = Math.max(1, Math.min(ms, PAUSES * ms - this.#pausesMs));
-    this.#stop = this.#clock.after(leftMs, () => {
+    this.#stop = this.#clock.after(delayMs, () => {
       this.#over();
-      this.#patience.hadStopped();
+      learn();
       this.#tooLong();
     });
   }

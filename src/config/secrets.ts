@@ -36,12 +36,16 @@ export function maskConfiguration(
 /** What of the environment looks like a secret, whether the configuration names it or not: PHP gets it, and may print it. */
 export function environmentSecrets(env: Environment): string[] {
   return Object.entries(env).flatMap(([name, value = ""]) =>
-    looksSecret(name) && value.length >= ENVIRONMENT_SECRET_LENGTH_MIN ? [value] : urlPasswords(value),
+    looksSecret(name) && !NAMES_A_PLACE.test(name) && value.length >= ENVIRONMENT_SECRET_LENGTH_MIN
+      ? [value]
+      : urlPasswords(value),
   );
 }
 
 /** Environments have many short values that mean nothing. */
 const ENVIRONMENT_SECRET_LENGTH_MIN = 8;
+/** A shell's PWD is where it stands, no password; DB_PASSWORD_FILE and SSH_AUTH_SOCK say where a secret is. */
+const NAMES_A_PLACE = /^(?:OLD)?PWD$|_(?:FILE|PATH|DIR|DIRECTORY|SOCK|SOCKET)$/;
 
 interface Masking {
   readonly sources: Sources;

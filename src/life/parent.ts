@@ -1,4 +1,5 @@
 import { every } from "../async/every.ts";
+import { FIRST_PARENT_PID } from "./first-parent.ts";
 
 /** How often the parent is looked at. */
 const LOOK_EVERY_MS = 500;
@@ -21,8 +22,8 @@ export function watchParent(
   gone: () => void,
   parentPid: () => number = () => process.ppid,
   intervalMs = LOOK_EVERY_MS,
+  first = FIRST_PARENT_PID,
 ): void {
-  const first = parentPid();
   if (first <= 1) return;
   const stop = new AbortController();
   every(

@@ -29,6 +29,7 @@ export class Presence {
   #folder: string;
   #notes: string[] = [];
   #note: RunNote | undefined;
+  #hasWarned = false;
 
   private constructor(options: PresenceOptions, folder: string) {
     this.#options = options;
@@ -69,14 +70,15 @@ export class Presence {
       this.#options.log.warn({ event: "control.run_file" }, `cannot tidy up ${this.#folder}: ${String(thrown)}`),
     );
     this.#note = { pid: process.pid, address, configFile: this.#options.configFile };
-    for (const key of this.#keys.flat()) this.#notes.push(await this.#write(key, this.#note));
+    for (const key of this.#keys.flat()) this.#notes.push(await this.#placeFor(key, this.#note));
     process.once("exit", this.#removeNotes);
+    // A disk that is full keeps nobody from serving: the address still reaches the server.
+    for (const path of this.#notes) this.#write(path, this.#note);
     every(
       LOOK_EVERY_MS,
       this.#closed.signal,
       () => this.#restore(),
-      (thrown) =>
-        this.#options.log.warn({ event: "control.run_file" }, `rrctl may not find this server: ${String(thrown)}`),
+      (thrown) => this.#warn(thrown),
     );
   }
 
@@ -86,22 +88,40 @@ export class Presence {
     this.#remove();
   }
 
-  /** In the first place that belongs to nobody who lives. */
-  async #write(key: string, note: RunNote): Promise<string> {
+  /** The first place that belongs to nobody who lives. */
+  async #placeFor(key: string, note: RunNote): Promise<string> {
     for (let slot = 0; ; slot++) {
       const path = notePath(this.#folder, key, slot);
       const other = readNote(path);
       if (slot < SLOTS - 1 && other && other.address !== note.address && (await isLive(other))) continue;
-      writeNote(path, note);
       return path;
     }
   }
 
+  /** What cannot be written is tried again later. */
+  #write(path: string, note: RunNote): void {
+    try {
+      writeNote(path, note);
+      this.#hasWarned = false;
+    } catch (thrown) {
+      this.#warn(thrown);
+    }
+  }
+
+  /** Once: that nothing has changed is told by nothing. */
+  #warn(thrown: unknown): void {
+    if (this.#hasWarned) return;
+    this.#hasWarned = true;
+    const { message } = thrown as Error;
+    const text = `rrctl may not find this server, name it with --address ${this.#note?.address}: ${message}`;
+    this.#options.log.warn({ event: "control.run_file" }, text);
+  }
+
   #restore(): void {
     const { settings, isShared } = this.#options;
-    if (this.#note === undefined || this.#notes.every((path) => existsSync(path))) return;
+    if (this.#note === undefined || this.#notes.every((path) => readNote(path))) return;
     claimRunFolder(settings, isShared);
-    for (const path of this.#notes) if (!existsSync(path)) writeNote(path, this.#note);
+    for (const path of this.#notes) if (!readNote(path)) this.#write(path, this.#note);
   }
 
   #remove(): void {

@@ -30,8 +30,13 @@ function slotName(key: string, slot: number): string {
 /** Whole or not at all, whoever reads meanwhile. */
 export function writeNote(path: string, note: RunNote): void {
   const temporary = `${path}.${process.pid}`;
-  writeFileSync(temporary, `${JSON.stringify(note)}\n`, { mode: 0o644 });
-  renameSync(temporary, path);
+  try {
+    writeFileSync(temporary, `${JSON.stringify(note)}\n`, { mode: 0o644 });
+    renameSync(temporary, path);
+  } catch (thrown) {
+    rmSync(temporary, { force: true, recursive: true });
+    throw thrown;
+  }
 }
 
 /** Undefined: there is none, or it is none of ours. */

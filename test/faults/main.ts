@@ -1,8 +1,9 @@
 // npm run test:faults: a real server under load while the world around it breaks. Arguments: --seconds N for each
-// scenario (120 by default), --only TEXT for those whose name has it.
+// scenario (120 by default), --only TEXT for those whose name has it, --readers for readers that stop instead.
 import { parseArgs } from "node:util";
 import { closedStreams, fullDisk, removedLogFolder, temporaryFilesCleaned } from "./disks.ts";
 import { frontendsAndCores, workers } from "./processes.ts";
+import { slowReaders } from "./slow-readers.ts";
 import { runStorm, type Scenario, type StormReport } from "./storm.ts";
 
 const SCENARIOS: readonly Scenario[] = [
@@ -14,8 +15,11 @@ const SCENARIOS: readonly Scenario[] = [
   workers,
 ];
 
+const OPTIONS = { seconds: { type: "string" }, only: { type: "string" }, readers: { type: "boolean" } } as const;
+
 async function main(): Promise<number> {
-  const { values } = parseArgs({ options: { seconds: { type: "string" }, only: { type: "string" } } });
+  const { values } = parseArgs({ options: OPTIONS });
+  if (values.readers) return readers();
   const seconds = Number(values.seconds ?? 120);
   const chosen = SCENARIOS.filter(({ name }) => name.includes(values.only ?? ""));
   if (chosen.length === 0) throw new Error(`no scenario has "${values.only}" in its name`);
@@ -32,6 +36,13 @@ async function main(): Promise<number> {
     failed ||= report.faults.length > 0;
   }
   return failed ? 1 : 0;
+}
+
+async function readers(): Promise<number> {
+  const { lines, faults } = await slowReaders();
+  for (const line of lines) say(line);
+  for (const fault of faults) say(`  ✗ ${fault}`);
+  return faults.length > 0 ? 1 : 0;
 }
 
 function tell({ name, seconds, harms, figures, faults }: StormReport): void {

@@ -272,8 +272,12 @@ describe("Who may do what", function () {
   it("a worker can be named so that no other one is meant, whatever process id it gets", async () => {
     const operator = withToken(tokens.operator);
     const { pid, uid } = await eventually("a worker was ready and to stay", async () => {
+      const { pool } = await operator.pools.getPool({ pool: "echo" });
       const { workers } = await operator.workers.listWorkers({ pool: "echo" });
-      return workers.length === 1 && workers[0]!.state === WorkerState.READY && workers[0]!;
+      const isWhole = pool!.workersReady === pool!.workersWanted && pool!.workersBooting + pool!.workersStopping === 0;
+      const [worker] = workers;
+      const stays = worker?.state === WorkerState.READY && worker.stateReason === "";
+      return isWhole && workers.length === 1 && stays && worker;
     });
     expect(uid).to.match(/^[0-9a-f]{8}-\d+$/);
     for (const call of ["killWorker", "restartWorker", "removeWorker"] as const) {

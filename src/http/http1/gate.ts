@@ -54,7 +54,8 @@ export class ConnectionGate {
   /** Of the request whose head is being read, if the parser is told another one. */
   #method: string | undefined;
   #incoming: IncomingMessage | undefined;
-  #waiting = 0;
+  /** Responses before which others have to be sent. */
+  readonly #waiting = new Set<ServerResponse>();
   #waitingBytes = 0;
   /** Bytes that wait until there may be more requests, or until the socket is to be read again. */
   #held: Buffer = NOTHING;
@@ -83,13 +84,18 @@ export class ConnectionGate {
     return this.#touched;
   }
 
+  /** In their order; without the one whose turn it is. */
+  get waiting(): Iterable<ServerResponse> {
+    return this.#waiting;
+  }
+
   /** To be told of every request before it is handled. */
   requested(incoming: IncomingMessage, outgoing: ServerResponse): void {
     this.#incoming = incoming;
     if (this.#method !== undefined) incoming.method = this.#method;
     if (outgoing.socket !== null) return;
-    this.#waiting++;
-    outgoing.once("socket", () => this.#turned());
+    this.#waiting.add(outgoing);
+    outgoing.once("socket", () => this.#turned(outgoing));
   }
 
   /** Nothing that comes is read any more. */
@@ -100,14 +106,14 @@ export class ConnectionGate {
     clearTimeout(this.#lineTimer);
   }
 
-  #turned(): void {
-    this.#waiting--;
-    if (this.#waiting === 0) this.#waitingBytes = 0;
+  #turned(outgoing: ServerResponse): void {
+    this.#waiting.delete(outgoing);
+    if (this.#waiting.size === 0) this.#waitingBytes = 0;
     if (this.#held.length > 0 && !this.#isFull) this.#socket.resume();
   }
 
   get #isFull(): boolean {
-    return this.#waiting >= WAITING_MAX || (this.#waiting > 0 && this.#waitingBytes >= WAITING_BYTES_MAX);
+    return this.#waiting.size >= WAITING_MAX || (this.#waiting.size > 0 && this.#waitingBytes >= WAITING_BYTES_MAX);
   }
 
   #take(bytes: Buffer): void {
@@ -283,7 +289,7 @@ export class ConnectionGate {
 
   #give(bytes: Buffer, from: number, to: number): void {
     if (this.#isEnded) return;
-    if (this.#waiting > 0) this.#waitingBytes += to - from;
+    if (this.#waiting.size > 0) this.#waitingBytes += to - from;
     this.#feed(from === 0 && to === bytes.length ? bytes : bytes.subarray(from, to));
   }
 

@@ -86,15 +86,16 @@ function createLimitedServer(limits: ListenerLimits, serve: RequestHandler): Ser
 }
 
 /** Answers and ends a connection that no request can be read from any more. */
-function refuseConnection(socket: Socket, status: number, headers: readonly string[] = []): void {
+function refuseConnection(socket: GatedSocket, status: number, headers: readonly string[] = []): void {
   // What Node asks too: with the head of a response under way, a second one would end up in its body.
-  const current = (socket as Socket & { _httpMessage?: ServerResponse })._httpMessage;
-  // The request that is being answered was fine, and what follows it is not: that one has its response, and then it ends.
-  if (socket.writable && current?.req.complete) {
+  const current = (socket as Socket & { _httpMessage?: ServerResponse | null })._httpMessage ?? undefined;
+  // These were fine, and what follows them is not: they have their responses, and then it ends.
+  const last = lastComplete(current, socket[GATE]);
+  if (socket.writable && last !== undefined) {
     // What still comes is thrown away, and its end is noticed.
     socket.resume();
-    if (current.headersSent) current.once("finish", () => socket.destroySoon());
-    else current.shouldKeepAlive = false;
+    if (last.headersSent) last.once("finish", () => socket.destroySoon());
+    else last.shouldKeepAlive = false;
     return;
   }
   if (!socket.writable || current?.headersSent) {
@@ -107,6 +108,17 @@ function refuseConnection(socket: Socket, status: number, headers: readonly stri
   socket.once("close", () => clearTimeout(timer));
   socket.once("end", () => socket.destroy());
   socket.resume();
+}
+
+/** Of the requests without a whole response, the last one that has come completely. */
+function lastComplete(
+  current: ServerResponse | undefined,
+  gate: ConnectionGate | undefined,
+): ServerResponse | undefined {
+  let last: ServerResponse | undefined;
+  for (const outgoing of current === undefined ? [] : [current, ...(gate?.waiting ?? [])])
+    if (outgoing.req.complete) last = outgoing;
+  return last;
 }
 
 function unparsableStatus(error: Error, code: string): number {

@@ -54,4 +54,18 @@ describe("A reader that makes its worker wait", () => {
     clock.advance(1_000);
     expect(stopped).to.deep.equal([]);
   });
+
+  it("is told of a few times a second while nothing can be done for it, however long that takes", () => {
+    const clock = new ManualClock();
+    let told = 0;
+    const stall: Stall = new Stall(clock, new Patience(), () => {
+      told++;
+      stall.again();
+    });
+    stall.begin();
+    clock.advance(60_000);
+    expect(told).to.be.within(60, 240);
+    stall.end();
+    expect(clock.timers, "left behind").to.equal(0);
+  });
 });

@@ -1,6 +1,7 @@
 import { expect } from "chai";
 import { toGetConfigResponse } from "../../../src/config/contract.ts";
 import { createRedact, looksSecret, maskText } from "../../../src/config/secret-text.ts";
+import { environmentSecrets } from "../../../src/config/secrets.ts";
 import { plainConfiguration, writeYaml } from "../../../src/config/write.ts";
 import { check, load, MINIMAL } from "./support.ts";
 
@@ -62,6 +63,20 @@ describe("config secrets", () => {
     expect(redact("it says line-of-a-key here")).to.equal("it says *** here");
     for (const text of ["short", "true", "in production", "-----BEGIN KEY-----", "port 12345"])
       expect(redact(text)).to.equal(text);
+  });
+
+  it("of the environment are no folders and files, such as the one that a shell stands in", () => {
+    expect(
+      environmentSecrets({
+        PWD: "/srv/app/current",
+        OLDPWD: "/srv/app/before",
+        SSH_AUTH_SOCK: "/run/user/1000/agent",
+        DB_PASSWORD_FILE: "/run/secrets/db",
+        MYSQL_PWD: "planted-mysql",
+        DB_PASSWORD: "planted-password",
+        DATABASE: "mysql://u:planted-url@host/db",
+      }),
+    ).to.deep.equal(["planted-mysql", "planted-password", "planted-url"]);
   });
 
   const SECRETS = {

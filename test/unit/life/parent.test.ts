@@ -18,6 +18,7 @@ describe("The parent of a process", () => {
       () => missed++,
       () => pid,
       1,
+      4711,
     );
     let looks = 0;
     watchParent(
@@ -27,6 +28,7 @@ describe("The parent of a process", () => {
         return 4711;
       },
       1,
+      4711,
     );
     await eventually("it looked a few times", () => looks > 3);
     expect(missed).to.equal(0);
@@ -48,8 +50,20 @@ describe("The parent of a process", () => {
         return 1;
       },
       1,
+      1,
     );
     await new Promise((resolve) => setTimeout(resolve, 20));
-    expect(asked).to.equal(1);
+    expect(asked).to.equal(0);
+  });
+
+  it("is missed by who lost it before anybody looked", async () => {
+    let missed = 0;
+    watchParent(
+      () => missed++,
+      () => 1,
+      1,
+      4711,
+    );
+    await eventually("it was missed", () => missed === 1);
   });
 });

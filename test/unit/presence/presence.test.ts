@@ -175,6 +175,17 @@ describe("presence", () => {
     expect(await find(join(root, "other"))).to.deep.equal([next]);
   });
 
+  it("does not keep a server from its start when no note can be written, and leaves no part of one", async () => {
+    const [[key]] = runKeys(".rr.yaml", join(root, "app"), undefined) as [[string]];
+    const claimed = claimRunFolder(settings, false) as { path: string };
+    // As good as a disk that is full: there is no way to write it.
+    mkdirSync(notePath(claimed.path, key, 0));
+    const address = await start();
+    expect(readdirSync(claimed.path).filter((name) => name.endsWith(`.${process.pid}`))).to.deep.equal([]);
+    // By the other names it is found.
+    expect(await find()).to.deep.equal([address]);
+  });
+
   it("prefers /run, and takes the user's own folder where that is not his", () => {
     const user = join(root, "user");
     mkdirSync(user, { mode: 0o700 });
