@@ -14,6 +14,7 @@ import { requireDecoded } from "../grpc/service-definition.ts";
 import { IdMap } from "../id-map.ts";
 import { toResponseCounts } from "./convert.ts";
 import { openProblem } from "./open-call-rules.ts";
+import { Patience } from "./stall.ts";
 import { type CallStream, errorEvent, type SessionServices, StreamCall } from "./stream-call.ts";
 import { StreamWindow } from "./stream-window.ts";
 
@@ -25,6 +26,8 @@ const REPLY_BYTES_MAX = 4 * 1024 * 1024;
 const REPLY_EVENTS_MAX = 8_192;
 /** While so much waits for the reader, nothing more is heard of it either: commands bring events, too. */
 const EVENT_BYTES_MAX = 2 * REPLY_BYTES_MAX;
+/** Of replies that are complete and wait for the reader. */
+const HELD_BYTES_MAX = 4 * 1024 * 1024;
 const CALLS_MAX = 65_536;
 
 /**
@@ -39,6 +42,9 @@ export class DispatchSession implements CallStream {
   /** Calls with replies that wait: for the reader, and for the window of the stream. */
   readonly #waitingForRoom = new Turns();
   readonly #waitingForWindow = new Turns();
+  readonly patience = new Patience();
+  readonly heldBytesMax = HELD_BYTES_MAX;
+  heldBytes = 0;
   readonly #eventsTaken = new Waiters();
   #wake: (() => void) | undefined;
   #reservedBytes = 0;

@@ -2,12 +2,17 @@ import type { Waiting } from "../async/turns.ts";
 import type { PieceLimits } from "../grpc/dispatch-sizes.ts";
 import type { ReplyPart } from "../worker/execution.ts";
 import { SpilledReply, type SpillRules } from "./spilled-reply.ts";
-import { Stall } from "./stall.ts";
+import { type Patience, Stall } from "./stall.ts";
 
 /** What the replies of all calls of a stream share. */
 export interface ReplyStream {
   readonly limits: PieceLimits;
   readonly spillRules: SpillRules;
+  readonly patience: Patience;
+  /** What flows hold in memory, all together; they count it themselves. */
+  heldBytes: number;
+  /** With more of it complete replies are put on the disk. */
+  readonly heldBytesMax: number;
   /** Not too much waits for the reader. */
   readonly hasRoom: boolean;
   /** How far a call may be ahead of its grants. */
@@ -49,6 +54,7 @@ export class ReplyFlow implements Waiting {
   #aheadBytes = 0;
   /** Comes next. */
   #held: ReplyPart[] = [];
+  #heldBytes = 0;
   /** Comes after what is held. */
   #spilled: SpilledReply | undefined;
   #reading = false;
@@ -81,6 +87,7 @@ export class ReplyFlow implements Waiting {
     else {
       this.#held.push(part);
       this.#sendHeld();
+      this.#keepOrMove();
     }
     if (this.#complete || this.#over) return true;
     this.#workerWaits = !this.#mayGoOn();
@@ -97,7 +104,10 @@ export class ReplyFlow implements Waiting {
 
   turn(): void {
     if (this.#over) return;
-    if (this.#held.length > 0) this.#sendHeld();
+    if (this.#held.length > 0) {
+      this.#sendHeld();
+      this.#countHeld();
+    }
     if (this.#held.length === 0 && this.#spilled) this.#unspill(this.#spilled);
     if (!this.#workerWaits || this.#over || this.#complete) return;
     if (this.#mayGoOn()) this.#goOn();
@@ -108,7 +118,8 @@ export class ReplyFlow implements Waiting {
   end(): void {
     this.#over = true;
     this.#held = [];
-    this.#stall?.end();
+    this.#countHeld();
+    this.#stall?.cancel();
     this.#spilled?.release();
     this.#spilled = undefined;
     this.#stream.leave(this);
@@ -116,7 +127,7 @@ export class ReplyFlow implements Waiting {
 
   #beginToWait(): void {
     if (this.#spilled) return;
-    this.#stall ??= new Stall(this.#stream.spillRules.clock, () => this.#spill());
+    this.#stall ??= new Stall(this.#stream.spillRules.clock, this.#stream.patience, () => this.#spill());
     this.#stall.begin();
   }
 
@@ -133,8 +144,29 @@ export class ReplyFlow implements Waiting {
     if (this.#over || this.#complete || !this.#workerWaits || bytesMax === 0) return;
     // Other slow readers have it all, or the disk is full. Later, perhaps.
     if (!spillRules.spill.available) return this.#stall?.again();
-    this.#spilled = new SpilledReply(spillRules, bytesMax, () => this.turn());
+    this.#moveToDisk(bytesMax);
     this.#goOn();
+  }
+
+  /** What is held goes first: it is what a message can hold, but a thousand calls hold a thousand of it. */
+  #moveToDisk(bytesMax: number): void {
+    this.#spilled = new SpilledReply(this.#stream.spillRules, bytesMax, () => this.turn());
+    for (const part of this.#held.splice(0)) this.#spilled.push(part);
+    this.#countHeld();
+  }
+
+  /** A reply that is complete needs no worker that would tell that nobody takes it: it counts what all such replies hold. */
+  #keepOrMove(): void {
+    this.#countHeld();
+    const { spillRules, heldBytesMax } = this.#stream;
+    if (!this.#complete || this.#held.length === 0 || this.#stream.heldBytes <= heldBytesMax) return;
+    if (spillRules.replyBytesMax > 0 && spillRules.spill.available) this.#moveToDisk(spillRules.replyBytesMax);
+  }
+
+  #countHeld(): void {
+    const bytes = this.#held.reduce((sum, { context, body }) => sum + context.length + body.length, 0);
+    this.#stream.heldBytes += bytes - this.#heldBytes;
+    this.#heldBytes = bytes;
   }
 
   /** Brings back what may be sent now. */
@@ -155,6 +187,7 @@ export class ReplyFlow implements Waiting {
       const parts = await spilled.read(bytes);
       if (this.#over || parts === undefined) return;
       this.#held.push(...parts);
+      this.#countHeld();
       setImmediate(() => this.turn());
     } catch (thrown) {
       if (!this.#over) this.#owner.replyLost(thrown);

@@ -68,13 +68,17 @@ export class ClientCall implements CallHandle, StreamedCall, CallProgress {
 
   // What the caller does.
 
+  /** A call that is over can take any amount: nothing of it is sent. Whoever waited for it must not wait again. */
   get writable(): boolean {
+    return this.#over || this.#hasRoom;
+  }
+
+  get #hasRoom(): boolean {
     return this.#untakenBytes < CALL_WINDOW_BYTES && (this.#stream?.writable ?? true);
   }
 
-  /** A call that is over can take any amount: nothing of it is sent. */
   whenWritable(callback: () => void): void {
-    if (this.#over || this.writable) queueMicrotask(callback);
+    if (this.writable) queueMicrotask(callback);
     else if (this.#untakenBytes >= CALL_WINDOW_BYTES) this.#windowWaiters.add(callback);
     else this.#stream!.whenWritable(callback);
   }

@@ -36,10 +36,10 @@ type ServerToServe = Omit<ServerAssignment, "kind" | "options"> &
   );
 
 /**
- * Bytes of all responses together that may wait for slow clients before each gets little more: 64 responses with a window
+ * Bytes of all responses together that may wait for slow clients before each gets little more: 48 responses with a window
  * of their own each.
  */
-const REPLIES_BYTES_MAX = 64 * WINDOW_BYTES;
+const REPLIES_BYTES_MAX = 48 * WINDOW_BYTES;
 
 const listeners: Listener[] = [];
 let processLog: Log | undefined;

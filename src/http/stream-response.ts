@@ -3,6 +3,9 @@ import type { StreamRequest } from "./stream-request.ts";
 
 type HeaderInput = readonly string[] | Readonly<Record<string, string | number | readonly string[]>>;
 
+/** What a response takes before it asks to wait: who reads nothing holds so much, of each of a thousand streams. */
+const HIGH_WATER_MARK_BYTES = 16 * 1024;
+
 /**
  * The answer to a `StreamRequest`: what handlers and middleware use of Node's `ServerResponse`. Who carries it says how
  * its parts go out. It ends with "finish" when all was handed to the connection, and with "close" in any case.
@@ -22,7 +25,7 @@ export abstract class StreamResponse extends Writable {
   #stall: NodeJS.Timeout | undefined;
 
   constructor(request: StreamRequest) {
-    super({ highWaterMark: 64 * 1024 });
+    super({ highWaterMark: HIGH_WATER_MARK_BYTES });
     this.req = request;
   }
 

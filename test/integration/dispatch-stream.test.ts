@@ -1,7 +1,8 @@
 import { expect } from "chai";
 import { connectCore } from "../../src/client/core-client.ts";
 import { createDispatchClient, type DispatchClient } from "../../src/client/dispatch-client.ts";
-import { eventually } from "../support/eventually.ts";
+import type { RrError } from "../../src/errors.ts";
+import { eventually, within } from "../support/eventually.ts";
 import { needsPhp } from "../support/php.ts";
 import { freePort } from "../support/pool-options.ts";
 import { failure, open } from "../support/streamed-call.ts";
@@ -182,6 +183,51 @@ describe("DispatchStream of a core that comes and goes", () => {
       await startCore({ echo: { num_workers: 1 } }, listen);
       expect(await early.ended, "a call waits a moment for the core to come back").to.equal("early");
       expect(await open(dispatch, "echo two").ended).to.equal("two");
+    } finally {
+      dispatch.close();
+      client.close();
+    }
+  });
+
+  it("ends every upload that was under way, one way or the other, and takes new ones", async function () {
+    this.timeout(30_000);
+    const port = await freePort();
+    const listen = { listen: `tcp://127.0.0.1:${port}` };
+    const first = await startCore({ echo: { num_workers: 2 } }, listen);
+    const client = connectCore(first.address);
+    const dispatch = createDispatchClient([client]);
+    const piece = Buffer.alloc(64 * 1024, "p");
+    const upload = (pieces: number) => {
+      const call = open(dispatch, "body ", { moreBody: true, windowBytes: Number.POSITIVE_INFINITY });
+      let sent = 0;
+      const go = () => {
+        while (sent < pieces && call.handle.writable) call.handle.sendBody(piece, ++sent === pieces);
+        if (sent < pieces) call.handle.whenWritable(go);
+      };
+      go();
+      return call;
+    };
+    try {
+      expect(Number.parseInt(await upload(10).ended, 10)).to.equal(5 + 10 * piece.length);
+      const under = Array.from({ length: 24 }, () => upload(50));
+      await new Promise((resolve) => setImmediate(resolve));
+      await stopCores();
+      await startCore({ echo: { num_workers: 2 } }, listen);
+      const outcomes = await within(
+        15_000,
+        "every upload ended",
+        Promise.all(
+          under.map(({ ended }) =>
+            ended.then(
+              (answer) => Number.parseInt(answer, 10) === 5 + 50 * piece.length,
+              ({ reason }: RrError) => ["UNAVAILABLE", "DRAINING", "WORKER_EXITED"].includes(reason),
+            ),
+          ),
+        ),
+      );
+      expect(outcomes).to.not.include(false);
+      expect(Number.parseInt(await upload(10).ended, 10)).to.equal(5 + 10 * piece.length);
+      expect(dispatch.openCalls).to.equal(0);
     } finally {
       dispatch.close();
       client.close();

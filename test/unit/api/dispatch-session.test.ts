@@ -58,6 +58,14 @@ describe("DispatchSession", () => {
     expect(unlimited.mayGoOn).to.equal(true);
   });
 
+  it("counts many tiny pieces by their number, too", async () => {
+    const under = new SessionUnderTest();
+    const call = (await under.open(1, { unlimitedWindow: true }))!;
+    let pieces = 0;
+    while (pieces < 100_000 && call.reply("x")) pieces++;
+    expect(pieces).to.be.below(10_000);
+  });
+
   it("holds a bounded amount for a reader that has stopped, of however many calls, and all of it arrives later", async () => {
     const under = new SessionUnderTest();
     const said = new Map<number, number>();

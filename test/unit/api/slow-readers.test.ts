@@ -133,6 +133,26 @@ describe("A reply that its caller takes slowly", () => {
     expect(large.saidBytes).to.be.within(32 * MEBIBYTE, 34 * MEBIBYTE);
   });
 
+  it("waits on the disk when it is complete, if many such wait: they have no worker that would tell", async () => {
+    const body = bodyOf(60_000);
+    const count = 300;
+    for (let id = 1; id <= count; id++) (await under.open(id, { windowBytes: 1 }))!.reply(body, { more: false });
+    // The first byte of a window lets a whole part go, and then the reader has stopped.
+    await eventually("the rest was on the disk", () => spill.bytes > 0);
+    expect(under.session.heldBytes).to.be.below(5 * MEBIBYTE);
+    const events = await under.readAll();
+    for (let id = 1; id <= count; id++) {
+      await grant(id, MEBIBYTE);
+      events.push(...(await under.readAll()));
+    }
+    for (let round = 0; round < 100 && !replyOf(events, count).ended; round++) {
+      await new Promise((resolve) => setTimeout(resolve, 10));
+      events.push(...(await under.readAll()));
+    }
+    for (let id = 1; id <= count; id++)
+      expect(replyOf(events, id), `call ${id}`).to.deep.equal({ body, ended: true, failure: "" });
+  });
+
   it("leaves nothing behind when its caller leaves, or its worker dies", async () => {
     const [one, other] = [(await under.open(1, WINDOW))!, (await under.open(2, WINDOW))!];
     const workers = [new Worker(one, bodyOf(4 * MEBIBYTE)), new Worker(other, bodyOf(4 * MEBIBYTE))];
