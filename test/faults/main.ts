@@ -1,9 +1,8 @@
 // npm run test:faults: a real server under load while the world around it breaks. Arguments: --seconds N for each
-// scenario (120 by default), --only TEXT for those whose name has it, --readers for readers that stop instead.
+// scenario (120 by default), --only TEXT for those whose name has it.
 import { parseArgs } from "node:util";
 import { closedStreams, fullDisk, removedLogFolder, temporaryFilesCleaned } from "./disks.ts";
 import { frontendsAndCores, workers } from "./processes.ts";
-import { slowReaders } from "./slow-readers.ts";
 import { runStorm, type Scenario, type StormReport } from "./storm.ts";
 
 const SCENARIOS: readonly Scenario[] = [
@@ -15,11 +14,10 @@ const SCENARIOS: readonly Scenario[] = [
   workers,
 ];
 
-const OPTIONS = { seconds: { type: "string" }, only: { type: "string" }, readers: { type: "boolean" } } as const;
+const OPTIONS = { seconds: { type: "string" }, only: { type: "string" } } as const;
 
 async function main(): Promise<number> {
   const { values } = parseArgs({ options: OPTIONS });
-  if (values.readers) return readers();
   const seconds = Number(values.seconds ?? 120);
   const chosen = SCENARIOS.filter(({ name }) => name.includes(values.only ?? ""));
   if (chosen.length === 0) throw new Error(`no scenario has "${values.only}" in its name`);
@@ -36,12 +34,6 @@ async function main(): Promise<number> {
     failed ||= report.faults.length > 0;
   }
   return failed ? 1 : 0;
-}
-
-async function readers(): Promise<number> {
-  const faults = await slowReaders(say);
-  for (const fault of faults) say(`  ✗ ${fault}`);
-  return faults.length > 0 ? 1 : 0;
 }
 
 function tell({ name, seconds, harms, figures, faults }: StormReport): void {
