@@ -13,8 +13,6 @@ const NEXT_STATES = {
 
 export type PlaceState = keyof typeof NEXT_STATES;
 
-export const PLACE_STATES = Object.keys(NEXT_STATES) as PlaceState[];
-
 /** The new state. A move that the table does not have is a bug and throws. */
 export function transition(from: PlaceState, to: PlaceState): PlaceState {
   if (!(NEXT_STATES[from] as readonly PlaceState[]).includes(to))
