@@ -1,5 +1,6 @@
 // npm test: sets everything up, then runs all checks and tests, each to its end, and closes with one line of figures.
-// Arguments go to mocha and skip the other checks: npm test -- test/unit/http --grep cookies
+// With --long also the tests that need long to be sure. Other arguments go to mocha and skip the other checks:
+// npm test -- test/unit/http --grep cookies
 import { spawn } from "node:child_process";
 import { join } from "node:path";
 import { stripVTControlCharacters } from "node:util";
@@ -9,6 +10,8 @@ const script = (...path) => [process.execPath, join(ROOT, "node_modules", ...pat
 const BUF = script("@bufbuild", "buf", "bin", "buf");
 // Behind the pipe it is read through, mocha does not see the terminal that its output ends up on.
 const MOCHA = [...script("mocha", "bin", "mocha.js"), ...(process.stdout.isTTY ? ["--color"] : [])];
+
+const LONG = "--long";
 
 /** `count` reads the figures from what the program printed; without it the step itself counts as one. */
 const CHECKS = [
@@ -22,7 +25,8 @@ const CHECKS = [
 
 async function main() {
   setUp({ php: true });
-  const mochaArguments = process.argv.slice(2);
+  const mochaArguments = process.argv.slice(2).filter((argument) => argument !== LONG);
+  if (process.argv.includes(LONG)) process.env.RRCTL_TEST_LONG = "1";
   const checks =
     mochaArguments.length > 0 ? [{ name: "tests", command: [...MOCHA, ...mochaArguments], count: countMocha }] : CHECKS;
   const total = { passed: 0, failed: 0, skipped: 0 };

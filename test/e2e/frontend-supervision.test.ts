@@ -5,7 +5,7 @@ import { expect } from "chai";
 import { FrontendState } from "../../gen/roadrunner/server/v1/server_service_pb.ts";
 import { eventually } from "../support/eventually.ts";
 import { send } from "../support/http-load.ts";
-import { needsPhp } from "../support/php.ts";
+import { needsPhp, needsTime } from "../support/php.ts";
 import { ServerProcess, stopServers } from "../support/server-process.ts";
 
 /** Whatever happens to frontends, and to what they need: they come back, and it is told why they are not there. */
@@ -52,7 +52,8 @@ describe("HTTP frontends", function () {
     expect((await infoOf(server)).health?.server).to.deep.include({ ready: true, reason: "" });
   });
 
-  it("that do nothing any more are replaced", async () => {
+  it("that do nothing any more are replaced", async function () {
+    needsTime(this, 20);
     const server = await ServerProcess.start({});
     const { pid } = (await infoOf(server)).frontends[0]!;
     process.kill(pid, "SIGSTOP");

@@ -7,7 +7,7 @@ import { expect } from "chai";
 import { parse } from "yaml";
 import { eventually } from "../support/eventually.ts";
 import { HttpLoad, send } from "../support/http-load.ts";
-import { needsPhp, phpFixture, ROOT, skip } from "../support/php.ts";
+import { needsPhp, needsTime, phpFixture, ROOT, skip } from "../support/php.ts";
 import { type ServerConfig, ServerProcess, stopServers } from "../support/server-process.ts";
 import { rrctl } from "./cli-server.ts";
 
@@ -243,6 +243,7 @@ while ($http->waitRequest()) $http->respond(200, "<p>${text}", ['Content-Type' =
 
   /** A minute, as there is no other way to be sure. */
   it("50 times in 60 seconds under load fails no request; nor does a parse error, whose reason is told", async function () {
+    needsTime(this, 65);
     this.timeout(120_000);
     await started({});
     const load = new HttpLoad(`${server.httpUrl}/pid`, 16);

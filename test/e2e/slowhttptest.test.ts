@@ -1,7 +1,7 @@
 import { spawn, spawnSync } from "node:child_process";
 import { expect } from "chai";
 import { send } from "../support/http-load.ts";
-import { needsPhp, skip } from "../support/php.ts";
+import { needsPhp, needsTime, skip } from "../support/php.ts";
 import { ServerProcess, stopServers } from "../support/server-process.ts";
 
 const CONNECTIONS = 300;
@@ -17,6 +17,7 @@ describe("Attacks by slowhttptest", function () {
 
   before(async function () {
     needsPhp(this);
+    needsTime(this, 25);
     if (spawnSync("slowhttptest", ["-h"]).error) return skip(this, "slowhttptest is not installed");
     server = await ServerProcess.start({
       http: { header_timeout: "2s", body_idle_timeout: "2s", write_idle_timeout: "2s" },

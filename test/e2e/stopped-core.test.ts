@@ -2,7 +2,7 @@ import { expect } from "chai";
 import { connectCore } from "../../src/client/core-client.ts";
 import { within } from "../support/eventually.ts";
 import { send } from "../support/http-load.ts";
-import { needsPhp, skip } from "../support/php.ts";
+import { needsPhp, needsTime, skip } from "../support/php.ts";
 import { ServerProcess, stopServers } from "../support/server-process.ts";
 
 describe("A core that hangs", function () {
@@ -10,6 +10,7 @@ describe("A core that hangs", function () {
   before(function () {
     if (process.platform === "win32") return skip(this, "there are no such signals");
     needsPhp(this);
+    needsTime(this, 20);
   });
   after(stopServers);
 

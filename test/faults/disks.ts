@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { childrenOf, commandOf, freePort, type Place, Program, stormConfig } from "./program.ts";
 import { pause, type Scenario } from "./storm.ts";
@@ -65,9 +65,9 @@ export const removedLogFolder: Scenario = {
     return {
       ...server,
       async harm(_load, round) {
-        if (round % 2 === 0) rmSync(folder, { recursive: true, force: true });
+        if (round % 2 === 0 || !existsSync(folder)) cleanUp(folder);
         else {
-          rmSync(`${folder}.1`, { recursive: true, force: true });
+          cleanUp(`${folder}.1`);
           renameSync(folder, `${folder}.1`);
         }
         await pause(1_500);
@@ -93,7 +93,7 @@ export const temporaryFilesCleaned: Scenario = {
       ...server,
       async harm(_load, round) {
         for (const folder of [place.temporary, place.runtime])
-          for (const name of readdirSync(folder)) rmSync(join(folder, name), { recursive: true, force: true });
+          for (const name of readdirSync(folder)) cleanUp(join(folder, name));
         await pause(500);
         // What it needs its folder for: a frontend that starts anew has to find the core.
         if (round % 3 === 2) killFrontend(server.programs[0]);
@@ -102,6 +102,15 @@ export const temporaryFilesCleaned: Scenario = {
     };
   },
 };
+
+/** As tidy programs do it: what comes into a folder while it is emptied stays until the next time. */
+function cleanUp(path: string): void {
+  try {
+    rmSync(path, { recursive: true, force: true });
+  } catch (thrown) {
+    if ((thrown as NodeJS.ErrnoException).code !== "ENOTEMPTY") throw thrown;
+  }
+}
 
 function killFrontend(program: Program): void {
   const frontend = childrenOf(program.pid).find((pid) => /http\/main/.test(commandOf(pid)));

@@ -8,7 +8,12 @@ const frontendsOf = (program: Program) => childrenOf(program.pid).filter((pid) =
 const workersOf = (program: Program) => childrenOf(program.pid).filter((pid) => /storm\.php/.test(commandOf(pid)));
 
 function signal(pid: number | undefined, name: NodeJS.Signals): void {
-  if (pid !== undefined && isRunning(pid)) process.kill(pid, name);
+  if (pid === undefined) return;
+  try {
+    process.kill(pid, name);
+  } catch {
+    // It ended by itself a moment ago.
+  }
 }
 
 /**

@@ -26,6 +26,11 @@ export function skip(context: Mocha.Context, why: string): void {
   context.skip();
 }
 
+/** For tests that need long to be sure: they run with `npm test -- --long`, as in CI. */
+export function needsTime(context: Mocha.Context, seconds: number): void {
+  if (process.env.RRCTL_TEST_LONG !== "1") skip(context, `it takes ${seconds} s; npm test -- --long runs it`);
+}
+
 /** Path of a script in test/fixtures/php. */
 export function phpFixture(name: string): string {
   return `${PHP_FIXTURES}${name}`;
